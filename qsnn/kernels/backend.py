@@ -1,0 +1,34 @@
+"""What a backend is: one implementation of every expensive equation, all equal to the last bit on grids."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
+from qsnn.quantization import RandomStream
+
+
+class Backend(NamedTuple):
+    """The operations of a training step. T time, B batch, I inputs, N neurons; tensors are float32.
+
+    The definition of each is the plain-torch one in `qsnn.kernels.eager`; the others must return the same bits.
+    """
+
+    name: str
+    quantize_weights: Callable[[Tensor, int | None, float], Tensor]
+    """(I, N) weights, weight_bits, scale -> quantize_symmetric(w) / scale"""
+    input_current: Callable[[Tensor, Tensor], Tensor]
+    """(T, B, I) input spikes, (I, N) quantized weights -> (T, B, N)"""
+    input_error: Callable[[Tensor, Tensor], Tensor]
+    """(T, B, N) errors, (I, N) quantized weights -> (T, B, I)"""
+    weight_gradient: Callable[[Tensor, Tensor], Tensor]
+    """(T, B, I) input spikes, (T, B, N) errors -> (I, N), summed over time and batch"""
+    quantize_error: Callable[[Tensor, int | None], Tensor]
+    """(T, B, N) gradient -> errors over the whole sequence's maximum"""
+    lif_sequence: Callable[[Tensor, LIFState, LIFParameters], LIFActivity]
+    lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState, LIFParameters], Tensor]
+    van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
+    van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
+    round_gradient: Callable[[Tensor, RandomStream, float, int, int], tuple[Tensor, RandomStream]]
+    """gradient, stream, eta, gradient_bits, rng_bits -> stochastically rounded gradient, stream after it"""

@@ -1,0 +1,38 @@
+"""Number formats and rounding: pure functions on tensors. The definitions behind every bit width in a config."""
+
+from qsnn.quantization.errors import quantize_error, shift
+from qsnn.quantization.formats import (
+    Format,
+    from_codes,
+    in_range,
+    potential,
+    quantize,
+    symmetric,
+    to_codes,
+    unsigned,
+)
+from qsnn.quantization.gradients import quantize_gradient
+from qsnn.quantization.random_stream import RandomStream, advance, random_stream, uniform, uniform_codes
+from qsnn.quantization.weights import WeightInit, initial_weights, weight_init
+
+__all__ = [
+    "Format",
+    "RandomStream",
+    "WeightInit",
+    "advance",
+    "from_codes",
+    "in_range",
+    "initial_weights",
+    "potential",
+    "quantize",
+    "quantize_error",
+    "quantize_gradient",
+    "random_stream",
+    "shift",
+    "symmetric",
+    "to_codes",
+    "uniform",
+    "uniform_codes",
+    "unsigned",
+    "weight_init",
+]

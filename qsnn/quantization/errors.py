@@ -1,0 +1,36 @@
+"""Quantized errors: gradients of the loss with respect to activations, of which only direction and relative size stay.
+
+Source: Wu et al., "Training and Inference with Integers in Deep Neural Networks", ICLR 2018 [WAGE], equations 8 and 9.
+"""
+
+import torch
+from torch import Tensor
+
+from qsnn.quantization.formats import quantize, symmetric
+
+# The largest double below sqrt(1/2). No float is sqrt(1/2) itself, so `mantissa > SQRT_HALF` is exactly
+# log2(mantissa) > -1/2: rint(log2 m) without the rounding error of a logarithm, and the same on every machine.
+SQRT_HALF = 0.7071067811865475
+
+
+def shift(maximum: Tensor) -> Tensor:
+    """``shift(m) = 2^rint(log2 m)``, the power of two nearest to ``m`` on a log scale; 1 if m = 0.
+
+    ``maximum``: non-negative, any shape. Exact: found from the exponent and mantissa of ``m``. Not finite for NaN and Inf.
+    """
+    mantissa, exponent = torch.frexp(maximum)
+    exponent = exponent - (mantissa <= SQRT_HALF).to(exponent.dtype)
+    power = torch.ldexp(torch.ones_like(maximum), exponent)
+    power = torch.where(maximum == 0, 1.0, power)
+    return torch.where(maximum.isfinite(), power, maximum)
+
+
+def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
+    """``quantize_symmetric(e / shift(max|e|), error_bits)``; the identity for ``error_bits=None``.
+
+    The maximum is over the whole tensor: pass one time step (B, N), or a whole sequence (T, B, N). The scale is not
+    multiplied back, as integer hardware would have nowhere to keep it.
+    """
+    if error_bits is None:
+        return error
+    return quantize(error / shift(error.abs().max()), symmetric(error_bits))
