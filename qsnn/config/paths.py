@@ -1,0 +1,39 @@
+"""Where the config files are, and how runs' folders are named."""
+
+import datetime
+import hashlib
+import re
+import secrets
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+import qsnn
+
+MAX_FOLDER_NAME = 180  # below the 255 bytes of common file systems, with room for the suffixes of temporary files
+
+
+def config_folder() -> str:
+    """Absolute path of conf/: the installed copy, or the one at the top of the source tree."""
+    package = Path(qsnn.__file__).resolve().parent
+    installed = package / "conf"
+    return str(installed if installed.is_dir() else package.parent / "conf")
+
+
+def timestamp() -> str:
+    """A folder name that sorts by time and that no other process chooses, not even in the same microsecond."""
+    return f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
+
+
+def folder_name(overrides: str) -> str:
+    """``overrides`` as one folder name: no slashes or odd characters; cut and given a hash when it is too long."""
+    name = re.sub(r"[^\w.,=+@:-]+", "_", overrides).strip("_") or "defaults"
+    if len(name) > MAX_FOLDER_NAME:
+        name = f"{name[:MAX_FOLDER_NAME]}-{hashlib.blake2b(overrides.encode(), digest_size=4).hexdigest()}"
+    return name
+
+
+def register_resolvers() -> None:
+    """Make ``${qsnn.timestamp:}`` and ``${qsnn.folder_name:...}`` known to OmegaConf."""
+    OmegaConf.register_new_resolver("qsnn.timestamp", timestamp, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("qsnn.folder_name", folder_name, replace=True)

@@ -1,0 +1,62 @@
+"""Going on with a run: its folder, its overrides, and whether what is asked for is still the same run."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from qsnn.config.builders import flatten
+from qsnn.errors import RunFolderError
+from qsnn.training.checkpoint import LAST, load_checkpoint, remove_leftovers
+from qsnn.training.loop import Run
+
+# What may differ between a run and its continuation: how long, where, how fast and how much is told.
+FREE_KEYS = ("resume", "trainer.epochs", "trainer.checkpoint_every", "device", "kernels", "logging.")
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Where the checkpoint to go on from is."""
+    return folder / "checkpoints" / LAST
+
+
+def saved_overrides(folder: Path) -> list[str]:
+    """The overrides that ``folder``'s run was started with. Raises RunFolderError."""
+    path = folder / ".hydra" / "overrides.yaml"
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} is not a folder; name a run's, such as outputs/<experiment>/<time>")
+    if not path.is_file():
+        raise RunFolderError(f"{folder} is not the folder of a run: it has no .hydra/overrides.yaml")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path} is not readable: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, list) or not all(isinstance(entry, str) for entry in content):
+        raise RunFolderError(f"{path} is not a list of overrides")
+    return [str(entry) for entry in content]
+
+
+def restore(run: Run, folder: Path) -> None:
+    """Load the last checkpoint of ``folder`` into ``run``. Raises RunFolderError if it is of another run."""
+    path = checkpoint_path(folder)
+    saved = load_checkpoint(path)
+    try:
+        check_same_run(run.facts, saved, path)
+        run.state.load_state_dict(saved)
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else ""
+        raise RunFolderError(f"{path} does not fit this run ({type(error).__name__}: {first_line})") from error
+    remove_leftovers(path.parent)
+
+
+def check_same_run(facts: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
+    """Raise RunFolderError, naming the keys, if config or data differ from the saved ones in what matters."""
+    now, before = flatten(facts["config"]), flatten(saved["config"])
+    keys = [key for key in sorted(now.keys() | before.keys()) if not key.startswith(FREE_KEYS)]
+    different = [key for key in keys if now.get(key, "absent") != before.get(key, "absent")]
+    if different:
+        listed = "; ".join(f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in different)
+        raise RunFolderError(f"{path} is of a run with another config: {listed}. Start a new run for that, or undo it")
+    if facts["data"] != saved["data"]:
+        raise RunFolderError(f"{path} was trained on other data: dataset.input or dataset.target has changed since")

@@ -1,0 +1,7 @@
+"""Modules with parameters and state over the pure functions of the floors below."""
+
+from qsnn.layers.lif import LIF
+from qsnn.layers.linear import QuantizedLinear
+from qsnn.layers.spiking_linear import SpikingActivity, SpikingLinear
+
+__all__ = ["LIF", "QuantizedLinear", "SpikingActivity", "SpikingLinear"]

@@ -1,0 +1,5 @@
+"""Losses as modules."""
+
+from qsnn.losses.van_rossum import VanRossumDistance
+
+__all__ = ["VanRossumDistance"]

@@ -1,0 +1,45 @@
+"""Train: ``python -m qsnn.train [key=value ...]``. See ``--help``."""
+
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from qsnn.config.command_line import describe, fail, prepare_arguments, set_up
+from qsnn.config.paths import config_folder
+from qsnn.errors import QsnnError
+
+
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")
+def _task(cfg: DictConfig) -> float:
+    """One run. torch is imported here, so that --help and shell completion are quick."""
+    from qsnn.config.run import start
+
+    hydra_config = HydraConfig.get()
+    sweep = hydra_config.mode == RunMode.MULTIRUN
+    try:
+        outcome = start(cfg, hydra_config)
+    except (QsnnError, OSError) as error:
+        if sweep:  # Hydra finishes the other runs of the sweep, then prints this line and exits with 1
+            raise HydraException(f"error: {describe(error)}") from error
+        fail(error)
+    if sweep and outcome.signal_number:
+        sys.exit(128 + outcome.signal_number)  # the user stopped the sweep, not one run of it
+    return outcome.final["distance"]
+
+
+def main() -> None:
+    """Entry point of ``qsnn-train``."""
+    set_up()
+    try:
+        sys.argv[1:] = prepare_arguments(sys.argv[1:])
+    except (QsnnError, OSError) as error:
+        fail(error)
+    _task()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Everything that a run must remember to go on as if it had never stopped."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from qsnn.models import PatternNet
+from qsnn.quantization import RandomStream, random_stream, symmetric, to_codes
+from qsnn.quantization.formats import quantize
+
+
+class Best(NamedTuple):
+    """The best epoch so far, and the weights that reached it (those before that epoch's update)."""
+
+    epoch: int
+    distance: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class TrainingState:
+    """A net in training. ``epoch`` counts finished epochs; ``streams`` round the gradients, one per weight tensor."""
+
+    model: PatternNet
+    optimizer: torch.optim.Optimizer
+    streams: dict[str, RandomStream]
+    epoch: int = 0
+    best: Best | None = None
+    seconds: float = 0.0
+    initial_codes: dict[str, Tensor] = field(default_factory=dict)
+    changed: dict[str, Tensor] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only, so that a checkpoint loads with ``weights_only=True``."""
+        best = None if self.best is None else {**self.best._asdict()}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "streams": {name: list(stream) for name, stream in self.streams.items()},
+            "epoch": self.epoch,
+            "best": best,
+            "seconds": self.seconds,
+            "initial_codes": self.initial_codes,
+            "changed": self.changed,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. Raises KeyError, RuntimeError or ValueError if it does not fit this net."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
+        self.epoch, self.seconds = saved["epoch"], saved["seconds"]
+        self.best = None if saved["best"] is None else Best(**saved["best"])
+        self.initial_codes, self.changed = saved["initial_codes"], saved["changed"]
+
+
+def weight_codes(model: PatternNet) -> dict[str, Tensor]:
+    """Integer codes (int16) of all quantized weights, by layer; empty in full precision."""
+    codes = {}
+    for name, linear in model.linears().items():
+        fmt = symmetric(linear.weight_bits)
+        if fmt is not None:
+            codes[name] = to_codes(quantize(linear.weight.detach(), fmt), fmt).to(torch.int16)
+    return codes
+
+
+def new_training_state(model: PatternNet, optimizer: torch.optim.Optimizer, seed: int) -> TrainingState:
+    """The state before the first epoch; gradients of ``<layer>.weight`` are rounded by a stream of that name."""
+    streams = {name: random_stream(seed, f"{name}.weight/gradient") for name in model.linears()}
+    codes = weight_codes(model)
+    changed = {name: torch.zeros_like(code, dtype=torch.bool) for name, code in codes.items()}
+    return TrainingState(model, optimizer, streams, initial_codes=codes, changed=changed)
+
+
+def share_never_changed(state: TrainingState) -> dict[str, float]:
+    """Share of weights whose code equalled the initial one at every look, this one included, by layer."""
+    shares = {}
+    for name, codes in weight_codes(state.model).items():
+        state.changed[name] |= codes != state.initial_codes[name]
+        shares[name] = 1 - state.changed[name].float().mean().item()
+    return shares
