@@ -4,7 +4,7 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -24,7 +24,7 @@ def _task(cfg: DictConfig) -> float:
         outcome = start(cfg, hydra_config)
     except (QsnnError, OSError) as error:
         if sweep:  # Hydra finishes the other runs of the sweep, then prints this line and exits with 1
-            raise HydraException(f"error: {describe(error)}") from error
+            raise CompactHydraException(f"error: {describe(error)}") from error
         fail(error)
     if sweep and outcome.signal_number:
         sys.exit(128 + outcome.signal_number)  # the user stopped the sweep, not one run of it

@@ -12,10 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from qsnn.config.paths import config_folder, register_resolvers
-from qsnn.config.schema import GROUPS, register_schema
+from qsnn.config.paths import config_folder, register_resolvers, saved_overrides
+from qsnn.config.schema import GROUPS, Config, register_schema
 from qsnn.errors import ConfigError, QsnnError
 
 EXIT_BAD_INPUT = 2
@@ -57,59 +57,84 @@ def compose_config(overrides: list[str], return_hydra_config: bool = False) -> D
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
-    """The one line that helps: the unknown group option or key with the nearest valid one, or the value's own error."""
-    for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
-            return f"{text!r} is not understood: write key=value, such as quantization.weight_bits=4, and quote odd characters"
-        hint = _explain_override(override)
-        if hint:
-            return hint
+    """The line that helps with a failed composition: OmegaConf's own reason, beside the override that it is about."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    full_key = getattr(cause, "full_key", None) or next(
-        (line.split(": ", 1)[1] for line in lines if line.startswith("full_key: ")), ""
-    )
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
+    named = (line.split(": ", 1)[1] for line in lines if line.startswith("full_key: "))
+    full_key = getattr(cause, "full_key", None) or next(named, "")
     given = next((text for text in overrides if full_key and text.lstrip("+~").startswith(f"{full_key}=")), full_key)
+    owners = [f"{group}={option}" for group, nodes in GROUPS.items() for option, node in nodes.items()
+              if full_key in names_of(node, f"{group}.")]  # fmt: skip
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
+        return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen"
     return f"{given}: {lines[0]}" if given else lines[0]
 
 
-def _explain_override(override: Override) -> str | None:
-    """What is wrong with an override's name, if anything is."""
-    key = override.key_or_group
-    options = group_options()
+def parse_overrides(texts: list[str]) -> list[Override]:
+    """Parse overrides and check the name of each. Raises ConfigError."""
+    parsed = []
+    for text in texts:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            raise ConfigError(
+                f"{text!r} is not understood: write key=value, such as quantization.weight_bits=4; quote odd characters"
+            ) from error
+        _check_name(override)
+        parsed.append(override)
+    return parsed
+
+
+def _check_name(override: Override) -> None:
+    """Raise ConfigError, with the nearest valid name, for a key or a group's option that does not exist."""
+    key, options = override.key_or_group, group_options()
+    if override.is_delete():
+        raise ConfigError(f"{override.input_line}: keys and groups cannot be removed, only set")
     if key in options:
-        choice = override.value()
-        if choice is None or choice in options[key] or override.is_sweep_override():
-            return None
-        near = difflib.get_close_matches(str(choice), options[key], 1)
-        hint = f"did you mean {key}={near[0]}? " if near else ""
-        return f"{key}={choice} does not exist: {hint}options are {', '.join(options[key])}"
-    if key.startswith("hydra") or "/" in key or key in known_keys() or override.is_delete():
-        return None
-    near = difflib.get_close_matches(key, known_keys(), 1, 0.5) or [
-        known for known in known_keys() if known.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]
-    ]
+        for choice in _choices(override):
+            _check_choice(key, choice, options[key])
+        return
+    if re.match(r"hydra([./]|$)", key) or key in known_keys():
+        return
+    same_leaf = [known for known in known_keys() if known.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+    near = same_leaf or difflib.get_close_matches(key, known_keys(), 1, 0.5)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"unknown key {key}: {hint}`--cfg job` prints all keys"
+    raise ConfigError(f"unknown key {key!r}: {hint}`--cfg job` prints all keys")
+
+
+def _choices(override: Override) -> list[Any]:
+    """The options that an override of a group names: one, a list of them, or those of a sweep."""
+    if override.is_sweep_override():
+        return [] if not override.is_choice_sweep() else list(override.sweep_string_iterator())
+    value = override.value()
+    return value if isinstance(value, list) else [value]
+
+
+def _check_choice(group: str, choice: Any, options: list[str]) -> None:
+    """Raise ConfigError unless the group has the option."""
+    if choice in options:
+        return
+    near = difflib.get_close_matches(str(choice), options, 1)
+    hint = f"did you mean {group}={near[0]}? " if near else ""
+    shown = "null" if choice is None else choice
+    raise ConfigError(f"{group}={shown} does not exist: {hint}options are {', '.join(options)}")
+
+
+def names_of(node: Any, prefix: str) -> list[str]:
+    """Dotted names of a schema class's fields, inner ones included."""
+    names = []
+    for name, entry in getattr(node, "__dataclass_fields__", {}).items():
+        names += [prefix + name, *names_of(entry.type, f"{prefix}{name}.")]
+    return names
 
 
 def known_keys() -> list[str]:
-    """Dotted names of all leaves and inner nodes of the default config and of every option's own keys."""
-    from qsnn.config.schema import Config
-
-    def names(node: Any, prefix: str) -> list[str]:
-        found = []
-        for name, entry in getattr(node, "__dataclass_fields__", {}).items():
-            found += [prefix + name, *names(entry.type, f"{prefix}{name}.")]
-        return found
-
-    keys = names(Config, "")
+    """Dotted names of all keys of the root and of every group's options."""
+    names = names_of(Config, "")
     for group, nodes in GROUPS.items():
         for node in nodes.values():
-            keys += names(node, f"{group}.")
-    return list(dict.fromkeys(keys))
+            names += names_of(node, f"{group}.")
+    return list(dict.fromkeys(names))
 
 
 def take_path(arguments: list[str], name: str) -> tuple[Path | None, list[str]]:
@@ -145,39 +170,32 @@ def prepare_arguments(argv: list[str]) -> list[str]:
     Raises ConfigError and RunFolderError before anything has been written.
     """
     folder, rest = take_path(argv, "resume")
-    arguments = get_args_parser().parse_args(rest)
+    arguments = get_args_parser().parse_intermixed_args(rest)
     if arguments.help or arguments.hydra_help or arguments.shell_completion:
         return rest
+    overrides = arguments.overrides
+    flags = [text for text in rest if text not in overrides]
     if folder is not None:
-        from qsnn.config.resume import saved_overrides
-
         if arguments.multirun:
             raise ConfigError(f"resume={folder} cannot be swept: leave out -m and resume one run at a time")
-        flags = [text for text in rest if text not in arguments.overrides]
-        merged = merge_overrides(saved_overrides(folder), arguments.overrides)
-        merged += [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}"]
-        compose_config([text for text in merged if not text.startswith("hydra.")])
-        return [*flags, *merged]
-    for job in _jobs(arguments.overrides, arguments.multirun):
+        overrides = [*merge_overrides(saved_overrides(folder), overrides), f"resume={quoted(folder)}"]
+    for job in _jobs(parse_overrides(overrides), arguments.multirun):
         compose_config(job)
-    return rest
+    if folder is not None:
+        overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
+    return [*overrides, *flags]
 
 
-def _jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
+def _jobs(overrides: list[Override], multirun: bool) -> list[list[str]]:
     """The override lists to try: one, or of a sweep one for each value of each swept key (not each combination)."""
-    own = [text for text in overrides if not text.lstrip("+~").startswith("hydra")]
-    try:
-        parsed = OverridesParser.create(config_loader=None).parse_overrides(own)
-    except HydraException as error:
-        raise ConfigError(explain(error, own)) from error
-    swept = [override for override in parsed if override.is_sweep_override()]
+    own = [override for override in overrides if not override.key_or_group.startswith("hydra")]
+    swept = [override for override in own if override.is_sweep_override()]
     if swept and not multirun:
         raise ConfigError(f"{swept[0].input_line} holds several values: add -m to sweep, or brackets for a list")
-    plain = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+    plain = [override.input_line or "" for override in own if not override.is_sweep_override()]
     jobs = [plain]
     for override in swept:
-        name = override.get_key_element()
         if override.is_choice_sweep() or override.is_range_sweep():
-            jobs += [[*plain, f"{name}={value}"] for value in override.sweep_string_iterator()]
+            values = override.sweep_string_iterator()
+            jobs += [[*plain, f"{override.get_key_element()}={value}"] for value in values]
     return jobs
-

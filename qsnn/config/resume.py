@@ -1,11 +1,7 @@
-"""Going on with a run: its folder, its overrides, and whether what is asked for is still the same run."""
+"""Going on with a run from its last checkpoint, if what is asked for is still the same run."""
 
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from qsnn.config.builders import flatten
 from qsnn.errors import RunFolderError
@@ -19,22 +15,6 @@ FREE_KEYS = ("resume", "trainer.epochs", "trainer.checkpoint_every", "device", "
 def checkpoint_path(folder: Path) -> Path:
     """Where the checkpoint to go on from is."""
     return folder / "checkpoints" / LAST
-
-
-def saved_overrides(folder: Path) -> list[str]:
-    """The overrides that ``folder``'s run was started with. Raises RunFolderError."""
-    path = folder / ".hydra" / "overrides.yaml"
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder} is not a folder; name a run's, such as outputs/<experiment>/<time>")
-    if not path.is_file():
-        raise RunFolderError(f"{folder} is not the folder of a run: it has no .hydra/overrides.yaml")
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path} is not readable: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, list) or not all(isinstance(entry, str) for entry in content):
-        raise RunFolderError(f"{path} is not a list of overrides")
-    return [str(entry) for entry in content]
 
 
 def restore(run: Run, folder: Path) -> None:
