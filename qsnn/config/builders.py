@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from qsnn.config.checks import check_config
 from qsnn.config.schema import AdamaxConfig, AdamConfig, Config, CubaLIFConfig, SGDConfig
 from qsnn.data import Pattern, load_pattern
-from qsnn.dynamics import LIFParameters, decay_factor
+from qsnn.dynamics import SGD, Adam, Adamax, LIFParameters, UpdateRule, decay_factor
 from qsnn.errors import ConfigError
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.dispatch import select_backend
@@ -79,16 +79,14 @@ def build_model(config: Config, backend: Backend) -> PatternNet:
     )
 
 
-def build_optimizer(config: Config, model: PatternNet) -> torch.optim.Optimizer:
-    """torch's optimizer over the weights, with the learning rate that belongs to the kind of gradients."""
-    options, parameters = config.optimizer, list(model.parameters())
+def build_update_rule(config: Config) -> UpdateRule:
+    """The optimizer, with the learning rate that belongs to the kind of gradients."""
+    options = config.optimizer
     lr = options.lr_full_precision if config.quantization.gradient_bits is None else options.lr
-    if isinstance(options, AdamaxConfig):
-        return torch.optim.Adamax(parameters, lr=lr, betas=(options.betas[0], options.betas[1]), eps=options.eps)
-    if isinstance(options, AdamConfig):
-        return torch.optim.Adam(parameters, lr=lr, betas=(options.betas[0], options.betas[1]), eps=options.eps)
-    assert isinstance(options, SGDConfig)
-    return torch.optim.SGD(parameters, lr=lr, momentum=options.momentum)
+    if isinstance(options, SGDConfig):
+        return SGD(lr, options.momentum)
+    rule = {AdamaxConfig: Adamax, AdamConfig: Adam}[type(options)]
+    return rule(lr, *options.betas, options.eps)
 
 
 def build_pattern(config: Config, device: torch.device) -> Pattern:
@@ -125,7 +123,7 @@ def build_run(config: Config, folder: Path) -> Run:
     backend = select_backend(config.kernels, device.type)
     pattern = build_pattern(config, device)
     model = build_model(config, backend).to(device)
-    state = new_training_state(model, build_optimizer(config, model), config.seed)
+    state = new_training_state(model, build_update_rule(config), config.seed)
     bits = config.quantization
     rounding = GradientRounding(config.optimizer.eta, bits.gradient_bits, bits.rng_bits)
     settings = TrainerSettings(config.trainer.epochs, config.trainer.checkpoint_every, rounding)

@@ -1,14 +1,20 @@
-"""Time constants, surrogate gradient, the LIF and van Rossum recurrences in plain torch: the definitions."""
+"""Time constants, the LIF and van Rossum recurrences and the weight updates in plain torch: the definitions."""
 
 from qsnn.dynamics.lif import LIFActivity, LIFParameters, LIFState, lif_sequence, lif_sequence_backward
 from qsnn.dynamics.time_constants import DECAY_RULES, decay_factor
 from qsnn.dynamics.van_rossum import van_rossum_distance, van_rossum_gradient
+from qsnn.dynamics.weight_updates import SGD, Adam, Adamax, Slots, UpdateRule
 
 __all__ = [
+    "SGD",
+    "Adam",
+    "Adamax",
     "DECAY_RULES",
     "LIFActivity",
     "LIFParameters",
     "LIFState",
+    "Slots",
+    "UpdateRule",
     "decay_factor",
     "lif_sequence",
     "lif_sequence_backward",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, Slots, UpdateRule
 from qsnn.quantization import RandomStream
 
 
@@ -32,3 +32,7 @@ class Backend(NamedTuple):
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
     round_gradient: Callable[[Tensor, RandomStream, float, int, int], tuple[Tensor, RandomStream]]
     """gradient, stream, eta, gradient_bits, rng_bits -> stochastically rounded gradient, stream after it"""
+    update_weights: Callable[[UpdateRule, Tensor, Tensor, Slots, int], tuple[Tensor, Slots]]
+    """rule, weights, gradient, slots, step -> the next weights and slots; may reuse the memory of the old ones"""
+    all_finite: Callable[[Tensor], bool]
+    """whether a tensor of any shape is free of NaN and Inf"""

@@ -2,7 +2,14 @@
 
 from torch import Tensor
 
-from qsnn.dynamics import lif_sequence, lif_sequence_backward, van_rossum_distance, van_rossum_gradient
+from qsnn.dynamics import (
+    Slots,
+    UpdateRule,
+    lif_sequence,
+    lif_sequence_backward,
+    van_rossum_distance,
+    van_rossum_gradient,
+)
 from qsnn.kernels.backend import Backend
 from qsnn.quantization import (
     RandomStream,
@@ -43,6 +50,18 @@ def round_gradient(
     return rounded, stream
 
 
+def update_weights(
+    rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int
+) -> tuple[Tensor, Slots]:
+    """The rule's own update."""
+    return rule.update(weight, gradient, slots, step)
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or Inf."""
+    return bool(tensor.isfinite().all())
+
+
 EAGER = Backend(
     name="eager",
     quantize_weights=quantize_weights,
@@ -55,4 +74,6 @@ EAGER = Backend(
     van_rossum_distance=van_rossum_distance,
     van_rossum_gradient=van_rossum_gradient,
     round_gradient=round_gradient,
+    update_weights=update_weights,
+    all_finite=all_finite,
 )

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from qsnn.data import Pattern
 from qsnn.errors import NonFiniteError
+from qsnn.kernels.backend import Backend
 from qsnn.losses import VanRossumDistance
 from qsnn.models import PatternNet, PatternNetActivity
 from qsnn.training.state import Best, TrainingState
@@ -29,10 +30,9 @@ class StepResult(NamedTuple):
     rounded: dict[str, Tensor]
 
 
-def check_finite(name: str, tensor: Tensor, epoch: int) -> None:
+def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> None:
     """Raise NonFiniteError, naming the tensor and the epoch, if it holds NaN or Inf."""
-    # A sum is the cheapest look at every element. It can overflow where no element is infinite: then look closely.
-    if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+    if not backend.all_finite(tensor):
         kind = "NaN" if tensor.isnan().any() else "Inf"
         raise NonFiniteError(
             f"{name} holds {kind} in epoch {epoch}: training stopped, the last good checkpoint is kept; "
@@ -40,19 +40,24 @@ def check_finite(name: str, tensor: Tensor, epoch: int) -> None:
         )
 
 
-def _round_gradients(state: TrainingState, rounding: GradientRounding) -> dict[str, Tensor]:
-    """Replace every weight gradient by its quantized self, and move the streams on."""
-    rounded = {}
+@torch.no_grad()
+def _update(state: TrainingState, rounding: GradientRounding, epoch: int) -> dict[str, Tensor]:
+    """Round every weight gradient, let the rule change the weights, and return the rounded gradients."""
+    updates = {}
     for name, linear in state.model.linears().items():
-        gradient = linear.weight.grad
+        backend, gradient = linear.backend, linear.weight.grad
         assert gradient is not None
         if rounding.gradient_bits is not None:
-            gradient, state.streams[name] = linear.backend.round_gradient(
+            gradient, state.streams[name] = backend.round_gradient(
                 gradient, state.streams[name], rounding.eta, rounding.gradient_bits, rounding.rng_bits
             )
-            linear.weight.grad = gradient
-        rounded[name] = gradient
-    return rounded
+        weight, state.slots[name] = backend.update_weights(
+            state.rule, linear.weight.data, gradient, state.slots[name], epoch
+        )
+        check_finite(f"{name}.weight", weight, epoch, backend)
+        linear.weight.data = weight
+        updates[name] = gradient
+    return updates
 
 
 def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
@@ -70,26 +75,23 @@ def train_step(
     With ``keep_errors`` the gradient at every layer's input current stays on ``activity.<layer>.current.grad``.
     Raises NonFiniteError, naming tensor and epoch, before a bad update can reach a checkpoint.
     """
-    model, epoch = state.model, state.epoch + 1
+    model, epoch, backend = state.model, state.epoch + 1, loss.backend
     model.clamp_weights()
-    state.optimizer.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     activity, _ = model(pattern.input)
     if keep_errors:
         for layer in activity:
             layer.current.retain_grad()
     distance = loss(activity.output.spikes, pattern.target)
     for name, layer in activity._asdict().items():
-        check_finite(f"{name}.membrane", layer.membrane, epoch)
-    check_finite("distance", distance.detach(), epoch)
+        check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
+    check_finite("distance", distance.detach(), epoch, backend)
     distance.backward()
     gradients = {name: linear.weight.grad for name, linear in model.linears().items()}
     for name, gradient in gradients.items():
-        check_finite(f"{name}.weight.grad", gradient, epoch)
+        check_finite(f"{name}.weight.grad", gradient, epoch, backend)
     _keep_best(state, epoch, distance.item())
-    rounded = _round_gradients(state, rounding)
-    state.optimizer.step()
-    for name, linear in model.linears().items():
-        check_finite(f"{name}.weight", linear.weight.detach(), epoch)
+    rounded = _update(state, rounding, epoch)
     state.epoch = epoch
     return StepResult(distance.item(), activity, gradients, rounded)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from qsnn.dynamics import Slots, UpdateRule
 from qsnn.models import PatternNet
 from qsnn.quantization import RandomStream, random_stream, symmetric, to_codes
 from qsnn.quantization.formats import quantize
@@ -21,10 +22,12 @@ class Best(NamedTuple):
 
 @dataclass
 class TrainingState:
-    """A net in training. ``epoch`` counts finished epochs; ``streams`` round the gradients, one per weight tensor."""
+    """A net in training. ``epoch`` counts finished epochs; ``slots`` belong to the update rule, ``streams`` round the
+    gradients, both by layer."""
 
     model: PatternNet
-    optimizer: torch.optim.Optimizer
+    rule: UpdateRule
+    slots: dict[str, Slots]
     streams: dict[str, RandomStream]
     epoch: int = 0
     best: Best | None = None
@@ -37,7 +40,7 @@ class TrainingState:
         best = None if self.best is None else {**self.best._asdict()}
         return {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "slots": {name: list(slots) for name, slots in self.slots.items()},
             "streams": {name: list(stream) for name, stream in self.streams.items()},
             "epoch": self.epoch,
             "best": best,
@@ -49,7 +52,8 @@ class TrainingState:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `state_dict` gave. Raises KeyError, RuntimeError or ValueError if it does not fit this net."""
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        device = next(self.model.parameters()).device
+        self.slots = {name: tuple(slot.to(device) for slot in slots) for name, slots in saved["slots"].items()}
         self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
         self.epoch, self.seconds = saved["epoch"], saved["seconds"]
         self.best = None if saved["best"] is None else Best(**saved["best"])
@@ -66,12 +70,14 @@ def weight_codes(model: PatternNet) -> dict[str, Tensor]:
     return codes
 
 
-def new_training_state(model: PatternNet, optimizer: torch.optim.Optimizer, seed: int) -> TrainingState:
+def new_training_state(model: PatternNet, rule: UpdateRule, seed: int) -> TrainingState:
     """The state before the first epoch; gradients of ``<layer>.weight`` are rounded by a stream of that name."""
     streams = {name: random_stream(seed, f"{name}.weight/gradient") for name in model.linears()}
+    weights = {name: linear.weight.detach() for name, linear in model.linears().items()}
+    slots = {name: tuple(torch.zeros_like(weight) for _ in range(rule.num_slots)) for name, weight in weights.items()}
     codes = weight_codes(model)
     changed = {name: torch.zeros_like(code, dtype=torch.bool) for name, code in codes.items()}
-    return TrainingState(model, optimizer, streams, initial_codes=codes, changed=changed)
+    return TrainingState(model, rule, slots, streams, initial_codes=codes, changed=changed)
 
 
 def share_never_changed(state: TrainingState) -> dict[str, float]:

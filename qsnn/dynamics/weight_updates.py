@@ -1,0 +1,75 @@
+"""How a gradient changes the stored weights: SGD, Adam and Adamax, one line an equation.
+
+torch's optimizers compute the same to rounding; these are written out so that every backend can repeat them bit for
+bit, in one pass over the weights, and so that ``sgd`` with lr 1 provably adds integer multiples of the gradient step.
+``step`` counts updates from 1. Slots are the tensors that a rule remembers between updates, of the weights' shape.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+Slots = tuple[Tensor, ...]
+
+
+class SGD(NamedTuple):
+    """``b = momentum * b + G``, ``w = w - lr * b``; without momentum no slot and ``b = G``."""
+
+    lr: float
+    momentum: float = 0.0
+
+    @property
+    def num_slots(self) -> int:
+        """How many slots the rule keeps."""
+        return 1 if self.momentum else 0
+
+    def update(self, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
+        """The next weights and slots."""
+        if not slots:
+            return weight - self.lr * gradient, ()
+        moving = self.momentum * slots[0] + gradient
+        return weight - self.lr * moving, (moving,)
+
+
+class Adam(NamedTuple):
+    """Kingma & Ba 2015, algorithm 1: mean m and mean square v of the gradient, both corrected for their start at 0."""
+
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+
+    @property
+    def num_slots(self) -> int:
+        """How many slots the rule keeps."""
+        return 2
+
+    def update(self, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
+        """``w = w - lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)``."""
+        mean = self.beta1 * slots[0] + (1 - self.beta1) * gradient
+        square = self.beta2 * slots[1] + (1 - self.beta2) * (gradient * gradient)
+        size = (square * (1 / (1 - self.beta2**step))).sqrt() + self.eps
+        return weight - self.lr / (1 - self.beta1**step) * (mean / size), (mean, square)
+
+
+class Adamax(NamedTuple):
+    """Kingma & Ba 2015, algorithm 2: mean m and decaying largest size u of the gradient."""
+
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+
+    @property
+    def num_slots(self) -> int:
+        """How many slots the rule keeps."""
+        return 2
+
+    def update(self, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
+        """``u = max(beta2 * u, |G| + eps)``, ``w = w - lr / (1 - beta1^t) * m / u``."""
+        mean = self.beta1 * slots[0] + (1 - self.beta1) * gradient
+        largest = (self.beta2 * slots[1]).maximum(gradient.abs() + self.eps)
+        return weight - self.lr / (1 - self.beta1**step) * (mean / largest), (mean, largest)
+
+
+UpdateRule = SGD | Adam | Adamax
