@@ -1,6 +1,7 @@
 """Train: ``python -m qsnn.train [key=value ...]``. See ``--help``."""
 
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,7 +22,7 @@ def _task(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
-        outcome = start(cfg, hydra_config)
+        outcome = start(cfg, Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task))
     except (QsnnError, OSError) as error:
         if sweep:  # Hydra finishes the other runs of the sweep, then prints this line and exits with 1
             raise CompactHydraException(f"error: {describe(error)}") from error

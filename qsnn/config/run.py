@@ -17,17 +17,19 @@ from qsnn.training.summary import git_commit, library_versions, memory_bytes, su
 log = logging.getLogger(__name__)
 
 
-def start(cfg: DictConfig, hydra_config: DictConfig) -> Outcome:
-    """Build, train (from the last checkpoint, if ``resume`` is set), write summary.json and print the table."""
+def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
+    """Build, train (from the last checkpoint, if ``resume`` is set), write summary.json and print the table.
+
+    ``cfg``: the composed config; ``overrides``: what it was composed with, for the record. Raises QsnnError, OSError.
+    """
     config = to_config(cfg)
-    folder = Path(hydra_config.runtime.output_dir)
     if config.resume is None and checkpoint_path(folder).exists():
         raise RunFolderError(f"{folder} already holds a run: resume={folder} goes on with it; or choose another folder")
     run = build_run(config, folder)
     if config.resume is not None:
         restore(run, folder)
         log.info("resuming %s after epoch %d", folder, run.state.epoch)
-    facts = describe_run(config, hydra_config, run)
+    facts = describe_run(config, overrides, run)
     try:
         outcome = train(run, lambda: make_reporter(config, cfg, run))
     except NonFiniteError as error:
@@ -55,12 +57,12 @@ def hyperparameters(run: Run) -> dict[str, int | float | str | bool]:
     return {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in kept.items()}
 
 
-def describe_run(config: Config, hydra_config: DictConfig, run: Run) -> dict[str, Any]:
+def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, Any]:
     """What summary.json says of a run beside its results."""
     return {
         "experiment": config.name,
         "seed": config.seed,
-        "overrides": list(hydra_config.overrides.task),
+        "overrides": overrides,
         "silent_distance": run.loss.of_silence(run.pattern.target),
         "quantization": dict(vars(config.quantization)),
         "memory_bytes": memory_bytes(run.state.model),
