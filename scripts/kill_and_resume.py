@@ -27,6 +27,8 @@ def start(arguments: list[str]) -> "subprocess.Popen[bytes]":
 
 def differences(one: object, other: object, where: str = "") -> list[str]:
     """Where two checkpoints differ, but for the seconds that they took."""
+    if isinstance(one, list) and isinstance(other, list):
+        one, other = dict(enumerate(one)), dict(enumerate(other))
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [*one, *(key for key in other if key not in one)]
         return [d for key in keys for d in differences(one.get(key), other.get(key), f"{where}.{key}")]

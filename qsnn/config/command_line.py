@@ -180,8 +180,12 @@ def prepare_arguments(argv: list[str]) -> list[str]:
             raise ConfigError(f"resume={folder} cannot be swept: leave out -m and resume one run at a time")
         overrides = [*merge_overrides(saved_overrides(folder), overrides), f"resume={quoted(folder)}"]
     for job in _jobs(parse_overrides(overrides), arguments.multirun):
-        compose_config(job)
+        cfg = compose_config(job)
     if folder is not None:
+        from qsnn.config.builders import to_config  # these load torch, which only a resumed run needs so early
+        from qsnn.config.resume import check_resumable
+
+        check_resumable(folder, to_config(cfg))
         overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
     return [*overrides, *flags]
 

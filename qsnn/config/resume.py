@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.builders import flatten
+from qsnn.config.builders import flatten, plain_config
+from qsnn.config.schema import Config
 from qsnn.errors import RunFolderError
 from qsnn.training.checkpoint import LAST, load_checkpoint, remove_leftovers
 from qsnn.training.loop import Run
@@ -22,7 +23,9 @@ def restore(run: Run, folder: Path) -> None:
     path = checkpoint_path(folder)
     saved = load_checkpoint(path)
     try:
-        check_same_run(run.facts, saved, path)
+        check_same_config(run.facts["config"], saved["config"], path)
+        if run.facts["data"] != saved["data"]:
+            raise RunFolderError(f"{path} was trained on other data: dataset.input or dataset.target has changed since")
         run.state.load_state_dict(saved)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         first_line = str(error).splitlines()[0] if str(error) else ""
@@ -30,13 +33,19 @@ def restore(run: Run, folder: Path) -> None:
     remove_leftovers(path.parent)
 
 
-def check_same_run(facts: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
-    """Raise RunFolderError, naming the keys, if config or data differ from the saved ones in what matters."""
-    now, before = flatten(facts["config"]), flatten(saved["config"])
-    keys = [key for key in sorted(now.keys() | before.keys()) if not key.startswith(FREE_KEYS)]
-    different = [key for key in keys if now.get(key, "absent") != before.get(key, "absent")]
+def check_resumable(folder: Path, config: Config) -> None:
+    """Raise RunFolderError if ``folder`` has no checkpoint of a run with ``config``. Before anything is written."""
+    path = checkpoint_path(folder)
+    check_same_config(plain_config(config), load_checkpoint(path).get("config"), path)
+
+
+def check_same_config(now: dict[str, Any], saved: Any, path: Path) -> None:
+    """Raise RunFolderError, naming the keys, if the config differs from the saved one in what matters."""
+    if not isinstance(saved, dict):
+        raise RunFolderError(f"{path} holds no config: it is not the checkpoint of a run")
+    ours, theirs = flatten(now), flatten(saved)
+    keys = [key for key in sorted(ours.keys() | theirs.keys()) if not key.startswith(FREE_KEYS)]
+    different = [key for key in keys if ours.get(key, "absent") != theirs.get(key, "absent")]
     if different:
-        listed = "; ".join(f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in different)
+        listed = "; ".join(f"{key} was {theirs.get(key, 'absent')}, is {ours.get(key, 'absent')}" for key in different)
         raise RunFolderError(f"{path} is of a run with another config: {listed}. Start a new run for that, or undo it")
-    if facts["data"] != saved["data"]:
-        raise RunFolderError(f"{path} was trained on other data: dataset.input or dataset.target has changed since")

@@ -3,13 +3,23 @@
 torch's optimizers compute the same to rounding; these are written out so that every backend can repeat them bit for
 bit, in one pass over the weights, and so that ``sgd`` with lr 1 provably adds integer multiples of the gradient step.
 ``step`` counts updates from 1. Slots are the tensors that a rule remembers between updates, of the weights' shape.
+
+Most quantized gradients are 0, and a mean of zeros decays for ever. Below `SMALLEST` it is set to 0: far too small to
+move a weight, but soon a denormal number, which a CPU computes with many times more slowly.
 """
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 Slots = tuple[Tensor, ...]
+SMALLEST = 2.0**-80
+
+
+def _without_dust(mean: Tensor) -> Tensor:
+    """``mean``, with 0 where its size is below `SMALLEST`."""
+    return torch.where(mean.abs() < SMALLEST, 0.0, mean)
 
 
 class SGD(NamedTuple):
@@ -27,7 +37,7 @@ class SGD(NamedTuple):
         """The next weights and slots."""
         if not slots:
             return weight - self.lr * gradient, ()
-        moving = self.momentum * slots[0] + gradient
+        moving = _without_dust(self.momentum * slots[0] + gradient)
         return weight - self.lr * moving, (moving,)
 
 
@@ -46,8 +56,8 @@ class Adam(NamedTuple):
 
     def update(self, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
         """``w = w - lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)``."""
-        mean = self.beta1 * slots[0] + (1 - self.beta1) * gradient
-        square = self.beta2 * slots[1] + (1 - self.beta2) * (gradient * gradient)
+        mean = _without_dust(self.beta1 * slots[0] + (1 - self.beta1) * gradient)
+        square = _without_dust(self.beta2 * slots[1] + (1 - self.beta2) * (gradient * gradient))
         size = (square * (1 / (1 - self.beta2**step))).sqrt() + self.eps
         return weight - self.lr / (1 - self.beta1**step) * (mean / size), (mean, square)
 
@@ -67,7 +77,7 @@ class Adamax(NamedTuple):
 
     def update(self, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
         """``u = max(beta2 * u, |G| + eps)``, ``w = w - lr / (1 - beta1^t) * m / u``."""
-        mean = self.beta1 * slots[0] + (1 - self.beta1) * gradient
+        mean = _without_dust(self.beta1 * slots[0] + (1 - self.beta1) * gradient)
         largest = (self.beta2 * slots[1]).maximum(gradient.abs() + self.eps)
         return weight - self.lr / (1 - self.beta1**step) * (mean / largest), (mean, largest)
 

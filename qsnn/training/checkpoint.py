@@ -1,5 +1,6 @@
 """Checkpoints: tensors and plain values, written atomically, read without running anything."""
 
+import io
 import os
 import pickle
 import zipfile
@@ -38,8 +39,10 @@ def write_atomically(path: Path, write: Any) -> None:
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` (tensors, plain values, lists and dicts of them) atomically."""
-    saved = {"format_version": FORMAT_VERSION, **content}
-    write_atomically(path, lambda file: torch.save(saved, file))
+    # Through memory: torch reports a full disk as an error of its own, a plain write as the OSError that it is.
+    buffer = io.BytesIO()
+    torch.save({"format_version": FORMAT_VERSION, **content}, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

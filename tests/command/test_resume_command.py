@@ -1,0 +1,145 @@
+"""Stopping and going on: signals, kill -9, resume, evaluate."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import SMALL, command
+from scripts_module import load_script
+
+LONG = [*SMALL, "trainer.epochs=1500", "trainer.checkpoint_every=40", "logging.health_every=300"]
+Train = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def start_and_signal(folder: Path, number: signal.Signals, after_epoch: int) -> "subprocess.Popen[str]":
+    """Start a long run in ``folder`` and send it a signal once its checkpoint has passed ``after_epoch``."""
+    words = [sys.executable, "-m", "qsnn.train", *LONG, f"hydra.run.dir={folder}"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if metrics_reach(folder / "metrics.jsonl", after_epoch):
+            process.send_signal(number)
+            break
+        time.sleep(0.02)
+    return process
+
+
+def metrics_reach(path: Path, epoch: int) -> bool:
+    epochs = re.findall(r'"epoch": (\d+)', path.read_text()) if path.exists() else []
+    return bool(epochs) and int(epochs[-1]) >= epoch
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert command("train", *LONG, f"hydra.run.dir={folder}", folder=folder.parent).returncode == 0
+    return folder
+
+
+def assert_same_run(folder: Path, whole: Path) -> None:
+    assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    pair = [torch.load(run / "checkpoints" / "last.pt", weights_only=True) for run in (folder, whole)]
+    assert load_script("kill_and_resume").differences(*pair) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_run_saves_exits_cleanly_and_goes_on_to_the_last_bit(
+    number: signal.Signals, uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run, with=odd' name"
+    folder.parent.mkdir(exist_ok=True)
+    folder = tmp_path / "run"
+    process = start_and_signal(folder, number, 100)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    assert 100 <= summary["epochs"] < 1500
+    assert torch.load(folder / "checkpoints" / "last.pt", weights_only=True)["epoch"] == summary["epochs"]
+    assert (folder / "raster.png").exists()
+    assert "go on: python -m qsnn.train resume=" in output
+    resumed = command("train", f"resume={folder}", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(folder, uninterrupted)
+
+
+def test_killed_run_goes_on_to_the_last_bit(uninterrupted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "quantization.weight_bits=2,seed=0 it's odd"
+    words = [sys.executable, "-m", "qsnn.train", *LONG, "hydra.run.dir='" + str(folder).replace("'", r"\'") + "'"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not metrics_reach(folder / "metrics.jsonl", 90) and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    assert 40 <= saved["epoch"] < 1500
+    resumed = command("train", f"resume={folder}", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(folder, uninterrupted)
+
+
+def test_stopped_sweep_does_not_start_its_next_run(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "qsnn.train", *SMALL, "trainer.epochs=100000", "-m", "seed=0,1"]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("outputs/multirun/quick/*/*/metrics.jsonl")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 128 + signal.SIGINT
+    (summary,) = tmp_path.glob("outputs/multirun/quick/*/*/summary.json")
+    assert json.loads(summary.read_text())["status"] == "stopped"
+
+
+def test_resume_with_more_epochs_equals_a_run_of_that_length(train: Train, tmp_path: Path) -> None:
+    assert train("hydra.run.dir=long", "trainer.epochs=12").returncode == 0
+    assert train("hydra.run.dir=short").returncode == 0
+    assert command("train", "resume=short", "trainer.epochs=12", folder=tmp_path).returncode == 0
+    pair = [torch.load(tmp_path / run / "checkpoints" / "last.pt", weights_only=True) for run in ("long", "short")]
+    assert load_script("kill_and_resume").differences(*pair) == []
+
+
+def test_resume_refuses_another_config_other_data_and_what_is_no_run(train: Train, tmp_path: Path) -> None:
+    target = (np.random.default_rng(0).random((60, 40)) < 0.3).astype(np.uint8)
+    np.save(tmp_path / "target.npy", target)
+    assert train("hydra.run.dir=run", "dataset.target=target.npy").returncode == 0
+    other = command("train", "resume=run", "quantization.weight_bits=4", folder=tmp_path)
+    assert other.returncode == 2
+    assert "another config: quantization.weight_bits was 2, is 4" in other.stderr
+    np.save(tmp_path / "target.npy", 1 - target)
+    changed = command("train", "resume=run", folder=tmp_path)
+    assert changed.returncode == 2
+    assert "was trained on other data" in changed.stderr
+    (tmp_path / "run" / "checkpoints" / "last.pt").write_bytes(b"broken")
+    broken = command("train", "resume=run", folder=tmp_path)
+    assert broken.returncode == 2
+    assert "run/checkpoints/last.pt is not a readable checkpoint" in broken.stderr
+    assert "it has no .hydra/overrides.yaml" in command("train", "resume=.", folder=tmp_path).stderr
+
+
+def test_evaluate_recomputes_the_scores_of_the_summary(train: Train, tmp_path: Path) -> None:
+    assert train("hydra.run.dir=run").returncode == 0
+    (tmp_path / "run" / "raster.png").unlink()
+    result = command("evaluate", "run=run", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    scores, summary = json.loads(result.stdout), json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert scores["final"] == summary["final"]
+    assert {key: scores["best"][key] for key in summary["best"]} == summary["best"]
+    assert (tmp_path / "run" / "raster.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "no run given"), (["run=nowhere"], "nowhere is not a folder"), (["run=."], "is not the folder of a run")],
+)
+def test_evaluate_explains_what_is_missing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = command("evaluate", *arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,126 @@
+"""`python -m qsnn.train` as a user meets it: folders, sweeps, messages, failures."""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import yaml
+from helpers import SMALL, command
+
+Train = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def only_run(folder: Path) -> Path:
+    (found,) = folder.glob("outputs/quick/*")
+    return found
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.pt", weights_only=True)["model"]
+
+
+def test_train_leaves_the_promised_files_and_prints_table_and_paths(train: Train, tmp_path: Path) -> None:
+    result = train("logging.progress=true")
+    assert result.returncode == 0, result.stderr
+    run = only_run(tmp_path)
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and "tfevents" not in path.name}
+    hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
+    assert names == hydra | {
+        "checkpoints/best.pt", "checkpoints/last.pt", "metrics.jsonl", "raster.png", "summary.json", "train.log"
+    }  # fmt: skip
+    assert len(list(run.glob("events.out.tfevents.*"))) == 1
+    assert "epoch 6/6" in result.stderr
+    assert all(word in result.stderr for word in ("distance=", "hidden=", "output="))
+    for word in ("status", "finished", "final distance", "% of a silent net's", str(run.relative_to(tmp_path))):
+        assert word in result.stdout
+    assert yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) == [*SMALL, "logging.progress=true"]
+
+
+def test_train_mistake_prints_one_line_and_writes_nothing(train: Train, tmp_path: Path) -> None:
+    result = train("quantization.weight_bit=4")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: unknown key 'quantization.weight_bit': did you mean quantization.weight_bits? `--cfg job` prints all keys\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_impossible_config_prints_one_line(train: Train) -> None:
+    result = train("quantization.state_bits=4")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: quantization.membrane_bits=4 cannot reach neuron.threshold=0.9")
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_is_a_page_and_cfg_prints_the_config(tmp_path: Path) -> None:
+    page = command("train", "--help", folder=tmp_path)
+    assert page.returncode == 0
+    assert "resume=outputs/<run>" in page.stdout
+    assert "quantization   iscas | full_precision" in page.stdout
+    job = command("train", "--cfg", "job", "quantization.weight_bits=5", folder=tmp_path)
+    assert yaml.safe_load(job.stdout)["quantization"]["weight_bits"] == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweep_runs_equal_the_same_runs_alone_to_the_last_bit(train: Train, tmp_path: Path) -> None:
+    assert train("-m", "quantization.weight_bits=2,4", "seed=0,1").returncode == 0
+    runs = sorted(tmp_path.glob("outputs/multirun/quick/*/*/checkpoints"))
+    assert len(runs) == 4
+    assert len(list(tmp_path.glob("outputs/multirun/quick/*/*quantization.weight_bits=4,seed=1*"))) == 1
+    assert train("quantization.weight_bits=4", "seed=1").returncode == 0
+    alone = only_run(tmp_path)
+    (swept,) = tmp_path.glob("outputs/multirun/quick/*/*quantization.weight_bits=4,seed=1*")
+    assert all(torch.equal(tensor, weights(alone)[name]) for name, tensor in weights(swept).items())
+    assert (swept / "metrics.jsonl").read_bytes() == (alone / "metrics.jsonl").read_bytes()
+
+
+def test_sweep_finishes_its_other_runs_when_one_fails(train: Train, tmp_path: Path) -> None:
+    result = train("-m", "quantization.weight_bits=2,33,4")
+    assert result.returncode == 1
+    assert "error: quantization.weight_bits=33 is not possible: allowed are 1..16" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(list(tmp_path.glob("outputs/multirun/quick/*/*/summary.json"))) == 2
+
+
+def test_two_sweeps_started_at_once_do_not_collide(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "qsnn.train", *SMALL, "-m", "seed=0,1"]
+    both = [subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert len(list(tmp_path.glob("outputs/multirun/quick/*"))) == 2
+    assert len(list(tmp_path.glob("outputs/multirun/quick/*/*/summary.json"))) == 4
+
+
+def test_train_refuses_a_folder_that_holds_a_run(train: Train, tmp_path: Path) -> None:
+    assert train("hydra.run.dir=mine").returncode == 0
+    before = (tmp_path / "mine" / "checkpoints" / "last.pt").read_bytes()
+    again = train("hydra.run.dir=mine", "seed=5")
+    assert again.returncode == 2
+    assert "already holds a run" in again.stderr
+    assert (tmp_path / "mine" / "checkpoints" / "last.pt").read_bytes() == before
+
+
+def test_train_stops_at_a_tensor_that_is_not_finite_and_keeps_the_good_checkpoint(train: Train, tmp_path: Path) -> None:
+    result = train("quantization=full_precision", "optimizer.lr_full_precision=1e39", "trainer.checkpoint_every=1")
+    assert result.returncode == 2
+    assert "weight holds Inf in epoch 1: training stopped" in result.stderr or "NaN" in result.stderr
+    assert "Traceback" not in result.stderr
+    run = only_run(tmp_path)
+    assert all(tensor.isfinite().all() for tensor in weights(run).values())
+    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+
+
+def test_train_on_a_full_disk_prints_one_line_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    def no_file_above_40_kib() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    result = command(
+        "train", *SMALL, "logging.tensorboard=false", "kernels=eager", folder=tmp_path, preexec_fn=no_file_above_40_kib
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: cannot use ")
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.rglob("*.tmp")) == []

@@ -1,0 +1,83 @@
+"""Every mistake in a config gets one line that names the key, the value, what is allowed and what to do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from qsnn.config.builders import build_run, to_config
+from qsnn.config.command_line import prepare_arguments
+from qsnn.errors import QsnnError
+
+MISTAKES = {
+    "quantization.weight_bit=4": "unknown key 'quantization.weight_bit': did you mean quantization.weight_bits?",
+    "weight_bits=4": "unknown key 'weight_bits': did you mean quantization.weight_bits?",
+    "+foo=1": "unknown key 'foo'",
+    "=3": "unknown key ''",
+    "quantization.weight_bits": "'quantization.weight_bits' is not understood: write key=value",
+    "~seed": "~seed: keys and groups cannot be removed",
+    "quantization.weight_bits=abc": "quantization.weight_bits=abc: Value 'abc' of type 'str' could not be converted to Integer",
+    "quantization.weight_bits=2.5": "could not be converted to Integer",
+    "seed=null": "seed=null: field 'seed' is not Optional",
+    "quantization.weight_bits=2,4": "holds several values: add -m to sweep",
+    "optimizer=adamx": "optimizer=adamx does not exist: did you mean optimizer=adamax? options are adam, adamax, sgd",
+    "model=null": "model=null does not exist: options are pattern_net",
+    "experiment=nope": "experiment=nope does not exist: options are",
+    "optimizer.momentum=0.9": "this key belongs to optimizer=sgd, which is not the one chosen",
+    "quantization.weight_bits=17": "allowed are 1..16, or null for full precision",
+    "quantization.weight_bits=0": "allowed are 1..16, or null for full precision",
+    "quantization.rng_bits=25": "allowed are 1..24",
+    "quantization.state_bits=4": "the largest state of 4 bits is 0.875, so no neuron would ever spike; use at least 5 bits",
+    "quantization.membrane_bits=4": "cannot reach neuron.threshold=0.9",
+    "neuron.threshold=1.5": "so no neuron would ever spike; use a lower neuron.threshold",
+    "neuron.decay=expo": "allowed are exponential, euler, dyadic",
+    "neuron.membrane_decay=1.0": "a decay per step lies in [0, 1)",
+    "neuron.tau_mem=-1": "neuron.tau_mem=-1.0 is not possible: it must be above 0",
+    "trainer.epochs=0": "trainer.epochs=0 is not possible: it must be at least 1",
+    "optimizer.betas=[0.9]": "give two numbers, such as [0.9,0.999]",
+    "optimizer.eta=nan": "optimizer.eta=nan is not possible",
+    "dataset.density=1.5": "dataset.density=1.5 is not possible: it must be at least 0 and at most 1",
+    "dataset.target=smil": "smile",
+    "dataset.target=/no/such.png": "/no/such.png",
+    "dataset.input=/no/such.npy": "/no/such.npy does not exist",
+    "kernels=blah": "allowed are auto, eager, numba, triton",
+    "kernels=triton": "kernels=triton",
+    "device=foo": "allowed are cpu, cuda and cuda:<index>",
+    "name=a/b": "it names a folder: no slash",
+}
+# Wherever these are read, torch finds no such device.
+if not torch.cuda.is_available():
+    MISTAKES["device=cuda"] = "torch finds 0 CUDA devices; use device=cpu"
+
+
+@pytest.mark.parametrize("override", MISTAKES)
+def test_mistake_is_explained_in_one_line(override: str, tmp_path: Path) -> None:
+    from qsnn.config.command_line import compose_config
+
+    with pytest.raises(QsnnError) as caught:
+        build_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
+    assert MISTAKES[override] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [("input", torch.zeros(700, 240), "dataset.num_steps"), ("target", torch.zeros(250, 200), "model.num_outputs")],
+)
+def test_data_that_does_not_fit_the_net_names_the_keys_to_change(
+    name: str, array: torch.Tensor, message: str, tmp_path: Path
+) -> None:
+    from qsnn.config.command_line import compose_config
+
+    torch.save(array, tmp_path / "data.pt")
+    with pytest.raises(QsnnError, match=message):
+        build_run(to_config(compose_config([f"dataset.{name}={tmp_path}/data.pt"])), tmp_path)
+
+
+def test_mistake_in_a_sweep_is_found_before_its_first_run(tmp_path: Path) -> None:
+    with pytest.raises(QsnnError, match="quantization.weight_bits=foo"):
+        prepare_arguments(["-m", "quantization.weight_bits=2,foo"])
+
+
+def test_flags_are_taken_before_and_after_overrides() -> None:
+    assert sorted(prepare_arguments(["seed=1", "-m", "name=a"])) == ["-m", "name=a", "seed=1"]

@@ -1,0 +1,78 @@
+"""One epoch of training, and the original program's training curve."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import make_run
+from scripts_module import load_script
+
+from qsnn.errors import NonFiniteError
+from qsnn.training.bptt import train_step
+
+
+def step(run, keep_errors=False):  # type: ignore[no-untyped-def]
+    return train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors)
+
+
+@pytest.mark.parametrize("kernels", ["eager", "numba"])
+def test_training_follows_the_originals_curve_from_its_weights_and_data(
+    kernels: str, golden: Path, tmp_path: Path
+) -> None:
+    script = load_script("golden_training")
+    curves = json.loads((golden / "pattern_training.json").read_text())["curves"]
+    epochs = 150 if kernels == "numba" else 3
+    ours = script.golden_curve(golden, 0, epochs, tmp_path, [f"kernels={kernels}"])
+    assert ours[0] == pytest.approx(curves[0][0], abs=1e-3)
+    for epoch in (3, 10, 50, 100, 150):
+        if epoch <= epochs:
+            mean = sum(curve[epoch - 1] for curve in curves) / len(curves)
+            assert ours[epoch - 1] == pytest.approx(mean, rel=0.03)
+
+
+def test_training_is_the_same_to_the_last_bit_with_every_backend(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, f"kernels={kernels}") for kernels in ("eager", "numba")]
+    distances = [[step(run).distance for _ in range(20)] for run in runs]
+    assert distances[0] == distances[1]
+    for name, linear in runs[0].state.model.linears().items():
+        assert torch.equal(linear.weight, runs[1].state.model.linears()[name].weight)
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], ["optimizer=sgd", "optimizer.eta=1"], ["optimizer=adam"], ["quantization=full_precision"]]
+)
+def test_training_reduces_the_distance(overrides: list[str], tmp_path: Path) -> None:
+    run = make_run(tmp_path, *overrides)
+    distances = [step(run).distance for _ in range(150)]
+    assert min(distances[-20:]) < 0.93 * distances[0]
+
+
+def test_training_with_sgd_keeps_stored_weights_on_the_integer_grid(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "optimizer=sgd")
+    for _ in range(10):
+        step(run)
+    for linear in run.state.model.linears().values():
+        codes = linear.weight.detach() * 2**7
+        assert torch.equal(codes, codes.round())
+
+
+@pytest.mark.parametrize("layer", ["hidden", "output"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_training_stops_at_a_weight_that_is_not_finite_and_names_it(layer: str, value: float, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "optimizer=adamax")
+    run.state.slots[layer][0][0, 0] = value
+    with pytest.raises(NonFiniteError, match=rf"{layer}\.weight holds (NaN|Inf) in epoch 1: .*optimizer\.lr"):
+        step(run)
+    assert run.state.epoch == 0
+
+
+def test_training_keeps_the_weights_that_reached_the_best_distance(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    distances = [step(run).distance for _ in range(30)]
+    best = run.state.best
+    assert best.distance == min(distances)
+    assert best.epoch == distances.index(min(distances)) + 1
+    run.state.model.load_state_dict(best.weights)
+    activity, _ = run.state.model(run.pattern.input)
+    assert run.loss(activity.output.spikes, run.pattern.target).item() == best.distance

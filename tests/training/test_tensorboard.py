@@ -1,0 +1,91 @@
+"""TensorBoard event files, read back with TensorBoard's own reader."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import SMALL
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from qsnn.config.command_line import compose_config
+from qsnn.config.run import start
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    overrides = [*SMALL, "trainer.epochs=20", "logging.raster_every=10", "logging.histogram_every=10"]
+    start(compose_config(overrides), folder, overrides)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "histograms": 0, "tensors": 0}).Reload()
+
+
+def test_tensorboard_has_loss_rates_gradients_and_health(events: EventAccumulator) -> None:
+    tags = set(events.Tags()["scalars"])
+    expected = {"loss/distance", "loss/relative_distance", "rate/hidden", "rate/output", "gradient_norm/hidden"}
+    expected |= {"health/output.error/underflow", "health/hidden.weight/codes_in_use", "health/hidden.weight/never_changed"}
+    assert expected | {"loss/final_distance", "loss/best_distance"} <= tags
+    assert [point.step for point in events.Scalars("loss/distance")] == [1, 10, 20]
+
+
+def test_tensorboard_scalars_are_those_of_metrics_jsonl(events: EventAccumulator, folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    logged = [(point.step, point.value) for point in events.Scalars("loss/distance")]
+    assert logged == [(row["epoch"], pytest.approx(row["distance"])) for row in rows]
+
+
+def test_tensorboard_shows_rasters_of_the_nets_size(events: EventAccumulator) -> None:
+    sizes = {"input": (60, 100), "hidden": (60, 60), "output": (60, 40), "target": (60, 40), "output_against_target": (60, 40)}
+    for name, size in sizes.items():
+        pictures = events.Images(f"raster/{name}")
+        assert [picture.step for picture in pictures] == [1, 10, 20]
+        assert Image.open(io.BytesIO(pictures[0].encoded_image_string)).size == size
+
+
+def test_tensorboard_histograms_hold_every_weight_and_membrane_code(events: EventAccumulator) -> None:
+    histogram = events.Histograms("code_weight/hidden")[0].histogram_value
+    assert histogram.num == 100 * 60
+    assert (histogram.min, histogram.max) == (-1, 1)
+    assert events.Histograms("code_membrane/output")[0].histogram_value.num == 60 * 40
+
+
+def test_tensorboard_holds_the_resolved_config_as_text(events: EventAccumulator) -> None:
+    text = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "weight_bits: 2" in text
+    assert "membrane_bits: 8" in text
+
+
+def test_tensorboard_hparams_table_has_one_finished_row_and_no_sub_runs(events: EventAccumulator, folder: Path) -> None:
+    contents = {}
+    for tag, data in events.summary_metadata.items():
+        if data.plugin_data.plugin_name == "hparams":
+            contents[tag] = plugin_data_pb2.HParamsPluginData.FromString(data.plugin_data.content)
+    kinds = {content.WhichOneof("data") for content in contents.values()}
+    assert {"session_start_info", "session_end_info"} <= kinds
+    info = next(c.session_start_info for c in contents.values() if c.WhichOneof("data") == "session_start_info")
+    assert info.hparams["quantization.weight_bits"].number_value == 2
+    assert info.hparams["dataset.target"].string_value == "smile"
+    assert [path for path in folder.rglob("*tfevents*") if path.parent != folder] == []
+
+
+def test_raster_png_is_black_white_orange_and_blue(folder: Path) -> None:
+    picture = np.asarray(Image.open(folder / "raster.png"))
+    colours = {tuple(colour) for colour in picture.reshape(-1, 3)}
+    assert {(0, 0, 0), (255, 255, 255), (230, 159, 0)} <= colours
+
+
+def test_summary_tells_what_was_reached_with_what(folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert summary["epochs"] == 20
+    assert summary["final"]["relative_distance"] == pytest.approx(summary["final"]["distance"] / summary["silent_distance"])
+    assert summary["memory_bytes"] == {"parameters": (100 * 60 + 60 * 40) * 2 / 8, "state": (60 + 40) * 16 / 8}
+    assert summary["versions"]["torch"]
