@@ -52,7 +52,9 @@ def main() -> int:
     set_up()
     curves = np.array(json.loads((options.golden / "pattern_training.json").read_text())["curves"])
     mean = curves.mean(axis=0)
-    print("| epoch | original, mean of 3 | " + " | ".join(f"seed {s}" for s in options.seeds) + " | largest deviation |")
+    print(
+        "| epoch | original, mean of 3 | " + " | ".join(f"seed {s}" for s in options.seeds) + " | largest deviation |"
+    )
     print("|---|---|" + "---|" * (len(options.seeds) + 1))
     with tempfile.TemporaryDirectory() as folder:
         ours = np.array(

@@ -1,6 +1,6 @@
 """Write docs/config.md from the schema: every key with its default, unit, meaning and the original's name for it.
 
-    python scripts/write_config_docs.py
+python scripts/write_config_docs.py
 """
 
 from dataclasses import MISSING, fields

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.checks import check_config
-from qsnn.config.schema import AdamaxConfig, AdamConfig, Config, CubaLIFConfig, SGDConfig
+from qsnn.config.schema import AdamaxConfig, Config, CubaLIFConfig, SGDConfig
 from qsnn.data import Pattern, load_pattern
 from qsnn.dynamics import SGD, Adam, Adamax, LIFParameters, UpdateRule, decay_factor
 from qsnn.errors import ConfigError
@@ -85,8 +85,8 @@ def build_update_rule(config: Config) -> UpdateRule:
     lr = options.lr_full_precision if config.quantization.gradient_bits is None else options.lr
     if isinstance(options, SGDConfig):
         return SGD(lr, options.momentum)
-    rule = {AdamaxConfig: Adamax, AdamConfig: Adam}[type(options)]
-    return rule(lr, *options.betas, options.eps)
+    rule: type[Adam | Adamax] = Adamax if isinstance(options, AdamaxConfig) else Adam
+    return rule(lr, options.betas[0], options.betas[1], options.eps)
 
 
 def build_pattern(config: Config, device: torch.device) -> Pattern:

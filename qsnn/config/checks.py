@@ -73,7 +73,9 @@ def _check_numbers(config: Config) -> None:
         if value is None:
             continue
         inside = (value >= lowest if closed else value > lowest) and value <= highest and math.isfinite(value)
-        bound = f"{'at least' if closed else 'above'} {lowest:g}" + (f" and at most {highest:g}" if highest < math.inf else "")
+        bound = f"{'at least' if closed else 'above'} {lowest:g}" + (
+            f" and at most {highest:g}" if highest < math.inf else ""
+        )
         require(inside, name, value, f"it must be {bound}")
     betas = getattr(config.optimizer, "betas", [0, 0])
     require(len(betas) == 2, "optimizer.betas", betas, "give two numbers, such as [0.9,0.999]")
@@ -85,7 +87,9 @@ def _check_decays(config: Config) -> None:
     for tau, override in (("tau_mem", "membrane_decay"), ("tau_syn", "synapse_decay"), ("tau_vr", "van_rossum_decay")):
         factor = getattr(neuron, override)
         if factor is not None:
-            require(0 <= factor < 1, f"neuron.{override}", factor, "a decay per step lies in [0, 1); null follows the rule")
+            require(
+                0 <= factor < 1, f"neuron.{override}", factor, "a decay per step lies in [0, 1); null follows the rule"
+            )
             continue
         try:
             decay_factor(getattr(neuron, tau), neuron.dt, neuron.decay)
@@ -96,7 +100,6 @@ def _check_decays(config: Config) -> None:
 def _spikes_at_most(bits: int, threshold: float) -> bool:
     """Whether a membrane at the largest state of ``bits`` spikes."""
     fmt = symmetric(bits)
-    assert fmt is not None
     return bool(quantize(torch.tensor(fmt.largest) - threshold, fmt) > 0)
 
 
@@ -107,8 +110,7 @@ def _check_threshold(config: Config) -> None:
         return
     enough = next((more for more in range(bits + 1, MAX_BITS + 1) if _spikes_at_most(more, threshold)), None)
     advice = f"use at least {enough} bits (quantization.state_bits={enough}), or" if enough else "use"
-    fmt = symmetric(bits)
     raise ConfigError(
         f"quantization.membrane_bits={bits} cannot reach neuron.threshold={threshold:g}: the largest state of {bits} bits "
-        f"is {fmt.largest if fmt else 0:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
+        f"is {symmetric(bits).largest:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
     )

@@ -156,6 +156,7 @@ def quoted(path: Path) -> str:
 
 def merge_overrides(saved: list[str], given: list[str]) -> list[str]:
     """The saved overrides, each replaced by the given one of the same key, then the rest of the given."""
+
     def key(text: str) -> str:
         return text.split("=", 1)[0].lstrip("+")
 

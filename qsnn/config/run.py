@@ -33,7 +33,9 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
     try:
         outcome = train(run, lambda: make_reporter(config, cfg, run))
     except NonFiniteError as error:
-        write_json(folder / "summary.json", {"status": "failed", "error": str(error), **facts, "epochs": run.state.epoch})
+        write_json(
+            folder / "summary.json", {"status": "failed", "error": str(error), **facts, "epochs": run.state.epoch}
+        )
         raise
     results = {"final": outcome.final, "best": outcome.best, "seconds": outcome.seconds}
     write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
@@ -87,4 +89,3 @@ def relative(folder: Path) -> Path:
     """The folder as seen from here, if it is below."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
-

@@ -30,7 +30,10 @@ class PatternNetConfig:
         784, "inputs that initialisation assumes in both layers; null: each layer's own", "", "784, fixed"
     )
     init_beta: float | None = key(
-        None, "initial weights reach beta / 2^(weight_bits-1); null: 2^(weight_bits-1) - 0.5", "", "2^(wb-1) - 0.5, fixed"
+        None,
+        "initial weights reach beta / 2^(weight_bits-1); null: 2^(weight_bits-1) - 0.5",
+        "",
+        "2^(wb-1) - 0.5, fixed",
     )
 
 
@@ -40,8 +43,12 @@ class QuantizationConfig:
 
     weight_bits: int | None = key(2, "weights in the forward and backward products", "bits", "global_wb")
     state_bits: int | None = key(8, "both neuron states; grid of the initial weights", "bits", "global_ab")
-    membrane_bits: int | None = key(II(".state_bits"), "membrane potential; follows state_bits unless set", "bits", "global_ab")
-    synapse_bits: int | None = key(II(".state_bits"), "synaptic current; follows state_bits unless set", "bits", "global_ab")
+    membrane_bits: int | None = key(
+        II(".state_bits"), "membrane potential; follows state_bits unless set", "bits", "global_ab"
+    )
+    synapse_bits: int | None = key(
+        II(".state_bits"), "synaptic current; follows state_bits unless set", "bits", "global_ab"
+    )
     error_bits: int | None = key(8, "errors in the backward pass", "bits", "global_eb")
     gradient_bits: int | None = key(8, "weight gradients: their step is 2^-(gradient_bits-1)", "bits", "global_gb")
     rng_bits: int = key(16, "random numbers that round the gradients", "bits", "global_rb")
@@ -56,9 +63,15 @@ class CubaLIFConfig:
     tau_syn: float = key(0.005, "synapse time constant", "s", "tau_syn")
     tau_vr: float = key(0.005, "time constant of the van Rossum filter", "s", "tau_vr")
     decay: str = key("dyadic", "rule from tau to a factor per step: exponential, euler or dyadic")
-    membrane_decay: float | None = key(None, "factor per step that overrides tau_mem; null: by the rule", "", "beta (0.875)")
-    synapse_decay: float | None = key(None, "factor per step that overrides tau_syn; null: by the rule", "", "alpha (0.75)")
-    van_rossum_decay: float | None = key(None, "factor per step that overrides tau_vr; null: by the rule", "", "alpha (0.75)")
+    membrane_decay: float | None = key(
+        None, "factor per step that overrides tau_mem; null: by the rule", "", "beta (0.875)"
+    )
+    synapse_decay: float | None = key(
+        None, "factor per step that overrides tau_syn; null: by the rule", "", "alpha (0.75)"
+    )
+    van_rossum_decay: float | None = key(
+        None, "factor per step that overrides tau_vr; null: by the rule", "", "alpha (0.75)"
+    )
     threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", "", "0.9, fixed")
     surrogate_slope: float = key(100.0, "slope of the SuperSpike surrogate gradient", "", "100, fixed")
 
@@ -68,7 +81,10 @@ class PatternDatasetConfig:
     """dataset=pattern: one input raster and one target raster, the same in every epoch."""
 
     input: str | None = key(
-        None, "input raster file (.npy .npz .pt .pkl), [inputs, steps]; null: generated Poisson spike trains", "", "input"
+        None,
+        "input raster file (.npy .npz .pt .pkl), [inputs, steps]; null: generated Poisson spike trains",
+        "",
+        "input",
     )
     target: str = key(
         "smile", "target raster file [steps, outputs], picture file (.png .jpg), or built-in: smile, tree, letters:nd ...",
@@ -94,7 +110,9 @@ class OptimizerConfig:
 
     lr: float = key(1.0, "learning rate on quantized gradients", "", "1, fixed (Adamax)")
     lr_full_precision: float = key(0.001, "learning rate when gradient_bits is null", "", "none")
-    eta: float = key(0.1, "learning rate inside the gradient quantizer: gradients are scaled to it, then rounded", "", "0.1, fixed")
+    eta: float = key(
+        0.1, "learning rate inside the gradient quantizer: gradients are scaled to it, then rounded", "", "0.1, fixed"
+    )
 
 
 @dataclass

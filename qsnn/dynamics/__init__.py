@@ -6,10 +6,10 @@ from qsnn.dynamics.van_rossum import van_rossum_distance, van_rossum_gradient
 from qsnn.dynamics.weight_updates import SGD, Adam, Adamax, Slots, UpdateRule
 
 __all__ = [
+    "DECAY_RULES",
     "SGD",
     "Adam",
     "Adamax",
-    "DECAY_RULES",
     "LIFActivity",
     "LIFParameters",
     "LIFState",

@@ -1,6 +1,6 @@
 """The van Rossum distance between two sets of spike trains [van Rossum 2001, equation 5], and its gradient.
 
-    D(s, y) = sqrt(1/tau * sum((k*s - k*y)^2)),     (k*s)[t] = decay * (k*s)[t-1] + s[t],     summed over T, B and N
+D(s, y) = sqrt(1/tau * sum((k*s - k*y)^2)),     (k*s)[t] = decay * (k*s)[t-1] + s[t],     summed over T, B and N
 """
 
 import torch

@@ -54,6 +54,12 @@ class QuantizedLinear(nn.Module):
         self.error_bits = error_bits
         self.backend = backend
 
+    def gradient(self) -> Tensor:
+        """The weight gradient of the last backward pass. Raises RuntimeError if there was none."""
+        if self.weight.grad is None:
+            raise RuntimeError("no backward pass has reached this layer")
+        return self.weight.grad
+
     @torch.no_grad()
     def clamp_weights(self) -> None:
         """Bring the stored weights into the range of symmetric(weight_bits); before every forward pass in training."""

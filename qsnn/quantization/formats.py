@@ -15,8 +15,8 @@ potential(1)    8           1             -1, +1 (sign)       the same; 0 maps t
 Everywhere a format of ``None`` is full precision: ``quantize`` is the identity and every value is in range.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class Format(NamedTuple):
         return self.high - self.low + 1 if self.has_zero else 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def _signed(bits: int, full_scale: float, levels: int) -> Format:
     if bits == 1:
         return Format(full_scale, 1, -1, 1, has_zero=False)
@@ -62,6 +62,12 @@ def _signed(bits: int, full_scale: float, levels: int) -> Format:
     return Format(full_scale, levels, -largest, largest)
 
 
+@overload
+def symmetric(bits: int) -> Format: ...
+@overload
+def symmetric(bits: None) -> None: ...
+@overload
+def symmetric(bits: int | None) -> Format | None: ...
 def symmetric(bits: int | None) -> Format | None:
     """Step 2^-(b-1), range +-(1 - 2^-(b-1)); {-1, +1} for one bit; None for None. [WAGE] equation 5."""
     return None if bits is None else _signed(bits, 1.0, 2 ** (bits - 1))

@@ -45,8 +45,7 @@ def _update(state: TrainingState, rounding: GradientRounding, epoch: int) -> dic
     """Round every weight gradient, let the rule change the weights, and return the rounded gradients."""
     updates = {}
     for name, linear in state.model.linears().items():
-        backend, gradient = linear.backend, linear.weight.grad
-        assert gradient is not None
+        backend, gradient = linear.backend, linear.gradient()
         if rounding.gradient_bits is not None:
             gradient, state.streams[name] = backend.round_gradient(
                 gradient, state.streams[name], rounding.eta, rounding.gradient_bits, rounding.rng_bits
@@ -87,7 +86,7 @@ def train_step(
         check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
     check_finite("distance", distance.detach(), epoch, backend)
     distance.backward()
-    gradients = {name: linear.weight.grad for name, linear in model.linears().items()}
+    gradients = {name: linear.gradient() for name, linear in model.linears().items()}
     for name, gradient in gradients.items():
         check_finite(f"{name}.weight.grad", gradient, epoch, backend)
     _keep_best(state, epoch, distance.item())
@@ -97,7 +96,9 @@ def train_step(
 
 
 @torch.no_grad()
-def evaluate(model: PatternNet, pattern: Pattern, loss: VanRossumDistance) -> tuple[dict[str, float], PatternNetActivity]:
+def evaluate(
+    model: PatternNet, pattern: Pattern, loss: VanRossumDistance
+) -> tuple[dict[str, float], PatternNetActivity]:
     """Distance, the same relative to a silent net, and firing rates (spikes per neuron and step) of the net as it is."""
     activity, _ = model(pattern.input)
     distance = loss(activity.output.spikes, pattern.target).item()

@@ -48,7 +48,9 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint. Raises RunFolderError, naming the file, if it is missing, broken, hostile or of another format."""
     if not path.is_file():
-        raise RunFolderError(f"{path} is missing: name a run's folder, such as outputs/<experiment>/<time>, that has one")
+        raise RunFolderError(
+            f"{path} is missing: name a run's folder, such as outputs/<experiment>/<time>, that has one"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except BROKEN_FILE_ERRORS as error:

@@ -51,7 +51,9 @@ def write_raster(path: Path, activity: PatternNetActivity, target: Tensor, title
     ]
     enlarge = max(1, 250 // panels[0][1].shape[1])  # a short sequence is drawn larger, so that captions fit
     images = [Image.fromarray(p).convert("RGB") for _, p in panels]
-    images = [image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST) for image in images]
+    images = [
+        image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST) for image in images
+    ]
     width = sum(image.width + MARGIN for image in images) + MARGIN
     sheet = Image.new("RGB", (width, max(i.height for i in images) + 2 * CAPTION + 2 * MARGIN), (238, 238, 238))
     draw = ImageDraw.Draw(sheet)

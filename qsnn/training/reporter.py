@@ -75,9 +75,7 @@ class Reporter:
         """Whether the step of ``epoch`` must keep its errors for `after_epoch`."""
         return self._due(self._settings.health_every, epoch)
 
-    def after_epoch(
-        self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding
-    ) -> None:
+    def after_epoch(self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding) -> None:
         """Write what is due in the epoch that ``step`` finished."""
         epoch, settings = state.epoch, self._settings
         self._bar.update(1)

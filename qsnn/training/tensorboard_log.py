@@ -31,18 +31,18 @@ class TensorBoardLog:
 
     @property
     def _file_writer(self) -> Any:
-        return self._writer._get_file_writer()  # type: ignore[no-untyped-call]
+        return self._writer._get_file_writer()
 
     def scalars(self, values: dict[str, float], epoch: int) -> None:
         """One point for each tag."""
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, epoch)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(tag, value, epoch)
 
     def rasters(self, activity: PatternNetActivity, input_spikes: Tensor, target: Tensor, epoch: int) -> None:
         """Pictures of input, hidden, output, target, and output against target in colour."""
         for name, picture in rasters(activity, input_spikes, target).items():
             layout = "HWC" if picture.ndim == 3 else "HW"
-            self._writer.add_image(f"raster/{name}", picture, epoch, dataformats=layout)  # type: ignore[no-untyped-call]
+            self._writer.add_image(f"raster/{name}", picture, epoch, dataformats=layout)
 
     def histograms(self, model: PatternNet, activity: PatternNetActivity, epoch: int) -> None:
         """Codes of weights and membranes (values, in full precision)."""
@@ -54,18 +54,18 @@ class TensorBoardLog:
     def _histogram(self, tag: str, values: Tensor, bits: int | None, epoch: int) -> None:
         fmt = symmetric(bits)
         if fmt is None:
-            self._writer.add_histogram(f"value_{tag}", values, epoch)  # type: ignore[no-untyped-call]
+            self._writer.add_histogram(f"value_{tag}", values, epoch)
             return
         codes = to_codes(quantize(values, fmt), fmt).cpu().numpy()
         count = min(MAX_BINS, fmt.high - fmt.low + 1)
         edges = np.linspace(fmt.low - 0.5, fmt.high + 0.5, count + 1)
-        self._writer.add_histogram(f"code_{tag}", codes, epoch, bins=edges)  # type: ignore[no-untyped-call]
+        self._writer.add_histogram(f"code_{tag}", codes, epoch, bins=edges)
 
     def flush(self) -> None:
         """Put everything so far on the disk."""
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
     def close(self) -> None:
         """End the session, so that the HParams table shows the run as finished."""
         self._file_writer.add_summary(self._session_end)
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()

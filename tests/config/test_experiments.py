@@ -40,7 +40,12 @@ def test_every_schema_is_used_by_an_option() -> None:
 
 
 def test_schema_defaults_are_those_of_the_default_option_files() -> None:
-    for group, defaults in {"model": "pattern_net", "neuron": "cuba_lif", "dataset": "pattern", "trainer": "bptt"}.items():
+    for group, defaults in {
+        "model": "pattern_net",
+        "neuron": "cuba_lif",
+        "dataset": "pattern",
+        "trainer": "bptt",
+    }.items():
         composed = compose_config([])[group]
         assert composed == OmegaConf.structured(GROUPS[group][defaults])
     for option, schema in GROUPS["optimizer"].items():

@@ -75,7 +75,7 @@ def test_data_that_does_not_fit_the_net_names_the_keys_to_change(
 
 
 def test_mistake_in_a_sweep_is_found_before_its_first_run(tmp_path: Path) -> None:
-    with pytest.raises(QsnnError, match="quantization.weight_bits=foo"):
+    with pytest.raises(QsnnError, match=r"quantization\.weight_bits=foo"):
         prepare_arguments(["-m", "quantization.weight_bits=2,foo"])
 
 

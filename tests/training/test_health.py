@@ -25,7 +25,9 @@ def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     step = train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors=True)
     figures = measure_health(run.state, step, run.settings.rounding)
-    tensors = {f"{layer}.{t}" for layer in ("hidden", "output") for t in ("weight", "membrane", "synapse", "error", "gradient")}
+    tensors = {
+        f"{layer}.{t}" for layer in ("hidden", "output") for t in ("weight", "membrane", "synapse", "error", "gradient")
+    }
     assert {key.rsplit("/", 1)[0] for key in figures} == tensors | {"hidden", "output"}
     assert figures["hidden.weight/codes_in_use"] == 3
     assert all(0 <= value <= 1 for key, value in figures.items() if not key.endswith("codes_in_use"))
@@ -35,7 +37,9 @@ def test_measure_health_of_full_precision_has_only_the_neurons(tmp_path: Path) -
     run = make_run(tmp_path, "quantization=full_precision")
     step = train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors=True)
     figures = measure_health(run.state, step, run.settings.rounding)
-    assert set(figures) == {f"{layer}/{figure}" for layer in ("hidden", "output") for figure in ("silent", "always_firing")}
+    assert set(figures) == {
+        f"{layer}/{figure}" for layer in ("hidden", "output") for figure in ("silent", "always_firing")
+    }
 
 
 def test_share_never_changed_remembers_a_weight_that_came_back(tmp_path: Path) -> None:
@@ -52,5 +56,10 @@ def test_share_never_changed_remembers_a_weight_that_came_back(tmp_path: Path) -
 
 def test_crossed_limits_names_the_figures_above_their_limit() -> None:
     limits = Limits(saturation=0.5, underflow=0.5, never_changed=0.5, silent=0.5, always_firing=0.5)
-    figures = {"hidden.weight/saturation": 0.6, "hidden.error/underflow": 0.4, "hidden/silent": 0.9, "x/codes_in_use": 9.0}
+    figures = {
+        "hidden.weight/saturation": 0.6,
+        "hidden.error/underflow": 0.4,
+        "hidden/silent": 0.9,
+        "x/codes_in_use": 9.0,
+    }
     assert crossed_limits(figures, limits) == ["hidden.weight/saturation", "hidden/silent"]

@@ -7,7 +7,9 @@ from qsnn.training.metrics_file import append_metrics, open_metrics, read_metric
 
 def test_open_metrics_drops_what_came_after_the_checkpoint_and_a_half_written_line(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"epoch": 1, "distance": 5.0}\n{"epoch": 2, "distance": 4.0}\n{"epoch": 3, "distance": 3.0}\n{"epo')
+    path.write_text(
+        '{"epoch": 1, "distance": 5.0}\n{"epoch": 2, "distance": 4.0}\n{"epoch": 3, "distance": 3.0}\n{"epo'
+    )
     with open_metrics(path, 2) as file:
         append_metrics(file, {"epoch": 3, "distance": 2.5})
     assert [(row["epoch"], row["distance"]) for row in read_metrics(path)] == [(1, 5.0), (2, 4.0), (3, 2.5)]

@@ -25,13 +25,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def events(folder: Path) -> EventAccumulator:
-    return EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "histograms": 0, "tensors": 0}).Reload()
+    return EventAccumulator(
+        str(folder), size_guidance={"scalars": 0, "images": 0, "histograms": 0, "tensors": 0}
+    ).Reload()
 
 
 def test_tensorboard_has_loss_rates_gradients_and_health(events: EventAccumulator) -> None:
     tags = set(events.Tags()["scalars"])
     expected = {"loss/distance", "loss/relative_distance", "rate/hidden", "rate/output", "gradient_norm/hidden"}
-    expected |= {"health/output.error/underflow", "health/hidden.weight/codes_in_use", "health/hidden.weight/never_changed"}
+    expected |= {
+        "health/output.error/underflow",
+        "health/hidden.weight/codes_in_use",
+        "health/hidden.weight/never_changed",
+    }
     assert expected | {"loss/final_distance", "loss/best_distance"} <= tags
     assert [point.step for point in events.Scalars("loss/distance")] == [1, 10, 20]
 
@@ -43,7 +49,13 @@ def test_tensorboard_scalars_are_those_of_metrics_jsonl(events: EventAccumulator
 
 
 def test_tensorboard_shows_rasters_of_the_nets_size(events: EventAccumulator) -> None:
-    sizes = {"input": (60, 100), "hidden": (60, 60), "output": (60, 40), "target": (60, 40), "output_against_target": (60, 40)}
+    sizes = {
+        "input": (60, 100),
+        "hidden": (60, 60),
+        "output": (60, 40),
+        "target": (60, 40),
+        "output_against_target": (60, 40),
+    }
     for name, size in sizes.items():
         pictures = events.Images(f"raster/{name}")
         assert [picture.step for picture in pictures] == [1, 10, 20]
@@ -86,6 +98,8 @@ def test_summary_tells_what_was_reached_with_what(folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "finished"
     assert summary["epochs"] == 20
-    assert summary["final"]["relative_distance"] == pytest.approx(summary["final"]["distance"] / summary["silent_distance"])
+    assert summary["final"]["relative_distance"] == pytest.approx(
+        summary["final"]["distance"] / summary["silent_distance"]
+    )
     assert summary["memory_bytes"] == {"parameters": (100 * 60 + 60 * 40) * 2 / 8, "state": (60 + 40) * 16 / 8}
     assert summary["versions"]["torch"]
