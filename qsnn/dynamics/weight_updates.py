@@ -58,7 +58,9 @@ class Adam(NamedTuple):
         """``w = w - lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)``."""
         mean = _without_dust(self.beta1 * slots[0] + (1 - self.beta1) * gradient)
         square = _without_dust(self.beta2 * slots[1] + (1 - self.beta2) * (gradient * gradient))
-        size = (square * (1 / (1 - self.beta2**step))).sqrt() + self.eps
+        # The root in double: torch's float root can be off by one in the last place, which no other backend repeats.
+        root = (square * (1 / (1 - self.beta2**step))).to(torch.float64).sqrt().to(square.dtype)
+        size = root + self.eps
         return weight - self.lr / (1 - self.beta1**step) * (mean / size), (mean, square)
 
 

@@ -38,9 +38,7 @@ def test_lif_equals_the_golden_spikes_and_states(name: str, golden: Path, backen
 
 
 @pytest.mark.parametrize("name", QUANTIZED)
-def test_lif_backward_equals_the_golden_errors_of_the_output_layer(
-    name: str, golden: Path, backend: Backend
-) -> None:
+def test_lif_backward_equals_the_golden_errors_of_the_output_layer(name: str, golden: Path, backend: Backend) -> None:
     g = golden_pattern(golden / f"pattern_{name}.npz")
     tau, decay = float(g.tau), g.lif.synapse_decay
     activity = run(backend, g.current2, g.lif)

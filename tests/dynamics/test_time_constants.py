@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from qsnn.dynamics import decay_factor
 
 
-@pytest.mark.parametrize(
-    ("rule", "expected"), [("exponential", math.exp(-0.1)), ("euler", 0.9), ("dyadic", 0.875)]
-)
+@pytest.mark.parametrize(("rule", "expected"), [("exponential", math.exp(-0.1)), ("euler", 0.9), ("dyadic", 0.875)])
 def test_decay_factor_of_ten_milliseconds_by_each_rule(rule: str, expected: float) -> None:
     assert decay_factor(0.01, 0.001, rule) == pytest.approx(expected, rel=1e-12)
 

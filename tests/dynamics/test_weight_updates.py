@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from qsnn.dynamics import SGD, Adam, Adamax, UpdateRule
 from qsnn.kernels.backend import Backend
+from qsnn.kernels.dispatch import select_backend
 
 RULES = {
     "sgd": (SGD(0.1), lambda w: torch.optim.SGD(w, lr=0.1)),
@@ -26,7 +27,9 @@ def updates(rule: UpdateRule, backend: Backend, gradients: list[torch.Tensor]) -
 
 def some_gradients(count: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(6, 5, generator=generator) * (torch.rand(6, 5, generator=generator) < 0.5) for _ in range(count)]
+    return [
+        torch.randn(6, 5, generator=generator) * (torch.rand(6, 5, generator=generator) < 0.5) for _ in range(count)
+    ]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -49,3 +52,13 @@ def test_sgd_with_lr_one_stays_on_the_integer_grid(gradient_bits: int, seed: int
     for _ in range(10):
         weight, _ = SGD(1.0).update(weight, torch.randint(-3, 4, (50,), generator=generator) * step, (), 1)
     assert torch.equal(weight / step, (weight / step).round())
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_update_is_the_same_to_the_last_bit_with_every_backend(name: str) -> None:
+    rule, _ = RULES[name]
+    generator = torch.Generator().manual_seed(1)
+    gradients = [torch.randint(-1, 2, (37, 23), generator=generator) / 128 for _ in range(5)]
+    gradients += [torch.zeros(37, 23) for _ in range(600)]  # long enough for every mean to decay to dust
+    ours = [updates(rule, select_backend(kernels, "cpu"), gradients) for kernels in ("eager", "numba")]
+    assert torch.equal(*ours)

@@ -1,0 +1,19 @@
+"""Tensors as numpy arrays on the same memory."""
+
+import numpy as np
+from torch import Tensor
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """The contiguous numpy view of a CPU tensor; a copy if it is not contiguous."""
+    return tensor.detach().contiguous().numpy()
+
+
+def matrix(tensor: Tensor) -> np.ndarray:
+    """`array` with all axes but the first made one: (T, B, N) to (T, B*N)."""
+    return array(tensor).reshape(tensor.shape[0], -1)
+
+
+def bits(tensor: Tensor) -> np.ndarray:
+    """The bits of the floats as int32, with all axes but the last made one: (T, B, I) to (T*B, I)."""
+    return array(tensor).view(np.int32).reshape(-1, tensor.shape[-1])

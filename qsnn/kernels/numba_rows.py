@@ -1,0 +1,165 @@
+"""Jitted products of a binary, sparse matrix with one on a grid: sums of selected rows of small integers.
+
+A binary matrix is kept as lists: the ones of row r are in columns ``indices[starts[r]:ends[r]]``. Integers are padded
+with zeros, see `qsnn.kernels.numba_products.padded`: to whole vectors, and by a row that can be added to no effect.
+"""
+# mypy: allow-untyped-defs
+
+import numpy as np
+from numba import njit
+
+from qsnn.kernels.numba_compile import OPTIONS, compiled
+
+ONE_BITS = np.int32(0x3F800000)  # of 1.0
+
+
+@njit(**OPTIONS)
+def _count_row(bits):
+    ones, strays = np.int32(0), np.int32(0)
+    for i in range(bits.size):
+        one = bits[i] == ONE_BITS
+        ones = np.int32(ones + np.int32(one))
+        strays = np.int32(strays + np.int32(~(one | (bits[i] == 0))))
+    return ones, strays
+
+
+@compiled("int64(int64, int64, int32[:,::1], int64[::1])")
+def count_ones(start, stop, bits, counts):
+    """How many ones each row holds, given the floats' bits; returns how many elements are neither 0 nor 1."""
+    total = 0
+    for r in range(start, stop):
+        ones, strays = _count_row(bits[r])
+        counts[r] = ones
+        total += strays
+    return total
+
+
+@njit(**OPTIONS)
+def _list_row(bits, indices):
+    place = 0
+    for i in range(bits.size):
+        indices[place] = i  # always written, and kept only if the place moves on: no branch to mispredict
+        place += bits[i] != 0
+
+
+@compiled("void(int64, int64, int32[:,::1], int64[::1], int32[::1])")
+def list_ones(start, stop, bits, starts, indices):
+    """The columns of the ones of each row. ``indices`` has one slot to spare after each list."""
+    for r in range(start, stop):
+        _list_row(bits[r], indices[starts[r] :])
+
+
+@compiled("void(int64, int64, int64[::1], int64[::1], int32[::1], int64[::1], int64[::1], int32[::1])")
+def transpose_lists(first, last, starts, ends, indices, column_starts, column_ends, rows):
+    """From the columns of each row to the rows ``first`` to ``last`` of each column, ascending: a counting sort."""
+    column_ends[:] = 0
+    for r in range(first, last):
+        for i in indices[starts[r] : ends[r]]:
+            column_ends[i] += 1
+    place = 0
+    for i in range(column_ends.size):
+        column_starts[i] = place
+        place += column_ends[i]
+        column_ends[i] = column_starts[i]
+    for r in range(first, last):
+        for i in indices[starts[r] : ends[r]]:
+            rows[column_ends[i]] = r
+            column_ends[i] += 1
+
+
+@njit(**OPTIONS)
+def _parts(size):
+    """Two ranges that cover ``size`` columns in whole vectors, see `numba_recurrences`; 64 floats are the most at once."""
+    middle, last = size, size
+    if size > 64 and size % 64:
+        middle, last = size - size % 64, size - 64
+    return (np.uint64(0), np.uint64(middle)), (np.uint64(last), np.uint64(size))
+
+
+@njit(**OPTIONS)
+def _integer_row(r, low, high, x, levels, out):
+    strays = np.int32(0)
+    for i in range(low, high):
+        scaled = x[r, i] * levels
+        code = np.int32(scaled)
+        strays = np.int32(strays | np.int32(np.float32(code) != scaled))
+        out[r, i] = code
+    return strays
+
+
+_INTEGERS = "b1(int64, int64, float32[:,::1], float32, {0}[:,::1])"
+
+
+@compiled(_INTEGERS.format("int8"), _INTEGERS.format("int16"))
+def to_integers(start, stop, x, levels, out):
+    """``out = x * levels``, by rows; whether it is so without loss. |x| * levels must fit."""
+    strays = 0
+    for r in range(start, stop):
+        for low, high in _parts(x.shape[1]):
+            strays |= _integer_row(r, low, high, x, levels, out)
+    return strays == 0
+
+
+@njit(**OPTIONS)
+def _add_rows(codes, k0, k1, k2, k3, k4, k5, k6, k7, total):
+    """``total +=`` eight rows of ``codes``: fewer loads and stores of the total than one by one."""
+    for j in range(total.size):
+        total[j] += (
+            codes[k0, j] + codes[k1, j] + codes[k2, j] + codes[k3, j]
+            + codes[k4, j] + codes[k5, j] + codes[k6, j] + codes[k7, j]
+        )  # fmt: skip
+
+
+@njit(**OPTIONS)
+def _row(indices, k, end, spare):
+    return indices[k] if k < end else spare
+
+
+@njit(**OPTIONS)
+def _scale(m, low, high, total, step, out):
+    for j in range(low, high):
+        out[m, j] = step * np.float32(total[j])
+
+
+@njit(**OPTIONS)
+def _add_scaled(m, total, step, out):
+    for j in range(np.uint64(out.shape[1])):
+        out[m, j] += step * np.float32(total[j])
+
+
+_SUM = "void(int64, int64, {0}[:,::1], int64[::1], int64[::1], int32[::1], int64, {1}[::1], float32, b1, float32[:,::1])"
+
+
+@compiled(_SUM.format("int8", "int8"), _SUM.format("int8", "int16"), _SUM.format("int16", "int32"))
+def sum_rows(start, stop, codes, starts, ends, indices, limit, total, step, add, out):
+    """``out[m] = step * sum of codes[k] for k in indices[starts[m]:ends[m]]``, added to ``out[m]`` if ``add``.
+
+    ``total`` says in which integers to sum; ``limit`` rows fit into them.
+    """
+    total = np.empty_like(total)  # of this thread
+    spare = codes.shape[0] - 1
+    for m in range(start, stop):
+        begin, fresh = starts[m], not add
+        while fresh or begin < ends[m]:
+            end = min(begin + limit, ends[m])
+            total[:] = 0
+            for k in range(begin, end, 8):
+                _add_rows(
+                    codes, indices[k], _row(indices, k + 1, end, spare), _row(indices, k + 2, end, spare),
+                    _row(indices, k + 3, end, spare), _row(indices, k + 4, end, spare),
+                    _row(indices, k + 5, end, spare), _row(indices, k + 6, end, spare),
+                    _row(indices, k + 7, end, spare), total,
+                )  # fmt: skip
+            if fresh:
+                for low, high in _parts(out.shape[1]):
+                    _scale(m, low, high, total, step, out)
+            else:
+                _add_scaled(m, total, step, out)
+            begin, fresh = end, False
+
+
+@compiled("void(int64, int64, int32[::1], float32)")
+def scale_in_place(start, stop, numbers, step):
+    """Replace integers by the bits of the floats that are ``step`` times them."""
+    for i in range(np.uint64(start), np.uint64(stop)):
+        numbers[i] = np.float32(step * np.float32(numbers[i])).view(np.int32)

@@ -1,0 +1,37 @@
+"""A small thread pool of our own: numba's parallel backends hang after fork or fight torch's OpenMP pool."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+# torch's OpenMP pool does not survive a fork: the child's first large operation of any kind would wait for ever.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """The pool with ``workers`` threads of this process: a forked child inherits the object but not the threads."""
+    key = (os.getpid(), workers)
+    if key not in _pools:
+        _pools.clear()
+        _pools[key] = ThreadPoolExecutor(workers, thread_name_prefix="qsnn")
+    return _pools[key]
+
+
+def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, grain: int = 1_000_000) -> list[Any]:
+    """Call ``kernel(start, stop, *arguments)`` on parts of ``range(total)`` and return the results in order.
+
+    One part per thread of torch, fewer where a part would have less than ``grain`` of the ``work`` (in tenths of a
+    nanosecond): waking a thread takes some 30 us. The caller's thread takes the first part.
+    """
+    parts = max(1, min(torch.get_num_threads(), work // grain, total))
+    if parts == 1:
+        return [kernel(0, total, *arguments)]
+    bounds = [total * part // parts for part in range(parts + 1)]
+    submit = _pool(parts - 1).submit
+    others = [submit(kernel, bounds[part], bounds[part + 1], *arguments) for part in range(1, parts)]
+    return [kernel(bounds[0], bounds[1], *arguments), *(other.result() for other in others)]
