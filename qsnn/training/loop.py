@@ -84,9 +84,8 @@ def train(run: Run, make_reporter: Callable[[], Reporter]) -> Outcome:
             _epochs(run, reporter, stop)
             final, activity = evaluate(state.model, run.pattern, run.loss)
             best = _best_score(run)
-            reporter.final_scalars(
-                {"loss/final_distance": final["distance"], "loss/best_distance": best["distance"]}, state.epoch
-            )
+            scores = {"loss/final_distance": final["distance"], "loss/best_distance": best["distance"]}
+            reporter.finish(scores, activity, run.pattern, state.epoch)
     title = f"epoch {state.epoch}, distance {final['distance']:.1f} ({final['relative_distance']:.1%} of silence)"
     write_raster(run.folder / "raster.png", activity, run.pattern.target, title)
     status = "stopped" if stop.signal_number else "finished"

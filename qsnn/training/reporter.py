@@ -9,6 +9,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from qsnn.data import Pattern
+from qsnn.models import PatternNetActivity
 from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
 from qsnn.training.health import Limits, crossed_limits, measure_health
 from qsnn.training.metrics_file import append_metrics, open_metrics
@@ -20,7 +21,7 @@ BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| epoch {n_fmt}/{total_fmt} [{elaps
 
 
 class LoggingSettings(NamedTuple):
-    """Epochs between two writings of each kind; 0 switches a kind off. Logged are epoch 1, every k-th and the last."""
+    """Epochs between two writings of each kind; 0 switches a kind off. Logged are epoch 1 and every k-th."""
 
     metrics_every: int
     health_every: int
@@ -44,7 +45,7 @@ class Reporter:
         config_text: str,
         hyperparameters: dict[str, HParam],
     ) -> None:
-        self._settings, self._epochs, self._silent_distance = settings, epochs, silent_distance
+        self._settings, self._silent_distance = settings, silent_distance
         self._warned: set[str] = set()
         self._metrics = open_metrics(folder / "metrics.jsonl", state.epoch)
         self._board = (
@@ -69,7 +70,8 @@ class Reporter:
             self._board.close()
 
     def _due(self, every: int, epoch: int) -> bool:
-        return every > 0 and (epoch == 1 or epoch % every == 0 or epoch == self._epochs)
+        # Not the last epoch as such: a run that is resumed to go on further must log what a longer run would have.
+        return every > 0 and (epoch == 1 or epoch % every == 0)
 
     def wants_health(self, epoch: int) -> bool:
         """Whether the step of ``epoch`` must keep its errors for `after_epoch`."""
@@ -109,6 +111,8 @@ class Reporter:
         if not health:
             return
         crossed = set(crossed_limits(health, self._settings.limits))
+        if epoch == 1:  # one update cannot have changed many codes
+            crossed = {key for key in crossed if not key.endswith("/never_changed")}
         for key in sorted(crossed - self._warned):
             figure = key.rsplit("/", 1)[1]
             limit = getattr(self._settings.limits, figure)
@@ -118,10 +122,12 @@ class Reporter:
             )  # fmt: skip
         self._warned = crossed
 
-    def final_scalars(self, values: dict[str, float], epoch: int) -> None:
-        """Scalars of the end of the run, such as those that the HParams table shows."""
+    def finish(self, scores: dict[str, float], activity: PatternNetActivity, pattern: Pattern, epoch: int) -> None:
+        """What TensorBoard shows of the trained net: its scores, for the HParams table, and its rasters."""
         if self._board:
-            self._board.scalars(values, epoch)
+            self._board.scalars(scores, epoch)
+            if self._settings.raster_every:
+                self._board.rasters(activity, pattern.input, pattern.target, epoch)
 
     def flush(self) -> None:
         """Before a checkpoint: everything up to it is on the disk."""

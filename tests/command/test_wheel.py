@@ -33,5 +33,7 @@ def test_wheel_installed_elsewhere_trains_from_an_empty_folder(tmp_path: Path) -
     assert json.loads((empty / "run" / "summary.json").read_text())["epochs"] == 3
     where = [environment / "bin" / "python", "-c", "import qsnn; print(qsnn.__file__)"]
     assert str(site) in subprocess.run(where, cwd=empty, capture_output=True, text=True).stdout
-    scored = subprocess.run([environment / "bin" / "qsnn-evaluate", "run=run"], cwd=empty, capture_output=True, text=True)
+    scored = subprocess.run(
+        [environment / "bin" / "qsnn-evaluate", "run=run"], cwd=empty, capture_output=True, text=True
+    )
     assert scored.returncode == 0, scored.stderr

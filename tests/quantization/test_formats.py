@@ -80,7 +80,7 @@ def test_to_codes_refuses_values_between_the_grid_points() -> None:
 
 def golden_cases(prefix: str, golden: Path) -> dict[int, torch.Tensor]:
     with np.load(golden / "quantizers.npz", allow_pickle=False) as file:
-        return {int(key[len(prefix):]): torch.from_numpy(file[key]) for key in file.files if key.startswith(prefix)}
+        return {int(key[len(prefix) :]): torch.from_numpy(file[key]) for key in file.files if key.startswith(prefix)}
 
 
 def golden_values(name: str, golden: Path) -> torch.Tensor:
