@@ -42,7 +42,9 @@ def select_backend(name: str, device: str) -> Backend:
     if name == "triton":
         raise ConfigError("kernels=triton: there is no Triton backend, it needs a GPU to be built; use kernels=auto")
     if name == "numba" and kind.type != "cpu":
-        raise ConfigError(f"kernels=numba: runs on the CPU only, not on device={device}; use kernels=auto or device=cpu")
+        raise ConfigError(
+            f"kernels=numba: runs on the CPU only, not on device={device}; use kernels=auto or device=cpu"
+        )
     if name == "numba":
         if importlib.util.find_spec("numba") is None:
             raise ConfigError("kernels=numba: numba is not installed; pip install numba, or use kernels=auto")

@@ -50,9 +50,7 @@ def round_gradient(
     return rounded, stream
 
 
-def update_weights(
-    rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int
-) -> tuple[Tensor, Slots]:
+def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
     """The rule's own update."""
     return rule.update(weight, gradient, slots, step)
 

@@ -42,9 +42,7 @@ def _or_eager(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def chosen(*arguments: Any) -> Any:
-            usable = all(
-                a.dtype == torch.float32 and a.numel() > 0 for a in arguments if isinstance(a, Tensor)
-            )
+            usable = all(a.dtype == torch.float32 and a.numel() > 0 for a in arguments if isinstance(a, Tensor))
             return function(*arguments) if usable else definition(*arguments)
 
         return chosen
@@ -165,9 +163,7 @@ def van_rossum_gradient(difference: Tensor, distance: Tensor, decay: float, tau:
     return out
 
 
-def update_weights(
-    rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int
-) -> tuple[Tensor, Slots]:
+def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
     """The rule's own update, in place."""
     tensors = (weight, gradient, *slots)
     if not all(t.dtype == torch.float32 and t.is_contiguous() and t.numel() for t in tensors):

@@ -127,7 +127,9 @@ def _add_scaled(m, total, step, out):
         out[m, j] += step * np.float32(total[j])
 
 
-_SUM = "void(int64, int64, {0}[:,::1], int64[::1], int64[::1], int32[::1], int64, {1}[::1], float32, b1, float32[:,::1])"
+_SUM = (
+    "void(int64, int64, {0}[:,::1], int64[::1], int64[::1], int32[::1], int64, {1}[::1], float32, b1, float32[:,::1])"
+)
 
 
 @compiled(_SUM.format("int8", "int8"), _SUM.format("int8", "int16"), _SUM.format("int16", "int32"))

@@ -38,7 +38,9 @@ def momentum_sgd(start, stop, weight, gradient, moving, lr, momentum):
         weight[i] -= lr * moving[i]
 
 
-@compiled(f"void(int64, int64, {ROW}, {ROW}, {ROW}, {ROW}, float32, UniTuple(float32, 2), UniTuple(float32, 2), float32, float32)")
+@compiled(
+    f"void(int64, int64, {ROW}, {ROW}, {ROW}, {ROW}, float32, UniTuple(float32, 2), UniTuple(float32, 2), float32, float32)"
+)
 def adam(start, stop, weight, gradient, mean, square, rate, beta1, beta2, correction, eps):
     """`Adam.update`. ``beta1``, ``beta2``: each with its complement to 1; ``correction`` = 1 / (1 - beta2^t)."""
     weight, gradient = weight[start:stop], gradient[start:stop]

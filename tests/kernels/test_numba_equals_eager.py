@@ -1,0 +1,215 @@
+"""Every numba operation returns the bits of the plain-torch definition, whatever the sizes, widths and strides."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from qsnn.dynamics import SGD, Adam, Adamax, LIFActivity, LIFParameters, LIFState, UpdateRule
+from qsnn.kernels.dispatch import select_backend
+from qsnn.kernels.eager import EAGER
+from qsnn.quantization import RandomStream, quantize, symmetric
+
+NUMBA = select_backend("numba", "cpu")
+PARAMETERS = LIFParameters(0.75, 0.875, 0.9, 100.0, 8, 8, 8)
+BITS = st.one_of(st.none(), st.integers(1, 16))
+WIDTHS = st.integers(1, 16)
+SEEDS = st.integers(0, 2**31)
+BATCHES = st.sampled_from([1, 3, 64])
+SIZES = st.sampled_from([1, 2, 7, 16, 31, 64, 65, 130])
+few = settings(max_examples=60, deadline=None)
+
+
+def strided(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """The same values, in a memory layout of one kind or another."""
+    kind = int(torch.randint(4, (), generator=generator))
+    if kind == 1:
+        return tensor.transpose(0, -1).contiguous().transpose(0, -1)
+    if kind == 2:
+        return torch.stack([tensor, tensor + 1], -1)[..., 0]
+    return tensor[:1].expand_as(tensor) if kind == 3 else tensor
+
+
+def values(generator: torch.Generator, *shape: int, sparse: float = 0.5) -> Tensor:
+    """Numbers of very different sizes, many of them 0, in some layout."""
+    size = 10.0 ** torch.randint(-4, 3, (), generator=generator)
+    kept = torch.rand(shape, generator=generator) < sparse
+    return strided(torch.randn(shape, generator=generator) * size * kept, generator)
+
+
+def spikes(generator: torch.Generator, *shape: int) -> Tensor:
+    rate = torch.rand((), generator=generator) ** 2
+    return strided((torch.rand(shape, generator=generator) < rate).float(), generator)
+
+
+def same(ours: Any, theirs: Any) -> None:
+    """Equal to the last bit, NaN where the other has NaN; tensors, numbers, or tuples of them."""
+    if isinstance(theirs, tuple):
+        for a, b in zip(ours, theirs, strict=True):
+            same(a, b)
+        return
+    if not isinstance(theirs, Tensor):
+        assert ours == theirs
+        return
+    assert ours.shape == theirs.shape
+    assert ours.dtype == theirs.dtype
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+@given(SEEDS, BITS, st.sampled_from([1.0, 2.0, 0.25, 64.0, 3.0]), SIZES, SIZES)
+@few
+def test_quantized_weights(seed: int, bits: int | None, scale: float, inputs: int, neurons: int) -> None:
+    weight = values(torch.Generator().manual_seed(seed), inputs, neurons)
+    same(NUMBA.quantize_weights(weight, bits, scale), EAGER.quantize_weights(weight, bits, scale))
+
+
+@given(SEEDS, BITS, BATCHES, SIZES)
+@few
+def test_quantized_errors(seed: int, bits: int | None, batch: int, neurons: int) -> None:
+    error = values(torch.Generator().manual_seed(seed), 5, batch, neurons)
+    same(NUMBA.quantize_error(error, bits), EAGER.quantize_error(error, bits))
+
+
+@pytest.mark.parametrize(
+    "largest", [0.0, 1e-45, 1.2e-38, 1e-30, 2.0**-100, 2**0.5, 1e38, 3.4e38, float("inf"), float("nan")]
+)
+@pytest.mark.parametrize("bits", [1, 2, 8, 16])
+def test_errors_of_extreme_size(largest: float, bits: int) -> None:
+    """Subnormal, infinite and missing maxima; NaN does not vanish."""
+    error = torch.linspace(-1, 1, 97)[:, None] * largest
+    same(NUMBA.quantize_error(error, bits), EAGER.quantize_error(error, bits))
+    rounded = [kernels.round_gradient(error, RandomStream(1), 0.7, 8, 16)[0] for kernels in (NUMBA, EAGER)]
+    same(*rounded)
+
+
+@given(SEEDS, BITS, BITS, BITS, BATCHES, SIZES, st.booleans())
+@few
+def test_the_recurrence_and_its_backward_pass(
+    seed: int, syn: int | None, mem: int | None, err: int | None, batch: int, neurons: int, per_neuron: bool
+) -> None:
+    generator, shape = torch.Generator().manual_seed(seed), (6, batch, neurons)
+    alpha, beta = torch.rand(2, neurons, generator=generator)
+    decays = (alpha, beta) if per_neuron else (float(alpha[0]), float(beta[0]))
+    parameters = LIFParameters(*decays, 0.4, 100.0, syn, mem, err)
+    current, grad = values(generator, *shape, sparse=0.9).clamp(-2, 2), values(generator, *shape)
+    initial = LIFState(*(values(generator, batch, neurons).clamp(-1, 1) for _ in range(2)))
+    activity = EAGER.lif_sequence(current, initial, parameters)
+    same(NUMBA.lif_sequence(current, initial, parameters), activity)
+    activity = LIFActivity(*(strided(tensor, generator) for tensor in activity))
+    arguments = (grad, current, activity, initial, parameters)
+    same(NUMBA.lif_sequence_backward(*arguments), EAGER.lif_sequence_backward(*arguments))
+
+
+@given(SEEDS, st.sampled_from([0.75, 0.9, 0.8187]), BATCHES, SIZES)
+@few
+def test_the_van_rossum_distance_and_its_gradient(seed: int, decay: float, batch: int, neurons: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    raster, target = (spikes(generator, 9, batch, neurons) for _ in range(2))
+    distance, difference = EAGER.van_rossum_distance(raster, target, decay, 5e-3)
+    same(NUMBA.van_rossum_distance(raster, target, decay, 5e-3), (distance, difference))
+    difference = strided(difference, generator)
+    arguments = (difference, distance, decay, 5e-3)
+    same(NUMBA.van_rossum_gradient(*arguments), EAGER.van_rossum_gradient(*arguments))
+
+
+@given(SEEDS, WIDTHS, WIDTHS, st.sampled_from([0.5, 2.0]), BATCHES, SIZES, SIZES, st.booleans())
+@few
+def test_the_products(
+    seed: int, weight_bits: int, error_bits: int, scale: float, batch: int, inputs: int, neurons: int, known: bool
+) -> None:
+    """``known``: operands come from the backend, which remembers their codes; else it finds these itself."""
+    generator = torch.Generator().manual_seed(seed)
+    source = NUMBA if known else EAGER
+    raster = spikes(generator, 7, batch, inputs)
+    weight = source.quantize_weights(torch.rand(inputs, neurons, generator=generator) * 2 - 1, weight_bits, scale)
+    # Errors of up to 10 bits: the sums of the widest times 16-bit weights no longer fit a float exactly.
+    bits = min(error_bits, 10 if weight_bits <= 8 else 24 - weight_bits - 8)
+    error = source.quantize_error(values(generator, 7, batch, neurons), max(1, bits))
+    if not known:
+        weight, error = strided(weight, generator), strided(error, generator)
+    same(NUMBA.input_current(raster, weight), EAGER.input_current(raster, weight))
+    same(NUMBA.weight_gradient(raster, error), EAGER.weight_gradient(raster, error))
+    same(NUMBA.input_error(error, weight), EAGER.input_error(error, weight))
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 0.3, 2.0])
+def test_products_of_numbers_that_are_on_no_grid(odd: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    raster, weight = (torch.rand(20, 2, 30, generator=generator) < 0.1).float(), torch.randn(30, 9, generator=generator)
+    error = torch.randn(20, 2, 9, generator=generator)
+    for tensor in (raster, weight, error):
+        tensor.view(-1)[5] = odd
+    same(NUMBA.input_current(raster, weight), EAGER.input_current(raster, weight))
+    same(NUMBA.weight_gradient(raster, error), EAGER.weight_gradient(raster, error))
+    same(NUMBA.input_error(error, weight), EAGER.input_error(error, weight))
+    same(NUMBA.quantize_weights(weight, 8, 1.0), EAGER.quantize_weights(weight, 8, 1.0))
+
+
+def test_many_spikes_of_one_input_do_not_overflow() -> None:
+    """More rows than 8- and 16-bit sums hold, all at the end of the range, in several blocks of time steps."""
+    raster, weight = torch.zeros(1500, 2, 400), torch.full((400, 5), -0.5)
+    raster[:, :, 3], raster[7] = 1, 1
+    raster[8, 0, :190] = 1
+    for bits in (2, 8, 9, 12):
+        error = quantize(torch.ones(1500, 2, 5), symmetric(bits))
+        same(NUMBA.weight_gradient(raster, error), EAGER.weight_gradient(raster, error))
+        wide = quantize(weight * 2, symmetric(bits))
+        same(NUMBA.input_current(raster, wide), EAGER.input_current(raster, wide))
+
+
+@given(SEEDS, WIDTHS, st.sampled_from([1, 8, 16, 24, 32]), st.sampled_from([0.1, 1.0, 0.003]), SIZES, SIZES)
+@few
+def test_rounded_gradients_and_streams(
+    seed: int, bits: int, rng_bits: int, eta: float, inputs: int, neurons: int
+) -> None:
+    gradient = values(torch.Generator().manual_seed(seed), inputs, neurons)
+    stream = RandomStream(seed * 2**33 + 1, seed % 1000)
+    arguments = (gradient, stream, eta, bits, rng_bits)
+    same(NUMBA.round_gradient(*arguments), EAGER.round_gradient(*arguments))
+
+
+RULES = [SGD(0.1), SGD(0.1, 0.9), Adam(1e-3, 0.9, 0.999, 1e-8), Adamax(0.05, 0.9, 0.999, 1e-8)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_weight_updates(rule: UpdateRule) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(33, 65, generator=generator)
+    runs = {b: (weight.clone(), tuple(torch.zeros_like(weight) for _ in range(rule.num_slots))) for b in (NUMBA, EAGER)}
+    for step in range(1, 8):
+        gradient = values(generator, 33, 65, sparse=0.3)
+        if step == 7:
+            gradient = gradient.clone()
+            gradient[3, 4] = float("nan")
+        for backend, (weights, slots) in runs.items():
+            runs[backend] = backend.update_weights(rule, weights, gradient, slots, step)
+        same(runs[NUMBA][0], runs[EAGER][0])
+        same(runs[NUMBA][1], runs[EAGER][1])
+    assert not NUMBA.all_finite(runs[NUMBA][0])
+    assert NUMBA.all_finite(weight)
+    assert not NUMBA.all_finite(torch.tensor([[1.0, float("-inf")]]))
+
+
+OTHERS: dict[str, Callable[[Tensor], tuple[Any, ...]]] = {
+    "quantize_weights": lambda x: (x[0], 4, 2.0),
+    "quantize_error": lambda x: (x, 4),
+    "lif_sequence": lambda x: (x, LIFState.zeros(x[0]), PARAMETERS),
+    "input_current": lambda x: (x, x[0].T),
+    "round_gradient": lambda x: (x[0], RandomStream(1), 0.1, 8, 16),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_dtypes_go_to_the_definition(name: str) -> None:
+    arguments = OTHERS[name](torch.randn(4, 3, 5, dtype=torch.float64))
+    same(getattr(NUMBA, name)(*arguments), getattr(EAGER, name)(*arguments))
+
+
+def test_empty_tensors_go_to_the_definition() -> None:
+    nothing = torch.empty(0, 2, 3)
+    assert NUMBA.lif_sequence(nothing, LIFState.zeros(torch.zeros(2, 3)), PARAMETERS).spikes.shape == (0, 2, 3)
+    assert NUMBA.input_current(nothing, torch.zeros(3, 4)).shape == (0, 2, 4)
