@@ -16,7 +16,7 @@ import torch
 
 from qsnn.config.builders import build_run, to_config
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.training.bptt import train_step
+from qsnn.training.loop import train_epoch
 
 CHECKED_EPOCHS = (10, 50, 100, 150)
 TOLERANCE = 0.03
@@ -35,10 +35,7 @@ def golden_curve(golden: Path, seed: int, epochs: int, folder: Path, overrides: 
     with torch.no_grad():
         run.state.model.hidden.linear.weight.copy_(torch.from_numpy(vectors["w1"]))
         run.state.model.output.linear.weight.copy_(torch.from_numpy(vectors["w2"]))
-    return [
-        train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors=False).distance
-        for _ in range(epochs)
-    ]
+    return [train_epoch(run)[0].distance for _ in range(epochs)]
 
 
 def main() -> int:

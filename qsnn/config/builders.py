@@ -117,6 +117,19 @@ def fingerprint(pattern: Pattern) -> str:
     return digest.hexdigest()
 
 
+def build_trainer(config: Config) -> TrainerSettings:
+    """Epochs, checkpoints, gradient rounding and schedules."""
+    trainer, optimizer, bits = config.trainer, config.optimizer, config.quantization
+    return TrainerSettings(
+        epochs=trainer.epochs,
+        checkpoint_every=trainer.checkpoint_every,
+        rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits),
+        lr_schedule=optimizer.lr_schedule,
+        eta_schedule=optimizer.eta_schedule,
+        num_halvings=optimizer.num_halvings,
+    )
+
+
 def build_run(config: Config, folder: Path) -> Run:
     """All parts of a run in ``folder``, in the state before its first epoch. Raises ConfigError and DataError."""
     device = build_device(config)
@@ -124,9 +137,7 @@ def build_run(config: Config, folder: Path) -> Run:
     pattern = build_pattern(config, device)
     model = build_model(config, backend).to(device)
     state = new_training_state(model, build_update_rule(config), config.seed)
-    bits = config.quantization
-    rounding = GradientRounding(config.optimizer.eta, bits.gradient_bits, bits.rng_bits)
-    settings = TrainerSettings(config.trainer.epochs, config.trainer.checkpoint_every, rounding)
+    settings = build_trainer(config)
     facts: dict[str, Any] = {"config": plain_config(config), "data": fingerprint(pattern)}
     return Run(state, pattern, build_loss(config, backend), settings, folder, facts)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from qsnn.config.schema import Config
-from qsnn.dynamics import DECAY_RULES, decay_factor
+from qsnn.dynamics import DECAY_RULES, SCHEDULES, decay_factor
 from qsnn.errors import ConfigError
 from qsnn.quantization import quantize, symmetric
 
@@ -27,6 +27,9 @@ def check_config(config: Config) -> None:
     _check_numbers(config)
     _check_decays(config)
     _check_threshold(config)
+    for name in ("lr_schedule", "eta_schedule"):
+        schedule = getattr(config.optimizer, name)
+        require(schedule in SCHEDULES, f"optimizer.{name}", schedule, f"allowed are {', '.join(SCHEDULES)}")
     require(config.kernels in KERNELS, "kernels", config.kernels, f"allowed are {', '.join(KERNELS)}")
     require(bool(config.name) and "/" not in config.name, "name", config.name, "it names a folder: no slash, not empty")
 
@@ -58,6 +61,7 @@ def _numbers(config: Config) -> Iterator[tuple[str, float | None, float, float, 
     yield "trainer.checkpoint_every", config.trainer.checkpoint_every, 1, 10**9, True
     for name in ("lr", "lr_full_precision", "eta"):
         yield f"optimizer.{name}", getattr(config.optimizer, name), 0, math.inf, False
+    yield "optimizer.num_halvings", config.optimizer.num_halvings, 1, 30, True
     for index, beta in enumerate(getattr(config.optimizer, "betas", [])):
         yield f"optimizer.betas[{index}]", beta, 0, 0.999999999, True
     yield "optimizer.eps", getattr(config.optimizer, "eps", None), 0, math.inf, True

@@ -45,6 +45,8 @@ def check_same_config(now: dict[str, Any], saved: Any, path: Path) -> None:
         raise RunFolderError(f"{path} holds no config: it is not the checkpoint of a run")
     ours, theirs = flatten(now), flatten(saved)
     keys = [key for key in sorted(ours.keys() | theirs.keys()) if not key.startswith(FREE_KEYS)]
+    if any(theirs.get(f"optimizer.{name}") != "constant" for name in ("lr_schedule", "eta_schedule")):
+        keys.append("trainer.epochs")  # a schedule ends with the last epoch: another end is another run
     different = [key for key in keys if ours.get(key, "absent") != theirs.get(key, "absent")]
     if different:
         listed = "; ".join(f"{key} was {theirs.get(key, 'absent')}, is {ours.get(key, 'absent')}" for key in different)

@@ -113,6 +113,9 @@ class OptimizerConfig:
     eta: float = key(
         0.1, "learning rate inside the gradient quantizer: gradients are scaled to it, then rounded", "", "0.1, fixed"
     )
+    lr_schedule: str = key("constant", "how lr falls until the last epoch: constant, cosine, linear or halving")
+    eta_schedule: str = key("constant", "how eta falls until the last epoch: constant, cosine, linear or halving")
+    num_halvings: int = key(6, "how often the halving schedule halves", "", "none (lr_div in the gesture program)")
 
 
 @dataclass

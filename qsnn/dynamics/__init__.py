@@ -1,12 +1,14 @@
 """Time constants, the LIF and van Rossum recurrences and the weight updates in plain torch: the definitions."""
 
 from qsnn.dynamics.lif import LIFActivity, LIFParameters, LIFState, lif_sequence, lif_sequence_backward
+from qsnn.dynamics.schedules import SCHEDULES, schedule_factor
 from qsnn.dynamics.time_constants import DECAY_RULES, decay_factor
 from qsnn.dynamics.van_rossum import van_rossum_distance, van_rossum_gradient
 from qsnn.dynamics.weight_updates import SGD, Adam, Adamax, Slots, UpdateRule
 
 __all__ = [
     "DECAY_RULES",
+    "SCHEDULES",
     "SGD",
     "Adam",
     "Adamax",
@@ -18,6 +20,7 @@ __all__ = [
     "decay_factor",
     "lif_sequence",
     "lif_sequence_backward",
+    "schedule_factor",
     "van_rossum_distance",
     "van_rossum_gradient",
 ]

@@ -41,18 +41,16 @@ def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> Non
 
 
 @torch.no_grad()
-def _update(state: TrainingState, rounding: GradientRounding, epoch: int) -> dict[str, Tensor]:
+def _update(state: TrainingState, rounding: GradientRounding, lr_factor: float, epoch: int) -> dict[str, Tensor]:
     """Round every weight gradient, let the rule change the weights, and return the rounded gradients."""
-    updates = {}
+    updates, rule = {}, state.rule._replace(lr=state.rule.lr * lr_factor)
     for name, linear in state.model.linears().items():
         backend, gradient = linear.backend, linear.gradient()
         if rounding.gradient_bits is not None:
             gradient, state.streams[name] = backend.round_gradient(
                 gradient, state.streams[name], rounding.eta, rounding.gradient_bits, rounding.rng_bits
             )
-        weight, state.slots[name] = backend.update_weights(
-            state.rule, linear.weight.data, gradient, state.slots[name], epoch
-        )
+        weight, state.slots[name] = backend.update_weights(rule, linear.weight.data, gradient, state.slots[name], epoch)
         check_finite(f"{name}.weight", weight, epoch, backend)
         linear.weight.data = weight
         updates[name] = gradient
@@ -67,10 +65,16 @@ def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
 
 
 def train_step(
-    state: TrainingState, pattern: Pattern, loss: VanRossumDistance, rounding: GradientRounding, keep_errors: bool
+    state: TrainingState,
+    pattern: Pattern,
+    loss: VanRossumDistance,
+    rounding: GradientRounding,
+    lr_factor: float,
+    keep_errors: bool,
 ) -> StepResult:
     """Train ``state`` for one epoch on the whole pattern and return what it measured before the update.
 
+    ``lr_factor`` multiplies the update rule's learning rate.
     With ``keep_errors`` the gradient at every layer's input current stays on ``activity.<layer>.current.grad``.
     Raises NonFiniteError, naming tensor and epoch, before a bad update can reach a checkpoint.
     """
@@ -90,7 +94,7 @@ def train_step(
     for name, gradient in gradients.items():
         check_finite(f"{name}.weight.grad", gradient, epoch, backend)
     _keep_best(state, epoch, distance.item())
-    rounded = _update(state, rounding, epoch)
+    rounded = _update(state, rounding, lr_factor, epoch)
     state.epoch = epoch
     return StepResult(distance.item(), activity, gradients, rounded)
 

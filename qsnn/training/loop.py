@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qsnn.data import Pattern
+from qsnn.dynamics import schedule_factor
 from qsnn.losses import VanRossumDistance
 from qsnn.training.bptt import GradientRounding, StepResult, evaluate, score, train_step
 from qsnn.training.checkpoint import BEST, LAST, save_checkpoint
@@ -19,11 +20,25 @@ log = logging.getLogger(__name__)
 
 
 class TrainerSettings(NamedTuple):
-    """``epochs`` in all, ``checkpoint_every`` so many of them (and at the end, and when the run is stopped)."""
+    """``epochs`` in all, ``checkpoint_every`` so many of them (and at the end, and when the run is stopped).
+
+    Schedules: see `qsnn.dynamics.schedules`; they depend on the epoch alone, so that a resumed run follows them.
+    """
 
     epochs: int
     checkpoint_every: int
     rounding: GradientRounding
+    lr_schedule: str
+    eta_schedule: str
+    num_halvings: int
+
+    def factor(self, schedule: str, epoch: int) -> float:
+        """What ``schedule`` multiplies its learning rate by in ``epoch``."""
+        return schedule_factor(schedule, epoch, self.epochs, self.num_halvings)
+
+    def rounding_in(self, epoch: int) -> GradientRounding:
+        """Gradient rounding with the eta of ``epoch``."""
+        return self.rounding._replace(eta=self.rounding.eta * self.factor(self.eta_schedule, epoch))
 
 
 class Outcome(NamedTuple):
@@ -55,15 +70,24 @@ class Run(NamedTuple):
         save_checkpoint(self.folder / "checkpoints" / LAST, content)
 
 
+def train_epoch(run: Run, keep_errors: bool = False) -> tuple[StepResult, GradientRounding]:
+    """The run's next epoch, at the learning rates that its schedules give; what it measured and how it rounded."""
+    state, settings = run.state, run.settings
+    epoch = state.epoch + 1
+    rounding = settings.rounding_in(epoch)
+    lr_factor = settings.factor(settings.lr_schedule, epoch)
+    return train_step(state, run.pattern, run.loss, rounding, lr_factor, keep_errors), rounding
+
+
 def _epochs(run: Run, reporter: Reporter, stop: StopRequest) -> None:
     """Train until the last epoch or a stop request, with a checkpoint every so often and at the end."""
     state, settings = run.state, run.settings
     began = time.perf_counter() - state.seconds
     while state.epoch < settings.epochs and not stop.signal_number:
         keep_errors = reporter.wants_health(state.epoch + 1)
-        step: StepResult = train_step(state, run.pattern, run.loss, settings.rounding, keep_errors)
+        step, rounding = train_epoch(run, keep_errors)
         state.seconds = time.perf_counter() - began
-        reporter.after_epoch(state, step, run.pattern, settings.rounding)
+        reporter.after_epoch(state, step, run.pattern, rounding)
         if state.epoch % settings.checkpoint_every == 0 and state.epoch < settings.epochs:
             reporter.flush()
             run.save()

@@ -143,3 +143,10 @@ def test_evaluate_explains_what_is_missing(arguments: list[str], message: str, t
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_resume_refuses_another_end_of_a_run_with_a_schedule(train: Train, tmp_path: Path) -> None:
+    assert train("hydra.run.dir=run", "optimizer.lr_schedule=cosine").returncode == 0
+    result = command("train", "resume=run", "trainer.epochs=12", folder=tmp_path)
+    assert result.returncode == 2
+    assert "another config: trainer.epochs was 6, is 12" in result.stderr

@@ -11,7 +11,7 @@ from qsnn.config.builders import build_run, to_config
 from qsnn.config.command_line import compose_config, group_options, known_keys
 from qsnn.config.paths import config_folder
 from qsnn.config.schema import GROUPS
-from qsnn.training.bptt import train_step
+from qsnn.training.loop import train_epoch
 
 OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
 
@@ -20,7 +20,7 @@ OPTIONS = [(group, option) for group, options in group_options().items() for opt
 def test_every_option_composes_builds_and_takes_a_step(group: str, option: str, tmp_path: Path) -> None:
     run = build_run(to_config(compose_config([f"{group}={option}"])), tmp_path)
     before = {name: linear.weight.detach().clone() for name, linear in run.state.model.linears().items()}
-    result = train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors=True)
+    result = train_epoch(run, keep_errors=True)[0]
     assert result.distance > 0
     assert any((linear.weight != before[name]).any() for name, linear in run.state.model.linears().items())
 

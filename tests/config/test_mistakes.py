@@ -43,6 +43,7 @@ MISTAKES = {
     "kernels=blah": "allowed are auto, eager, numba, triton",
     "kernels=triton": "kernels=triton",
     "device=foo": "allowed are cpu, cuda and cuda:<index>",
+    "optimizer.lr_schedule=cos": "allowed are constant, cosine, linear, halving",
     "name=a/b": "it names a folder: no slash",
 }
 # Wherever these are read, torch finds no such device.

@@ -9,11 +9,11 @@ from helpers import make_run
 from scripts_module import load_script
 
 from qsnn.errors import NonFiniteError
-from qsnn.training.bptt import train_step
+from qsnn.training.loop import train_epoch
 
 
 def step(run, keep_errors=False):  # type: ignore[no-untyped-def]
-    return train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors)
+    return train_epoch(run, keep_errors)[0]
 
 
 @pytest.mark.parametrize("kernels", ["eager", "numba"])

@@ -7,8 +7,8 @@ import torch
 from helpers import make_run
 
 from qsnn.quantization import symmetric
-from qsnn.training.bptt import train_step
 from qsnn.training.health import Limits, code_health, crossed_limits, measure_health
+from qsnn.training.loop import train_epoch
 from qsnn.training.state import share_never_changed
 
 
@@ -23,7 +23,7 @@ def test_code_health_counts_saturated_lost_and_used_codes() -> None:
 
 def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    step = train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors=True)
+    step = train_epoch(run, keep_errors=True)[0]
     figures = measure_health(run.state, step, run.settings.rounding)
     tensors = {
         f"{layer}.{t}" for layer in ("hidden", "output") for t in ("weight", "membrane", "synapse", "error", "gradient")
@@ -35,7 +35,7 @@ def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
 
 def test_measure_health_of_full_precision_has_only_the_neurons(tmp_path: Path) -> None:
     run = make_run(tmp_path, "quantization=full_precision")
-    step = train_step(run.state, run.pattern, run.loss, run.settings.rounding, keep_errors=True)
+    step = train_epoch(run, keep_errors=True)[0]
     figures = measure_health(run.state, step, run.settings.rounding)
     assert set(figures) == {
         f"{layer}/{figure}" for layer in ("hidden", "output") for figure in ("silent", "always_firing")
