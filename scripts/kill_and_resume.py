@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-DEFAULT = ["experiment=quick", "trainer.epochs=20000", "trainer.checkpoint_every=100", "logging.progress=false"]
+DEFAULT = ["experiment=quick", "trainer.epochs=60000", "trainer.checkpoint_every=500", "logging.progress=false"]
 
 
 def start(arguments: list[str]) -> "subprocess.Popen[bytes]":
