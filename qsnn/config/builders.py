@@ -132,6 +132,7 @@ def build_trainer(config: Config) -> TrainerSettings:
 
 def build_run(config: Config, folder: Path) -> Run:
     """All parts of a run in ``folder``, in the state before its first epoch. Raises ConfigError and DataError."""
+    torch.set_num_threads(config.threads)
     device = build_device(config)
     backend = select_backend(config.kernels, device.type)
     pattern = build_pattern(config, device)

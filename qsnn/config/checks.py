@@ -56,6 +56,7 @@ def _numbers(config: Config) -> Iterator[tuple[str, float | None, float, float, 
     yield "dataset.density", config.dataset.density, 0, 1, True
     yield "dataset.threshold", config.dataset.threshold, 0, 1, True
     yield "dataset.seed", config.dataset.seed, 0, 2**63, True
+    yield "threads", config.threads, 1, 1024, True
     yield "seed", config.seed, 0, 2**63, True
     yield "trainer.epochs", config.trainer.epochs, 1, 10**9, True
     yield "trainer.checkpoint_every", config.trainer.checkpoint_every, 1, 10**9, True

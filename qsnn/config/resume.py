@@ -10,7 +10,7 @@ from qsnn.training.checkpoint import LAST, load_checkpoint, remove_leftovers
 from qsnn.training.loop import Run
 
 # What may differ between a run and its continuation: how long, where, how fast and how much is told.
-FREE_KEYS = ("resume", "trainer.epochs", "trainer.checkpoint_every", "device", "kernels", "logging.")
+FREE_KEYS = ("resume", "trainer.epochs", "trainer.checkpoint_every", "device", "kernels", "threads", "logging.")
 
 
 def checkpoint_path(folder: Path) -> Path:

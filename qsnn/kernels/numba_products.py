@@ -18,10 +18,11 @@ from qsnn.kernels import numba_rows as rows
 from qsnn.kernels.numba_arrays import array, bits
 from qsnn.kernels.numba_memory import known
 from qsnn.kernels.numba_recurrences import largest_size
-from qsnn.kernels.numba_threads import split
+from qsnn.kernels.numba_threads import single_threaded, split
 
 DENSEST = 0.5  # above this share of ones the dense product is taken
 VECTOR = 64  # a multiple of how many integers a CPU adds at once
+SMALL_PRODUCT = 2**26  # multiplications of integers that one thread does in some 100 us
 BLOCK = 1024  # rows of errors that stay in the cache while every input gathers its own
 
 
@@ -149,6 +150,7 @@ def input_error(error: Tensor, weight: Tensor) -> Tensor:
         return eager.input_error(error, weight)
     # Without the rows of padding; the columns of padding add zeros.
     factors = [torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, columns)]
-    product = torch._int_mm(factors[0], factors[1].T)
+    with single_threaded(error.numel() * weight.shape[0] < SMALL_PRODUCT):
+        product = torch._int_mm(factors[0], factors[1].T)
     split(rows.scale_in_place, product.numel(), product.numel(), array(product).reshape(-1), codes.step * columns.step)
     return product.view(torch.float32).reshape(*error.shape[:-1], weight.shape[0])

@@ -21,6 +21,7 @@ ZERO, ONE = np.float32(0), np.float32(1)
 # Adding and taking away 1.5 * 2^23 rounds |x| < 2^22 half to even, and keeps NaN.
 ROUND = np.float32(1.5 * 2**23)
 SQRT_HALF = 0.7071067811865475  # see `qsnn.quantization.errors`
+ROOT_2 = 0x3504F3  # the mantissa bits of the largest float below sqrt(2)
 GRID = "Tuple((float32, float32, b1))"
 ROW, MATRIX = "float32[::1]", "float32[:,::1]"
 
@@ -63,10 +64,9 @@ def _size(x):
 
 
 @njit(**OPTIONS)
-def _factors(size, levels):
-    """Two floats whose product is ``levels / shift(max)``; one alone would overflow for the smallest maxima."""
-    maximum = np.float64(np.int32(size).view(np.float32))
-    if levels == ZERO or maximum == 0.0:
+def _extreme_factors(maximum, levels):
+    """`_factors` for any maximum."""
+    if maximum == 0.0:
         return levels, ONE
     if not math.isfinite(maximum):
         return np.float32(levels / maximum), ONE
@@ -75,9 +75,19 @@ def _factors(size, levels):
         exponent -= 1
     if exponent == 128:  # the power of two is infinite as a float
         return ZERO, ONE
-    if exponent < -100:
-        return np.float32(2.0**100), np.float32(math.ldexp(np.float64(levels), -exponent - 100))
-    return np.float32(math.ldexp(np.float64(levels), -exponent)), ONE
+    return np.float32(2.0**100), np.float32(math.ldexp(np.float64(levels), -exponent - 100))
+
+
+@njit(**OPTIONS)
+def _factors(size, levels):
+    """Two floats whose product is ``levels / shift(max)``; one alone would overflow for the smallest maxima.
+
+    ``size``: the bits of the maximum. The exponent of 1 / shift is minus its exponent, less 1 above sqrt(2).
+    """
+    exponent = (size >> 23) - 127 + ((size & 0x7FFFFF) > ROOT_2)
+    if exponent < -100 or exponent > 100:
+        return _extreme_factors(np.float64(np.int32(size).view(np.float32)), levels)
+    return np.int32((127 - exponent) << 23).view(np.float32) * levels, ONE
 
 
 @compiled("UniTuple(float32, 2)(int32, float32)")

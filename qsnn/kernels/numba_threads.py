@@ -1,8 +1,9 @@
 """A small thread pool of our own: numba's parallel backends hang after fork or fight torch's OpenMP pool."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +21,22 @@ def _pool(workers: int) -> ThreadPoolExecutor:
         _pools.clear()
         _pools[key] = ThreadPoolExecutor(workers, thread_name_prefix="qsnn")
     return _pools[key]
+
+
+@contextmanager
+def single_threaded(wanted: bool) -> Iterator[None]:
+    """Keep torch's operations on the caller's thread, if ``wanted``: for less work than waking its pool is worth.
+
+    Where other processes compete for the cores, each of the pool's barriers can take milliseconds.
+    """
+    threads = torch.get_num_threads()
+    if wanted and threads > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if wanted and threads > 1:
+            torch.set_num_threads(threads)
 
 
 def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, grain: int = 1_000_000) -> list[Any]:
