@@ -75,6 +75,8 @@ def _extreme_factors(maximum, levels):
         exponent -= 1
     if exponent == 128:  # the power of two is infinite as a float
         return ZERO, ONE
+    if exponent > 0:
+        return np.float32(math.ldexp(np.float64(levels), -exponent)), ONE
     return np.float32(2.0**100), np.float32(math.ldexp(np.float64(levels), -exponent - 100))
 
 
