@@ -1,5 +1,7 @@
 """Learning-rate schedules."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from qsnn.dynamics import SCHEDULES, schedule_factor
 def test_schedule_starts_at_one_and_never_rises(schedule: str, epochs: int, num_halvings: int) -> None:
     factors = [schedule_factor(schedule, epoch, epochs, num_halvings) for epoch in range(1, epochs + 1)]
     assert factors[0] == 1
-    assert all(0 < later <= earlier for earlier, later in zip(factors, factors[1:], strict=False))
+    assert all(0 < later <= earlier for earlier, later in itertools.pairwise(factors))
 
 
 def test_schedule_halving_is_a_power_of_two_and_halves_as_often_as_told() -> None:
