@@ -1,0 +1,103 @@
+"""DVS128 Gesture of IBM Research, as the release unpacks: 11 hand gestures of 29 people under 3 lights.
+
+Amir et al., "A Low Power, Fully Event-Based Gesture Recognition System", 2017.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from qsnn.data.aedat3 import read_aedat3
+from qsnn.data.events import Events, Recording
+from qsnn.data.gesture_labels import Label, read_labels, read_trials
+from qsnn.data.source_files import check_root, files_fingerprint
+from qsnn.errors import DataError
+
+TRIALS = {"trials_to_train.txt": False, "trials_to_test.txt": True}
+_ADVICE = (
+    "download DvsGesture.tar.gz from IBM Research's DVS128 Gesture Dataset page, unpack it, and give the folder that "
+    "holds trials_to_train.txt as dataset.root=..."
+)
+
+
+class DVSGesture:
+    """``userNN_LIGHT.aedat`` (AEDAT 3.1) with ``userNN_LIGHT_labels.csv``, listed in ``trials_to_{train,test}.txt``.
+
+    Each row of a labels file is a recording: the events from its start to before its end, with time 0 at its start. Rows
+    may overlap; the events in both belong to both. Labels 1..11 become 0..10. A group is a person (userNN).
+
+    ``sort_time``: sort events whose time goes backward, instead of refusing the file.
+    """
+
+    name = "dvs_gesture"
+    classes = (
+        "hand clapping", "right hand wave", "left hand wave", "right arm clockwise", "right arm counter-clockwise",
+        "left arm clockwise", "left arm counter-clockwise", "arm roll", "air drums", "air guitar", "other gestures",
+    )  # fmt: skip
+    sensor = (128, 128)
+    in_time = False
+
+    def __init__(self, root: Path, sort_time: bool = False) -> None:
+        self.root = root
+        self._sort_time = sort_time
+
+    def trials(self) -> list[tuple[Path, bool]]:
+        """The listed .aedat files, and whether each is for testing. Raises DataError if a list or a file is missing."""
+        check_root(self.root, _ADVICE)
+        found: dict[str, bool] = {}
+        for name, is_test in TRIALS.items():
+            if not (self.root / name).is_file():
+                raise DataError(f"{self.root} holds no {name}; {_ADVICE}")
+            for trial in read_trials(self.root / name):
+                if trial in found:
+                    raise DataError(f"{self.root / name} lists {trial} again; a recording is for training or testing")
+                found[trial] = is_test
+        return [(self._existing(trial), is_test) for trial, is_test in found.items()]
+
+    def _existing(self, trial: str) -> Path:
+        path = self.root / trial
+        for needed in (path, labels_of(path)):
+            if not needed.is_file():
+                raise DataError(f"{needed} is missing, though the lists of trials name {trial}; {_ADVICE}")
+        return path
+
+    def fingerprint(self) -> str:
+        """A hash of the files' names, sizes and times. Raises DataError."""
+        trials = [path for path, _ in self.trials()]
+        files = [*trials, *map(labels_of, trials), *(self.root / name for name in TRIALS)]
+        return files_fingerprint(files, self.root, {"source": self.name, "sort_time": self._sort_time})
+
+    def __len__(self) -> int:
+        return sum(len(read_labels(labels_of(path), len(self.classes))) for path, _ in self.trials())
+
+    def recordings(self) -> Iterator[Recording]:
+        """Read one file after the other and cut it by its labels. Raises DataError."""
+        for path, is_test in self.trials():
+            user = re.match(r"user\d+", path.name)
+            if not user:
+                raise DataError(f"{path} is not named userNN_LIGHT.aedat, which tells who is seen")
+            labels = read_labels(labels_of(path), len(self.classes))
+            events = read_aedat3(path, self.sensor, self._sort_time)
+            for number, label in enumerate(labels, 1):
+                piece = cut(events, label, path)
+                yield Recording(f"{path.stem}/{number}", label.class_number - 1, user[0], is_test, piece)
+
+
+def labels_of(trial: Path) -> Path:
+    """The labels file beside a recording."""
+    return trial.with_name(f"{trial.stem}_labels.csv")
+
+
+def cut(events: Events, label: Label, path: Path) -> Events:
+    """The events of a label, with time 0 at its start. Raises DataError where the recording ends before half of it."""
+    first, behind = (int(index) for index in np.searchsorted(events.t, (label.start, label.end)))
+    last = int(events.t[-1])
+    if first == behind or last < (label.start + label.end) // 2:
+        raise DataError(
+            f"{path} has events until {last} us, expected some between {label.start} and {label.end} us for line {label.line} "
+            f"of {labels_of(path).name}: one of the two files is damaged, cut short or of another recording"
+        )
+    part = slice(first, behind)
+    return Events(events.t[part] - label.start, events.x[part], events.y[part], events.polarity[part])
