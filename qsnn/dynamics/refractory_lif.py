@@ -1,0 +1,60 @@
+"""Membrane, spikes and refractory state of a local-learning layer. Source: [ICONS]; NUMERICS section 4."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qsnn.dynamics.traces import decay_factors
+from qsnn.quantization import potential, quantize, unsigned
+
+
+class RefractoryParameters(NamedTuple):
+    """``decay``: gamma = 1 - dt/tau_ref; ``scale``: the weights' attenuation; ``pooling``: side of the pooling window."""
+
+    decay: float
+    full_scale: float
+    refractory_bits: int | None
+    membrane_bits: int | None
+    scale: float = 1.0
+    pooling: int = 1
+
+
+class MembraneStep(NamedTuple):
+    """One time step: ``membrane`` U (B, C, H, W) and ``refractory`` R after the spikes, of the same shape.
+
+    ``pooled`` (B, C, H', W'): the largest U of each pooling window; ``winner``: where in its plane it was first found,
+    h * W + w, int64. A layer's spikes are ``membrane >= 0``, what it hands on is ``pooled >= 0``.
+    """
+
+    membrane: Tensor
+    refractory: Tensor
+    pooled: Tensor
+    winner: Tensor
+
+
+def refractory_parameters(
+    tau_ref: float, dt: float, refractory_bits: int | None, membrane_bits: int | None, decay_bits: int | None = None
+) -> RefractoryParameters:
+    """gamma = 1 - dt/tau_ref, R_max = 1/(1 - gamma), in seconds, float32; ``decay_bits`` as in `trace_parameters`."""
+    decay = decay_factors(torch.tensor(tau_ref), dt, decay_bits)
+    return RefractoryParameters(decay.item(), (1 / (1 - decay)).item(), refractory_bits, membrane_bits)
+
+
+def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParameters) -> MembraneStep:
+    """From the convolution of the membrane trace, ``drive`` (B, C, H, W), to spikes.
+
+        R = gamma R_max quantize_unsigned(R / R_max)     U = quantize_potential(drive / scale - R)
+        S = 1 if U >= 0 else 0                           R = R + S
+
+    Pooling takes the largest U, and so the largest S and the largest of any increasing function of U.
+    """
+    p = parameters
+    if p.refractory_bits is not None:
+        refractory = p.full_scale * quantize(refractory / p.full_scale, unsigned(p.refractory_bits))
+    refractory = p.decay * refractory
+    membrane = quantize(drive / p.scale - refractory, potential(p.membrane_bits))
+    refractory = refractory + (membrane >= 0).to(membrane.dtype)
+    pooled, winner = functional.max_pool2d(membrane, p.pooling, return_indices=True)
+    return MembraneStep(membrane, refractory, pooled, winner)

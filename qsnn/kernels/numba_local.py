@@ -1,0 +1,91 @@
+"""The numba operations of local learning: tensors in and out, the loops in `numba_local_kernels`."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
+from qsnn.dynamics.traces import TraceParameters, TraceState
+from qsnn.kernels import numba_local_kernels as kernels
+from qsnn.kernels.local_backend import LocalBackend
+from qsnn.kernels.numba_arrays import array
+from qsnn.quantization import Format, potential, shift, symmetric, unsigned
+
+
+def _format(fmt: Format | None) -> tuple[float, float]:
+    """Levels and highest code: levels of 0 for full precision, below 0 for the format of one bit, without a zero."""
+    if fmt is None:
+        return (0.0, 0.0)
+    return (float(fmt.levels) if fmt.has_zero else -1.0, float(fmt.high))
+
+
+def _maps(tensor: Tensor) -> np.ndarray:
+    """(B, C, H, W) as the array (B, H, W, C); a view where the tensor has the channels-last format."""
+    return array(tensor.permute(0, 2, 3, 1))
+
+
+def _rows(tensor: Tensor) -> np.ndarray:
+    """(B, C, H, W) as (B, H*W*C)."""
+    return _maps(tensor).reshape(tensor.shape[0], -1)
+
+
+def _per_neuron(constant: Tensor) -> np.ndarray:
+    """(C, H, W) in the order of `_rows`."""
+    return array(constant.permute(1, 2, 0)).reshape(-1)
+
+
+def _channels_last(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
+
+
+def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -> TraceState:
+    """`traces.trace_step`, on copies in the channels-last format where the traces have another, else in place."""
+    p = parameters
+    membrane, synapse = (trace.contiguous(memory_format=torch.channels_last) for trace in state)
+    constants = (p.membrane_decay, p.membrane_gain, p.synapse_decay, p.synapse_gain)
+    kernels.trace_step(
+        _rows(spikes), _rows(membrane), _rows(synapse), *(_per_neuron(constant) for constant in constants),
+        _format(unsigned(p.membrane_trace_bits)), _format(unsigned(p.synapse_trace_bits)),
+        p.membrane_full_scale, p.synapse_full_scale,
+    )  # fmt: skip
+    return TraceState(membrane, synapse)
+
+
+def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParameters) -> MembraneStep:
+    """`refractory_lif.membrane_step`."""
+    p = parameters
+    B, C, H, W = drive.shape
+    membrane, after = _channels_last(drive.shape), _channels_last(drive.shape)
+    formats = _format(unsigned(p.refractory_bits)), _format(potential(p.membrane_bits))
+    rows = (_rows(part) for part in (drive, refractory, membrane, after))
+    kernels.membrane_step(*rows, p.decay, p.full_scale, *formats, p.scale)
+    if p.pooling == 1:
+        return MembraneStep(membrane, after, membrane, torch.arange(H * W).view(1, 1, H, W).expand(drive.shape))
+    small = (B, C, H // p.pooling, W // p.pooling)
+    pooled, winner = _channels_last(small), _channels_last(small, torch.int64)
+    kernels.pool(_maps(membrane), _maps(pooled), _maps(winner), p.pooling)
+    return MembraneStep(membrane, after, pooled, winner)
+
+
+def membrane_error(
+    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: float, error_bits: int | None
+) -> Tensor:
+    """`local_readout.membrane_error`."""
+    gradient = _channels_last(error.shape)
+    flat = _maps(gradient).reshape(-1)
+    size_bits = kernels.through_sigmoid(_maps(error).reshape(-1), _maps(activation).reshape(-1), flat, offset)
+    largest, rest, fmt = np.int32(size_bits).view(np.float32), np.full(1, offset, np.float32), _format(symmetric(error_bits))
+    if gradient.numel() < step.membrane.numel():  # somewhere the offset stands alone
+        largest = np.maximum(largest, abs(rest[0]))
+    if error_bits is not None:
+        power = shift(torch.tensor(largest)).item()
+        kernels.quantize_error(flat, power, fmt)
+        kernels.quantize_error(rest, power, fmt)
+    if pooling == 1:
+        return gradient
+    out = _channels_last(step.membrane.shape)
+    kernels.unpool(_maps(gradient), _maps(step.winner), _maps(out), rest[0], pooling)
+    return out
+
+
+LOCAL_NUMBA = LocalBackend("numba", trace_step, membrane_step, membrane_error)

@@ -1,0 +1,176 @@
+"""Jitted recurrences of local learning, equal to `qsnn.dynamics.traces`, `refractory_lif` and `local_readout`.
+
+Maps lie in memory as (B, H, W, C), so that the inner loops run over channels; a row is one sample's map. A format comes
+as (levels, highest code): levels of 0 is full precision, levels below 0 the format of one bit, without a zero.
+Expressions keep the order of the definitions, as float32 rounds after each step; one simple loop for each of them,
+over rows that stay in the cache, is what the compiler turns into vector instructions.
+"""
+# mypy: allow-untyped-defs
+
+import numpy as np
+from numba import njit
+
+from qsnn.kernels.numba_compile import OPTIONS, compiled
+
+ZERO, ONE = np.float32(0), np.float32(1)
+POTENTIAL = np.float32(8)
+ROW, ROWS, MAPS, FORMAT = "float32[::1]", "float32[:, ::1]", "float32[:, :, :, ::1]", "UniTuple(float32, 2)"
+
+
+@njit(**OPTIONS)
+def _quantize_unsigned(row, scale, levels, highest):
+    """``scale * quantize_unsigned(x / scale)`` in place."""
+    if levels == ZERO:
+        return
+    for i in range(row.size):
+        code = row[i] / scale * levels
+        code = highest if code > highest else code
+        code = ZERO if code < ZERO else code
+        row[i] = scale * (np.rint(code) / levels)
+
+
+@njit(**OPTIONS)
+def _quantize_signed(row, scale, levels, highest):
+    """``scale * rint(clamp(x / scale * levels)) / levels`` in place; for one bit the sign times ``scale``."""
+    if levels == ZERO:
+        return
+    if levels < ZERO:
+        for i in range(row.size):
+            x = row[i]
+            row[i] = -scale if x < ZERO else (scale if x >= ZERO else x)
+        return
+    for i in range(row.size):
+        code = row[i] / scale * levels
+        code = highest if code > highest else code
+        code = -highest if code < -highest else code
+        row[i] = np.rint(code) * scale / levels
+
+
+@compiled(f"void({ROWS}, {ROWS}, {ROWS}, {ROW}, {ROW}, {ROW}, {ROW}, {FORMAT}, {FORMAT}, float32, float32)")
+def trace_step(spikes, membrane, synapse, alpha, a, beta, b, p_format, q_format, p_scale, q_scale):
+    """`traces.trace_step` in place, over (B, H*W*C)."""
+    for batch in range(spikes.shape[0]):
+        x, p, q = spikes[batch], membrane[batch], synapse[batch]
+        for i in range(x.size):
+            p[i] = alpha[i] * p[i] + a[i] * q[i]
+            q[i] = beta[i] * q[i] + b[i] * x[i]
+        _quantize_unsigned(p, p_scale, p_format[0], p_format[1])
+        _quantize_unsigned(q, q_scale, q_format[0], q_format[1])
+
+
+@compiled(f"void({ROWS}, {ROWS}, {ROWS}, {ROWS}, float32, float32, {FORMAT}, {FORMAT}, float32)")
+def membrane_step(drive, refractory, membrane, after, decay, r_scale, r_format, u_format, scale):
+    """`refractory_lif.membrane_step` without the pooling, over (B, H*W*C)."""
+    for batch in range(drive.shape[0]):
+        d, u, r = drive[batch], membrane[batch], after[batch]
+        r[:] = refractory[batch]
+        _quantize_unsigned(r, r_scale, r_format[0], r_format[1])
+        for i in range(d.size):
+            r[i] = decay * r[i]
+            u[i] = d[i] / scale - r[i]
+        _quantize_signed(u, POTENTIAL, u_format[0], u_format[1])
+        for i in range(d.size):
+            r[i] += ONE if u[i] >= ZERO else ZERO
+
+
+@njit(**OPTIONS)
+def _larger(x, best):
+    """Whether max_pool2d moves on to ``x``: a NaN wins."""
+    return (x > best) | (x != x)
+
+
+@njit(**OPTIONS)
+def _pool_pairs(top, bottom, first, width, pooled, winner):
+    """The windows of side 2 over two rows (W, C) of a map, in one pass over the channels."""
+    for w in range(pooled.shape[0]):
+        for c in range(pooled.shape[1]):
+            best, where = top[2 * w, c], first + 2 * w
+            for x, place in (
+                (top[2 * w + 1, c], first + 2 * w + 1),
+                (bottom[2 * w, c], first + 2 * w + width),
+                (bottom[2 * w + 1, c], first + 2 * w + width + 1),
+            ):
+                larger = _larger(x, best)
+                best = x if larger else best
+                where = place if larger else where
+            pooled[w, c] = best
+            winner[w, c] = where
+
+
+@njit(**OPTIONS)
+def _pool_window(window, first, width, pooled, winner):
+    """One window (side, side, C) of any size."""
+    pooled[:] = window[0, 0]
+    winner[:] = first
+    for h in range(window.shape[0]):
+        for w in range(window.shape[1]):
+            for c in range(pooled.size):
+                larger = _larger(window[h, w, c], pooled[c])
+                pooled[c] = window[h, w, c] if larger else pooled[c]
+                winner[c] = first + h * width + w if larger else winner[c]
+
+
+@compiled(f"void({MAPS}, {MAPS}, int64[:, :, :, ::1], int64)")
+def pool(membrane, pooled, winner, side):
+    """The first largest element of each window, rows before columns, as torch's max_pool2d finds it."""
+    width = membrane.shape[2]
+    for b in range(pooled.shape[0]):
+        for h in range(pooled.shape[1]):
+            top = h * side
+            if side == 2:
+                _pool_pairs(membrane[b, top], membrane[b, top + 1], top * width, width, pooled[b, h], winner[b, h])
+                continue
+            for w in range(pooled.shape[2]):
+                left = w * side
+                window = membrane[b, top : top + side, left : left + side]
+                _pool_window(window, top * width + left, width, pooled[b, h, w], winner[b, h, w])
+
+
+@compiled(f"int32({ROW}, {ROW}, {ROW}, float32)")
+def through_sigmoid(error, activation, out, offset):
+    """``out = e (1 - z') z' + offset``; the bits of its largest size, by which sizes and NaN order like integers."""
+    for i in range(error.size):
+        out[i] = error[i] * (ONE - activation[i]) * activation[i] + offset
+    bits, largest = out.view(np.int32), np.int32(0)
+    for i in range(bits.size):
+        largest = max(largest, bits[i] & np.int32(0x7FFFFFFF))
+    return largest
+
+
+@njit(**OPTIONS)
+def _unpool_pairs(error, winner, first, width, top, bottom, rest):
+    """The windows of side 2 over two rows (W, C) of a map: the error at the winner, ``rest`` at the other three."""
+    for w in range(error.shape[0]):
+        place = first + 2 * w
+        for c in range(error.shape[1]):
+            e, where = error[w, c], winner[w, c]
+            top[2 * w, c] = e if where == place else rest
+            top[2 * w + 1, c] = e if where == place + 1 else rest
+            bottom[2 * w, c] = e if where == place + width else rest
+            bottom[2 * w + 1, c] = e if where == place + width + 1 else rest
+
+
+@compiled(f"void({MAPS}, int64[:, :, :, ::1], {MAPS}, float32, int64)")
+def unpool(error, winner, out, rest, side):
+    """``error`` at its winners and ``rest`` elsewhere."""
+    width, channels = out.shape[2], out.shape[3]
+    for b in range(out.shape[0]):
+        if side != 2 or 2 * error.shape[1] < out.shape[1] or 2 * error.shape[2] < width:
+            out[b] = rest
+        for h in range(error.shape[1]):
+            top = h * side
+            if side == 2:
+                _unpool_pairs(error[b, h], winner[b, h], top * width, width, out[b, top], out[b, top + 1], rest)
+                continue
+            for w in range(error.shape[2]):
+                for c in range(channels):
+                    where = winner[b, h, w, c]
+                    out[b, where // width, where % width, c] = error[b, h, w, c]
+
+
+@compiled(f"void({ROW}, float32, {FORMAT})")
+def quantize_error(error, shift, fmt):
+    """`quantize_error` in place, by the power of two ``shift``."""
+    for i in range(error.size):
+        error[i] /= shift
+    _quantize_signed(error, ONE, fmt[0], fmt[1])

@@ -1,0 +1,196 @@
+"""One layer of local learning: convolution of traces, refractory neurons, and a fixed random readout of its own.
+
+Source: [DECOLLE] Kaiser, Mostafa & Neftci 2020; [ICONS] Schaefer & Joshi 2020; NUMERICS section 4.
+Shapes: B batch, C H W input maps, O output maps, F features (pooled output maps), K classes.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from qsnn.dynamics.local_readout import (
+    ReadoutParameters,
+    activation_error,
+    local_loss,
+    local_readout,
+    mean_membrane,
+    potential_gradient,
+    readout_error,
+)
+from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
+from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
+from qsnn.kernels.local_backend import LocalBackend
+from qsnn.quantization import quantize, symmetric
+
+
+class LocalLayerSettings(NamedTuple):
+    """Everything about a layer but its tensors. ``dt`` in seconds; ``weight_mult`` multiplies the weights, ``refractory.scale``
+    divides them; ``readout_scale`` divides the readout's sums; every ``*_bits`` of None is full precision."""
+
+    padding: int
+    readout_scale: float
+    weight_mult: float
+    dt: float
+    trace_cap: float
+    refractory: RefractoryParameters
+    weight_bits: int | None
+    membrane_trace_bits: int | None
+    synapse_trace_bits: int | None
+    decay_bits: int | None
+    sigmoid_bits: int | None
+    readout_bits: int | None
+    error_bits: int | None
+    l1: float
+    l2: float
+
+
+class LayerState(NamedTuple):
+    """What a layer carries from one time step to the next: traces of its input, refractory state of its neurons."""
+
+    traces: TraceState
+    refractory: Tensor
+
+
+class LayerConstants(NamedTuple):
+    """What stays fixed while weights learn, worked out once a batch: parameters of traces and of readout."""
+
+    traces: TraceParameters
+    readout: ReadoutParameters
+
+
+class LayerStep(NamedTuple):
+    """One time step of a layer: ``trace`` P (B, C, H, W), ``membrane`` and pooled maps, z' ``activation`` (B, O, H', W')."""
+
+    trace: Tensor
+    membrane: MembraneStep
+    activation: Tensor
+
+    def spikes(self) -> Tensor:
+        """What the next layer sees: 1 where a pooling window holds a spike, float32 (B, O, H', W')."""
+        return (self.membrane.pooled >= 0).to(self.membrane.pooled.dtype)
+
+
+class LocalGradient(NamedTuple):
+    """What a layer learned from one step: sums over batch and space; ``error`` e_U (B, O, H, W)."""
+
+    weight: Tensor
+    bias: Tensor
+    error: Tensor
+    loss: Tensor
+
+
+def maps_last(matrix: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """(K, C*H*W) with its columns in the order (H, W, C), in which channels-last maps lie in memory."""
+    return matrix.view(-1, *shape).permute(0, 2, 3, 1).flatten(1)
+
+
+def channels_last(constant: Tensor) -> Tensor:
+    """(C, H, W) with the memory order (H, W, C)."""
+    return constant.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+class LocalLayer(nn.Module):
+    """``weight`` (O, C, k, k) and ``bias`` (O), in units of weight_mult; buffers, all saved: ``tau_mem`` and ``tau_syn``
+    (C, H, W) in seconds, ``readout_weight`` and ``readout_feedback`` (K, F)."""
+
+    tau_mem: Tensor
+    tau_syn: Tensor
+    readout_weight: Tensor
+    readout_feedback: Tensor
+
+    def __init__(
+        self, tensors: dict[str, Tensor], settings: LocalLayerSettings, backend: LocalBackend
+    ) -> None:
+        super().__init__()
+        for name in ("weight", "bias"):
+            self.register_parameter(name, nn.Parameter(tensors[name], requires_grad=False))
+        for name in ("tau_mem", "tau_syn", "readout_weight", "readout_feedback"):
+            self.register_buffer(name, tensors[name])
+        self.settings, self.backend = settings, backend
+
+    def output_shape(self) -> tuple[int, int, int]:
+        """(O, H, W) of the membrane, before pooling."""
+        channels, _, *kernel = self.weight.shape
+        height, width = (n + 2 * self.settings.padding - k + 1 for n, k in zip(self.tau_mem.shape[1:], kernel, strict=True))
+        return channels, height, width
+
+    def pooled_shape(self) -> tuple[int, int, int]:
+        """(O, H', W') of what the next layer sees."""
+        channels, height, width = self.output_shape()
+        side = self.settings.refractory.pooling
+        return channels, height // side, width // side
+
+    def initial_state(self, batch_size: int) -> LayerState:
+        """Zeros."""
+        shapes = tuple(self.tau_mem.shape), self.output_shape()
+        maps = [torch.zeros(batch_size, *shape, device=self.weight.device) for shape in shapes]
+        traces, refractory = (part.contiguous(memory_format=torch.channels_last) for part in maps)
+        return LayerState(zero_traces(traces), refractory)
+
+    def constants(self) -> LayerConstants:
+        """Parameters from the saved tensors as they are now."""
+        s = self.settings
+        traces = trace_parameters(
+            channels_last(self.tau_mem), channels_last(self.tau_syn), s.dt, s.trace_cap,
+            s.membrane_trace_bits, s.synapse_trace_bits, s.decay_bits,
+        )  # fmt: skip
+        weight, feedback = (maps_last(m, self.pooled_shape()) for m in (self.readout_weight, self.readout_feedback))
+        readout = ReadoutParameters(
+            weight, feedback, s.readout_scale, s.sigmoid_bits, s.readout_bits, s.error_bits, s.l1, s.l2
+        )
+        return LayerConstants(traces, readout)
+
+    def effective_weights(self) -> tuple[Tensor, Tensor]:
+        """``quantize_symmetric(w) * weight_mult`` of weights and bias: what the convolution computes with."""
+        fmt, factor = symmetric(self.settings.weight_bits), self.settings.weight_mult
+        weight = (quantize(self.weight, fmt) * factor).contiguous(memory_format=torch.channels_last)
+        return weight, quantize(self.bias, fmt) * factor
+
+    def forward(
+        self, spikes: Tensor, state: LayerState, weights: tuple[Tensor, Tensor], constants: LayerConstants
+    ) -> tuple[LayerStep, LayerState]:
+        """One time step with input ``spikes`` (B, C, H, W) and the `effective_weights`."""
+        traces = self.backend.trace_step(spikes, state.traces, constants.traces)
+        drive = functional.conv2d(traces.membrane, *weights, padding=self.settings.padding)
+        step = self.backend.membrane_step(drive, state.refractory, self.settings.refractory)
+        return LayerStep(traces.membrane, step, step.pooled.sigmoid()), LayerState(traces, step.refractory)
+
+    def readout(self, step: LayerStep, constants: LayerConstants) -> Tensor:
+        """r (B, K) before dropout."""
+        return local_readout(features(step.activation), constants.readout)
+
+    def gradient(
+        self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: LayerConstants
+    ) -> LocalGradient:
+        """Loss of one step and what the weights learn from it.
+
+        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K).
+        """
+        parameters, pooling = constants.readout, self.settings.refractory.pooling
+        masked, mean = readout * mask, mean_membrane(step.membrane.membrane)
+        loss = local_loss(masked, target, step.activation, mean, parameters)
+        error = activation_error(readout_error(masked, target, mask, parameters), parameters)
+        B, C, H, W = step.activation.shape
+        maps = error.view(B, H, W, C).permute(0, 3, 1, 2)
+        offset = potential_gradient(mean, step.membrane.membrane.numel(), parameters)
+        error = self.backend.membrane_error(
+            maps, step.activation, step.membrane, pooling, offset, self.settings.error_bits
+        )
+        weight, bias = convolution_gradient(error, step.trace, self.weight, self.settings.padding)
+        return LocalGradient(weight, bias, error, loss)
+
+
+def features(activation: Tensor) -> Tensor:
+    """(B, C, H, W) as (B, F), the columns in the order of `maps_last`: a view of channels-last maps."""
+    return activation.permute(0, 2, 3, 1).flatten(1)
+
+
+def convolution_gradient(error: Tensor, trace: Tensor, weight: Tensor, padding: int) -> tuple[Tensor, Tensor]:
+    """Gradients of weights (O, C, k, k) and bias (O) of the convolution of ``trace``, without that of its input."""
+    sizes, strides, pads = [weight.shape[0]], [1, 1], [padding, padding]
+    _, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
+        error, trace, weight, sizes, strides, pads, [1, 1], False, [0, 0], 1, [False, True, True]
+    )
+    return weight_gradient, bias_gradient

@@ -1,0 +1,177 @@
+"""Nets that learn locally: convolutional (the one of [ICONS]) and fully connected, of the same layers."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from qsnn.dynamics.refractory_lif import refractory_parameters
+from qsnn.errors import ConfigError
+from qsnn.kernels.local_backend import LocalBackend
+from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, LocalLayerSettings
+from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
+
+Shape = tuple[int, int, int]
+
+
+class TraceNeuron(NamedTuple):
+    """The neurons of all layers; times in seconds. Each input neuron draws its two time constants from the ranges."""
+
+    dt: float
+    tau_mem_lower: float
+    tau_mem_upper: float
+    tau_syn_lower: float
+    tau_syn_upper: float
+    tau_ref: float
+    trace_cap: float
+    decay_bits: int | None
+
+
+class LocalBits(NamedTuple):
+    """Bit widths that the layers compute with; None is full precision."""
+
+    weight_bits: int | None
+    membrane_bits: int | None
+    membrane_trace_bits: int | None
+    synapse_trace_bits: int | None
+    refractory_bits: int | None
+    readout_weight_bits: int | None
+    readout_bits: int | None
+    sigmoid_bits: int | None
+    error_bits: int | None
+
+
+class LocalInit(NamedTuple):
+    """How weights start, and the readout. ``init_beta``, ``bias_gain``: `initial_tensors`; ``readout_amplitude``:
+    `readout_scale`; ``l1``, ``l2``: activity regularisers."""
+
+    weight_mult: float
+    init_beta: float
+    bias_gain: float
+    readout_amplitude: float
+    l1: float
+    l2: float
+
+
+class Geometry(NamedTuple):
+    """One layer: output ``channels`` of a ``kernel_size`` square convolution with ``padding``, pooled by ``pooling``."""
+
+    channels: int
+    kernel_size: int
+    padding: int
+    pooling: int
+
+    def output_shape(self, inputs: Shape) -> Shape:
+        """(C, H, W) after pooling; 0 or less where the input is too small."""
+        _, *sides = inputs
+        height, width = ((n + 2 * self.padding - self.kernel_size + 1) // self.pooling for n in sides)
+        return self.channels, height, width
+
+
+def readout_scale(readout_weight_bits: int | None, amplitude: float, num_features: int) -> float:
+    """Power of two that brings a readout of F features with weights of the whole range to the size of ``amplitude``.
+
+    ``max(1, 2^rint(log2((1 - 1.5 * 2^-(b-1)) / (amplitude / sqrt(F)))))``; 1 for None.
+    """
+    if readout_weight_bits is None:
+        return 1.0
+    largest = max(1 - 1.5 * 2.0 ** -(readout_weight_bits - 1), 0.5)
+    return max(1.0, 2.0 ** round(math.log2(largest * math.sqrt(num_features) / amplitude)))
+
+
+def _symmetric_uniform(seed: int, name: str, shape: tuple[int, ...], limit: float) -> Tensor:
+    return (2 * uniform(random_stream(seed, name), shape)[0] - 1) * limit
+
+
+def readout_matrices(
+    seed: int, name: str, num_classes: int, num_features: int, bits: int | None, amplitude: float
+) -> tuple[Tensor, Tensor]:
+    """The fixed readout G and its feedback: magnitudes of its own draw, signs of G (sign-concordant). Both (K, F).
+
+    All codes of symmetric(bits) are equally likely; Uniform(+-amplitude / sqrt(F)) for None.
+    """
+    fmt = symmetric(bits)
+    limit = amplitude / math.sqrt(num_features) if fmt is None else (fmt.high + 0.5) / fmt.levels
+    shape = (num_classes, num_features)
+    weight = _symmetric_uniform(seed, f"{name}.readout_weight/init", shape, limit)
+    feedback = _symmetric_uniform(seed, f"{name}.readout_feedback/init", shape, limit)
+    concordant = torch.where(weight < 0, -feedback.abs(), feedback.abs())
+    return quantize(weight, fmt), quantize(concordant, fmt)
+
+
+def initial_tensors(
+    seed: int, name: str, geometry: Geometry, inputs: Shape, num_classes: int,
+    neuron: TraceNeuron, bits: LocalBits, init: LocalInit,
+) -> tuple[dict[str, Tensor], float]:  # fmt: skip
+    """The tensors of a fresh layer and its attenuation (`weight_init`, with limit 1/sqrt(fan_in)).
+
+    w ~ Uniform(+-max(1/sqrt(fan_in), init_beta / 2^(b-1))), bias with bias_gain/sqrt(fan_in), both then on the weights'
+    grid; time constants ~ Uniform over the neuron's ranges, one pair for each input neuron.
+    """
+    channels, kernel, fmt = geometry.channels, geometry.kernel_size, symmetric(bits.weight_bits)
+    fan_in = inputs[0] * kernel * kernel
+    start = weight_init(3 * fan_in, bits.weight_bits, init.init_beta)  # its own limit is sqrt(3 / fan_in)
+    smallest = 0.0 if fmt is None else init.init_beta / fmt.levels
+    bias_limit = max(init.bias_gain / math.sqrt(fan_in), smallest)
+    weight = _symmetric_uniform(seed, f"{name}.weight/init", (channels, inputs[0], kernel, kernel), start.limit)
+    bias = _symmetric_uniform(seed, f"{name}.bias/init", (channels,), bias_limit)
+    bounds = {"tau_mem": neuron[1:3], "tau_syn": neuron[3:5]}
+    taus = {
+        tau: low + (high - low) * uniform(random_stream(seed, f"{name}.{tau}/init"), inputs)[0]
+        for tau, (low, high) in bounds.items()
+    }
+    readout, feedback = readout_matrices(
+        seed, name, num_classes, math.prod(geometry.output_shape(inputs)), bits.readout_weight_bits, init.readout_amplitude
+    )
+    fixed = {"readout_weight": readout, "readout_feedback": feedback}
+    return {"weight": quantize(weight, fmt), "bias": quantize(bias, fmt), **taus, **fixed}, start.scale
+
+
+class LocalNet(nn.Module):
+    """Layers that learn independently; each sees the pooled spikes of the one before. Input (B, C, H, W) a time step."""
+
+    def __init__(self, layers: dict[str, LocalLayer], num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(layers)
+        self.num_classes = num_classes
+
+    def named_layers(self) -> dict[str, LocalLayer]:
+        """The layers by name, input first."""
+        return {name: layer for name, layer in self.layers.items() if isinstance(layer, LocalLayer)}
+
+    def initial_states(self, batch_size: int) -> dict[str, LayerState]:
+        """Every layer at rest."""
+        return {name: layer.initial_state(batch_size) for name, layer in self.named_layers().items()}
+
+    def constants(self) -> dict[str, LayerConstants]:
+        """`LocalLayer.constants` of every layer."""
+        return {name: layer.constants() for name, layer in self.named_layers().items()}
+
+
+def build_local_net(
+    inputs: Shape, geometries: list[Geometry], num_classes: int,
+    neuron: TraceNeuron, bits: LocalBits, init: LocalInit, seed: int, backend: LocalBackend,
+) -> LocalNet:  # fmt: skip
+    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W). Raises ConfigError if nothing is left of them."""
+    layers = {}
+    for number, geometry in enumerate(geometries, start=1):
+        name, outputs = f"layer{number}", geometry.output_shape(inputs)
+        if min(outputs) < 1:
+            raise ConfigError(
+                f"model: {name} gets maps of {inputs[1]} x {inputs[2]} and would make {outputs[1]} x {outputs[2]} of them; use "
+                "a smaller model.kernel_size or model.pooling, a larger model.padding or a smaller dataset.downsample"
+            )
+        tensors, scale = initial_tensors(seed, name, geometry, inputs, num_classes, neuron, bits, init)
+        refractory = refractory_parameters(
+            neuron.tau_ref, neuron.dt, bits.refractory_bits, bits.membrane_bits, neuron.decay_bits
+        )._replace(scale=scale, pooling=geometry.pooling)
+        settings = LocalLayerSettings(
+            padding=geometry.padding, weight_mult=init.weight_mult, dt=neuron.dt, trace_cap=neuron.trace_cap,
+            readout_scale=readout_scale(bits.readout_weight_bits, init.readout_amplitude, math.prod(outputs)),
+            refractory=refractory, weight_bits=bits.weight_bits, membrane_trace_bits=bits.membrane_trace_bits,
+            synapse_trace_bits=bits.synapse_trace_bits, decay_bits=neuron.decay_bits, sigmoid_bits=bits.sigmoid_bits,
+            readout_bits=bits.readout_bits, error_bits=bits.error_bits, l1=init.l1, l2=init.l2,
+        )  # fmt: skip
+        layers[name], inputs = LocalLayer(tensors, settings, backend), outputs
+    return LocalNet(layers, num_classes)
