@@ -41,8 +41,7 @@ def draw(user: int, light: str, seed: int, duration: float) -> Image.Image:
     pen = ImageDraw.Draw(page)
     for row, gesture in enumerate(CLASSES):
         events = generate_recording(seed, user, light, row, 0, round(duration * 1e6))
-        words = gesture.replace("counter_clockwise", "counter-clockwise").split("_")
-        pen.multiline_text((6, row * (height + GAP) + 40), "\n".join(words), fill="black")
+        pen.multiline_text((6, row * (height + GAP) + 40), gesture.replace(" ", "\n"), fill="black")
         for column in range(num_slices):
             corner = MARGIN + column * (width + GAP), row * (height + GAP)
             page.paste(Image.fromarray(picture(events, column * SLICE)), corner)

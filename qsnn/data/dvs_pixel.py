@@ -9,8 +9,6 @@ sensor, IEEE J. Solid-State Circuits 43 (2008).
 """
 # mypy: allow-untyped-defs
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,14 +16,6 @@ from qsnn.data.events import Events
 from qsnn.kernels.numba_compile import compiled
 
 _CAPACITY = 1 << 17  # events that the first attempt has room for
-
-
-class DvsPixel(NamedTuple):
-    """``threshold``: change of the natural logarithm, > 0. ``refractory``: microseconds, >= 0. ``noise_rate``: Hz."""
-
-    threshold: float
-    refractory: int
-    noise_rate: float
 
 
 @compiled("int64(float32[:,::1], int64[::1], float64, int64, int64[::1], int64[::1], b1[::1])")
@@ -67,11 +57,12 @@ def changes_to_events(
 ) -> Events:
     """Events of the changes in ``frames``, logarithms of intensity [F, height, width], at ``times`` (us) [F].
 
-    Between two frames the logarithm runs straight. A pixel that remembers m at time t sends an event at the moment t' at
-    which it reaches m + threshold (ON) or m - threshold (OFF), rounded down to a microsecond, and then remembers the
-    logarithm of t' + refractory. So a ramp of slope s yields events every threshold / |s| + refractory.
+    Between two frames the logarithm runs straight. At first every pixel remembers the first frame. One that remembers m
+    sends an event at the moment t' at which it sees m + threshold (ON) or m - threshold (OFF), rounded down to a
+    microsecond, and then remembers what it sees at t' + refractory. So a ramp of slope s yields an event every
+    threshold / |s| + refractory.
 
-    ``times`` grow and are not negative. At time 0 every pixel remembers the first frame.
+    ``times`` grow and are not negative; ``threshold``: of the natural logarithm, > 0; ``refractory``: microseconds, >= 0.
     """
     num_frames, height, width = frames.shape
     flat, times = np.ascontiguousarray(frames.reshape(num_frames, height * width)), np.ascontiguousarray(times)
@@ -85,15 +76,20 @@ def changes_to_events(
 
 
 def add_noise(
-    events: Events, sensor: tuple[int, int], duration: int, pixel: DvsPixel, rng: np.random.Generator
+    events: Events,
+    sensor: tuple[int, int],
+    duration: int,
+    noise_rate: float,
+    refractory: int,
+    rng: np.random.Generator,
 ) -> Events:
-    """``events`` with background activity: a Poisson process of ``pixel.noise_rate`` in each of the sensor's pixels.
+    """``events`` with background activity: a Poisson process of ``noise_rate`` (Hz) in each of the sensor's pixels.
 
-    ``duration``: microseconds. A noise event has either polarity with equal probability, and is left out where it would
-    come within the refractory period of an event of the same pixel.
+    ``duration`` and ``refractory``: microseconds. A noise event is ON or OFF with equal probability, and is left out where
+    it would come within the refractory period of an event of the same pixel.
     """
     height, width = sensor
-    num_noise = int(rng.poisson(pixel.noise_rate * height * width * duration * 1e-6))
+    num_noise = int(rng.poisson(noise_rate * height * width * duration * 1e-6))
     t = np.concatenate([events.t, rng.integers(duration, size=num_noise)])
     address = np.concatenate(
         [events.y.astype(np.int64) * width + events.x, rng.integers(height * width, size=num_noise)]
@@ -101,7 +97,7 @@ def add_noise(
     polarity = np.concatenate([events.polarity, rng.integers(2, size=num_noise).astype(np.bool_)])
     is_noise = np.arange(len(t)) >= len(events.t)
     order = np.lexsort((t, address))
-    too_close = (np.diff(address[order]) == 0) & (np.diff(t[order]) < max(pixel.refractory, 1))
+    too_close = (np.diff(address[order]) == 0) & (np.diff(t[order]) < max(refractory, 1))
     crowded = np.zeros(len(t), dtype=np.bool_)
     crowded[order[1:]] |= too_close
     crowded[order[:-1]] |= too_close

@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 
 # The order of the IBM DVS128 Gesture set, whose files count from 1.
 CLASSES = (
-    "hand_clapping", "right_hand_wave", "left_hand_wave", "right_arm_clockwise", "right_arm_counter_clockwise",
-    "left_arm_clockwise", "left_arm_counter_clockwise", "arm_roll", "air_drums", "air_guitar", "other",
+    "hand clapping", "right hand wave", "left hand wave", "right arm clockwise", "right arm counter-clockwise",
+    "left arm clockwise", "left arm counter-clockwise", "arm roll", "air drums", "air guitar", "other gestures",
 )  # fmt: skip
 CLAPPING, RIGHT_WAVE, LEFT_WAVE, RIGHT_CLOCKWISE, RIGHT_COUNTER, LEFT_CLOCKWISE, LEFT_COUNTER = range(7)
 ROLL, DRUMS, GUITAR, OTHER = range(7, 11)

@@ -41,7 +41,7 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 def draw_background(rng: np.random.Generator, strength: float) -> NDArray[np.float32]:
     """A smooth background, logarithms of its intensity of standard deviation ``strength`` around 0, [128, 128]."""
-    y, x = np.mgrid[0:1:128j, 0:1:128j]  # type: ignore[misc]
+    y, x = np.mgrid[0:1:128j, 0:1:128j]
     waves = np.zeros(SENSOR)
     for _ in range(_WAVES):
         frequency_x, frequency_y = rng.uniform(-2.5, 2.5, 2)

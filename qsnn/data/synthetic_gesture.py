@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsnn.data.dvs_pixel import DvsPixel, add_noise, changes_to_events
+from qsnn.data.dvs_pixel import add_noise, changes_to_events
 from qsnn.data.events import Events, Recording
 from qsnn.data.gesture_motion import CLASSES, arm_joints, body_sway, draw_take, draw_user, hand_paths
 from qsnn.data.gesture_scene import SENSOR, body_segments, draw_background, draw_look, paint_frames
@@ -22,7 +22,7 @@ from qsnn.errors import ConfigError
 
 VERSION = 1  # of the generator: grows whenever the same options give other events
 _FRAME = 4000  # microseconds between two frames
-_REFRACTORY = 1000  # microseconds
+REFRACTORY = 1000  # microseconds
 _LONGEST = 600.0  # seconds
 
 
@@ -47,8 +47,13 @@ LIGHTS = {
 
 
 def user_name(user: int) -> str:
-    """Users count from 1, as the files of the IBM set count them."""
+    """The name of a user, counted from 1, as in the file names of the IBM set."""
     return f"user{user:02d}"
+
+
+def trial_name(user: int, light: str) -> str:
+    """The name of the file that a user in a light would fill."""
+    return f"{user_name(user)}_{light}"
 
 
 def generate_recording(seed: int, user: int, light: str, label: int, repetition: int, duration: int) -> Events:
@@ -60,18 +65,17 @@ def generate_recording(seed: int, user: int, light: str, label: int, repetition:
     person = random_stream(seed, place)
     mover, look = draw_user(person), draw_look(person)
     background = draw_background(random_stream(seed, f"{place}/{light}"), LIGHTS[light].background)
-    rng = random_stream(seed, f"{place}/{light}/{CLASSES[label]}/{repetition}")
+    rng = random_stream(seed, f"{place}/{light}/{label}/{repetition}")
     take = draw_take(rng)
-    times = np.append(np.arange(0, duration, _FRAME), duration)
+    times = np.append(np.arange(0, duration - 1, _FRAME), duration - 1)
     t = times * 1e-6
     joints = arm_joints(hand_paths(label, mover, take, rng, t), mover.outward)
     segments = body_segments(joints, body_sway(mover, take, t), mover, look, LIGHTS[light].contrast)
-    pixel = DvsPixel(LIGHTS[light].threshold, _REFRACTORY, LIGHTS[light].noise_rate)
-    events = changes_to_events(paint_frames(background, segments), times, pixel.threshold, pixel.refractory)
-    return add_noise(events, SENSOR, duration, pixel, rng)
+    events = changes_to_events(paint_frames(background, segments), times, LIGHTS[light].threshold, REFRACTORY)
+    return add_noise(events, SENSOR, duration, LIGHTS[light].noise_rate, REFRACTORY, rng)
 
 
-class SyntheticGestureSource:
+class SyntheticGesture:
     """The event source dataset=synthetic_gesture, see `qsnn.data.event_source.EventSource`.
 
     ``num_users`` train, the ``num_test_users`` after them test; each makes every gesture ``repetitions`` times in each of
@@ -132,8 +136,15 @@ class SyntheticGestureSource:
         """Generate one recording after the other: by user, light, repetition, class."""
         for user in self.users():
             for light in self.lights:
-                for repetition in range(self.repetitions):
-                    for label, gesture in enumerate(CLASSES):
-                        events = generate_recording(self.seed, user, light, label, repetition, self.duration_us)
-                        name = f"{user_name(user)}_{light}_{gesture}_{repetition}"
-                        yield Recording(name, label, user_name(user), self.is_test(user), events)
+                yield from self.trial(user, light)
+
+    def trial(self, user: int, light: str) -> Iterator[Recording]:
+        """What would lie in one file: all classes one after the other, and that ``repetitions`` times.
+
+        A recording is named like a piece of the file ``userNN_LIGHT``, which pieces count from 1.
+        """
+        for repetition in range(self.repetitions):
+            for label in range(len(CLASSES)):
+                events = generate_recording(self.seed, user, light, label, repetition, self.duration_us)
+                name = f"{trial_name(user, light)}/{repetition * len(CLASSES) + label + 1}"
+                yield Recording(name, label, user_name(user), self.is_test(user), events)
