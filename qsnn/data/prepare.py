@@ -1,0 +1,124 @@
+"""Prepares an event data set: converts it once into a cache, and finds that cache again."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from qsnn.data.event_cache import write_cache
+from qsnn.data.event_dataset import CACHE_VERSION, HEADER, EventDataset, open_dataset
+from qsnn.data.event_source import EventSource
+from qsnn.data.events import Recording
+from qsnn.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def prepare_dataset(
+    source: EventSource, cache_folder: Path | None = None, progress: bool = True, verify: bool = False
+) -> EventDataset:
+    """Open the cache of ``source``, which is made first where there is none.
+
+    A cache belongs to the fingerprint of its source (files and options) and to the version of its format, so a change of
+    either makes another. Two processes that start at once make it once: the second waits. A process that is killed
+    leaves nothing that counts as a cache.
+
+    Args:
+        source: the data set.
+        cache_folder: where caches are kept, one folder each; None: ``.qsnn_cache`` in the data set's own folder if that
+            can be written, else ``qsnn`` in the user's folder for caches (XDG_CACHE_HOME, or ~/.cache).
+        progress: show a progress bar while converting.
+        verify: compare the checksum of all events of a cache that was there before.
+
+    Raises:
+        DataError: the data set is missing or broken, or the cache cannot be written.
+    """
+    key = hashlib.blake2b(f"{CACHE_VERSION} {source.fingerprint()}".encode(), digest_size=8).hexdigest()
+    name = f"{source.name}-{key}"
+    for parent in _cache_folders(source, cache_folder):
+        dataset = _open_if_usable(parent / name, verify)
+        if dataset is not None:
+            return dataset
+    parent = _writable(_cache_folders(source, cache_folder))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with _lock(parent / f".{name}.lock"):
+            dataset = _open_if_usable(parent / name, verify=False)
+            return dataset if dataset is not None else _convert(source, parent / name, progress)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = "free some space there" if full else "allow to write there"
+        raise DataError(
+            f"the cache {parent / name} cannot be written ({error.strerror}): {advice}, or choose another folder with "
+            "dataset.cache=...; nothing was left half-written"
+        ) from error
+
+
+def _open_if_usable(folder: Path, verify: bool) -> EventDataset | None:
+    """The cache; None where there is none, or one that is damaged, of which the log tells."""
+    if not (folder / HEADER).exists():
+        return None
+    try:
+        return open_dataset(folder, verify)
+    except DataError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _convert(source: EventSource, folder: Path, progress: bool) -> EventDataset:
+    """Make the cache while nobody else does."""
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of processes that were killed: we hold the lock
+        shutil.rmtree(leftover, ignore_errors=True)
+    if folder.exists():  # damaged: moved away at once, so that nobody opens what is being deleted
+        remains = _temporary(folder)
+        os.rename(folder, remains)
+        shutil.rmtree(remains, ignore_errors=True)
+    write_cache(source, _with_progress(source, progress), folder, _temporary(folder))
+    return open_dataset(folder, verify=True)
+
+
+def _temporary(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _with_progress(source: EventSource, progress: bool) -> Iterator[Recording]:
+    bar = tqdm(source.recordings(), f"preparing {source.name}", len(source), unit=" recordings", disable=not progress)
+    with contextlib.closing(bar):
+        yield from bar
+
+
+def _cache_folders(source: EventSource, chosen: Path | None) -> list[Path]:
+    """Where a cache may be, the preferred place first."""
+    if chosen is not None:
+        return [chosen]
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qsnn"
+    return [user] if source.root is None else [source.root / ".qsnn_cache", user]
+
+
+def _writable(folders: list[Path]) -> Path:
+    """The first folder that can be written or made; else the last one, for its error."""
+    for folder in folders:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+            return folder
+    return folders[-1]
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, however it ends."""
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another process that prepares %s", path.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
