@@ -40,13 +40,8 @@ def local_readout(activation: Tensor, parameters: ReadoutParameters) -> Tensor:
     return (quantize(feature @ p.weight.T / p.scale, symmetric(p.readout_bits)) + 1) / 2
 
 
-def mean_membrane(membrane: Tensor) -> float:
-    """mean(U), summed in double, so that every backend decides alike whether it is below its target."""
-    return membrane.mean(dtype=torch.float64).item()
-
-
 def local_loss(
-    readout: Tensor, target: Tensor, activation: Tensor, mean: float, parameters: ReadoutParameters
+    readout: Tensor, target: Tensor, activation: Tensor, mean: Tensor, parameters: ReadoutParameters
 ) -> Tensor:
     """The loss that the local error descends, of the readout after dropout; a scalar.
 
@@ -58,7 +53,7 @@ def local_loss(
     square = (readout - target) ** 2
     fit = square.mean() if p.error_bits is None else 0.5 * square.sum()
     activity = L1_FACTOR * p.l1 * (activation + ACTIVITY_MARGIN).relu().mean()
-    return fit + activity + L2_FACTOR * p.l2 * max(0.0, POTENTIAL_TARGET - mean)
+    return fit + activity + L2_FACTOR * p.l2 * (POTENTIAL_TARGET - mean).relu().to(fit.dtype)
 
 
 def readout_error(readout: Tensor, target: Tensor, mask: Tensor, parameters: ReadoutParameters) -> Tensor:
@@ -75,13 +70,13 @@ def activation_error(error: Tensor, parameters: ReadoutParameters) -> Tensor:
     return back + L1_FACTOR * parameters.l1 / back.numel()
 
 
-def potential_gradient(mean: float, count: int, parameters: ReadoutParameters) -> float:
-    """The l2 term's gradient at each of ``count`` membranes: -0.1 l2 / count while mean(U) < 0.1, else 0."""
-    return -L2_FACTOR * parameters.l2 / count if mean < POTENTIAL_TARGET else 0.0
+def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) -> Tensor:
+    """The l2 term's gradient at each of ``count`` membranes, a float32 scalar: -0.1 l2 / count while mean(U) < 0.1, else 0."""
+    return torch.where(mean < POTENTIAL_TARGET, -L2_FACTOR * parameters.l2 / count, 0.0).to(torch.float32)
 
 
 def membrane_error(
-    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: float, error_bits: int | None
+    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: Tensor, error_bits: int | None
 ) -> Tensor:
     """The error at U (B, C, H, W), straight through its quantizer, as the weights learn from it.
 

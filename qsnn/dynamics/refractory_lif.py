@@ -25,13 +25,20 @@ class MembraneStep(NamedTuple):
     """One time step: ``membrane`` U (B, C, H, W) and ``refractory`` R after the spikes, of the same shape.
 
     ``pooled`` (B, C, H', W'): the largest U of each pooling window; ``winner``: where in its plane it was first found,
-    h * W + w, int64. A layer's spikes are ``membrane >= 0``, what it hands on is ``pooled >= 0``.
+    h * W + w, int64. A layer's spikes are ``membrane >= 0``, what it hands on is ``pooled >= 0``. ``total``: the sum of U,
+    float64 (exact on grids, so that every backend decides alike on its mean), and ``num_spikes``, int64, both scalars.
     """
 
     membrane: Tensor
     refractory: Tensor
     pooled: Tensor
     winner: Tensor
+    total: Tensor
+    num_spikes: Tensor
+
+    def mean(self) -> Tensor:
+        """mean(U), a scalar."""
+        return self.total / self.membrane.numel()
 
 
 def refractory_parameters(
@@ -55,6 +62,7 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
         refractory = p.full_scale * quantize(refractory / p.full_scale, unsigned(p.refractory_bits))
     refractory = p.decay * refractory
     membrane = quantize(drive / p.scale - refractory, potential(p.membrane_bits))
-    refractory = refractory + (membrane >= 0).to(membrane.dtype)
+    spikes = membrane >= 0
     pooled, winner = functional.max_pool2d(membrane, p.pooling, return_indices=True)
-    return MembraneStep(membrane, refractory, pooled, winner)
+    total = membrane.sum(dtype=torch.float64)
+    return MembraneStep(membrane, refractory + spikes.to(membrane.dtype), pooled, winner, total, spikes.sum())

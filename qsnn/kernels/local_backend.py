@@ -18,7 +18,7 @@ class LocalBackend(NamedTuple):
     """input spikes, traces, parameters -> the next traces; may reuse the memory of the old ones"""
     membrane_step: Callable[[Tensor, Tensor, RefractoryParameters], MembraneStep]
     """drive, refractory state, parameters -> membrane, refractory state, pooled membrane and where it was found"""
-    membrane_error: Callable[[Tensor, Tensor, MembraneStep, int, float, int | None], Tensor]
+    membrane_error: Callable[[Tensor, Tensor, MembraneStep, int, Tensor, int | None], Tensor]
     """error at z', z', the membrane's step, pooling, offset, error_bits -> error at the membrane"""
 
 

@@ -56,25 +56,28 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
     p = parameters
     B, C, H, W = drive.shape
     membrane, after = _channels_last(drive.shape), _channels_last(drive.shape)
+    rows, sums = (_rows(part) for part in (drive, refractory, membrane, after)), np.zeros(C * H * W)
     formats = _format(unsigned(p.refractory_bits)), _format(potential(p.membrane_bits))
-    rows = (_rows(part) for part in (drive, refractory, membrane, after))
-    kernels.membrane_step(*rows, p.decay, p.full_scale, *formats, p.scale)
+    count = torch.tensor(kernels.membrane_step(*rows, sums, p.decay, p.full_scale, *formats, p.scale))
+    total = torch.tensor(sums.sum())
     if p.pooling == 1:
-        return MembraneStep(membrane, after, membrane, torch.arange(H * W).view(1, 1, H, W).expand(drive.shape))
+        winner = torch.arange(H * W).view(1, 1, H, W).expand(drive.shape)
+        return MembraneStep(membrane, after, membrane, winner, total, count)
     small = (B, C, H // p.pooling, W // p.pooling)
     pooled, winner = _channels_last(small), _channels_last(small, torch.int64)
     kernels.pool(_maps(membrane), _maps(pooled), _maps(winner), p.pooling)
-    return MembraneStep(membrane, after, pooled, winner)
+    return MembraneStep(membrane, after, pooled, winner, total, count)
 
 
 def membrane_error(
-    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: float, error_bits: int | None
+    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: Tensor, error_bits: int | None
 ) -> Tensor:
     """`local_readout.membrane_error`."""
     gradient = _channels_last(error.shape)
     flat = _maps(gradient).reshape(-1)
-    size_bits = kernels.through_sigmoid(_maps(error).reshape(-1), _maps(activation).reshape(-1), flat, offset)
-    largest, rest, fmt = np.int32(size_bits).view(np.float32), np.full(1, offset, np.float32), _format(symmetric(error_bits))
+    rest = np.full(1, offset.item(), np.float32)
+    size_bits = kernels.through_sigmoid(_maps(error).reshape(-1), _maps(activation).reshape(-1), flat, rest[0])
+    largest, fmt = np.int32(size_bits).view(np.float32), _format(symmetric(error_bits))
     if gradient.numel() < step.membrane.numel():  # somewhere the offset stands alone
         largest = np.maximum(largest, abs(rest[0]))
     if error_bits is not None:

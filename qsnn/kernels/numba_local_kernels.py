@@ -58,9 +58,10 @@ def trace_step(spikes, membrane, synapse, alpha, a, beta, b, p_format, q_format,
         _quantize_unsigned(q, q_scale, q_format[0], q_format[1])
 
 
-@compiled(f"void({ROWS}, {ROWS}, {ROWS}, {ROWS}, float32, float32, {FORMAT}, {FORMAT}, float32)")
-def membrane_step(drive, refractory, membrane, after, decay, r_scale, r_format, u_format, scale):
-    """`refractory_lif.membrane_step` without the pooling, over (B, H*W*C)."""
+@compiled(f"int64({ROWS}, {ROWS}, {ROWS}, {ROWS}, float64[::1], float32, float32, {FORMAT}, {FORMAT}, float32)")
+def membrane_step(drive, refractory, membrane, after, sums, decay, r_scale, r_format, u_format, scale):
+    """`refractory_lif.membrane_step` without the pooling, over (B, H*W*C): the number of spikes. Adds U to ``sums``."""
+    num_spikes = 0
     for batch in range(drive.shape[0]):
         d, u, r = drive[batch], membrane[batch], after[batch]
         r[:] = refractory[batch]
@@ -70,7 +71,12 @@ def membrane_step(drive, refractory, membrane, after, decay, r_scale, r_format, 
             u[i] = d[i] / scale - r[i]
         _quantize_signed(u, POTENTIAL, u_format[0], u_format[1])
         for i in range(d.size):
-            r[i] += ONE if u[i] >= ZERO else ZERO
+            spike = u[i] >= ZERO
+            num_spikes += spike
+            r[i] += ONE if spike else ZERO
+        for i in range(d.size):
+            sums[i] += u[i]
+    return num_spikes
 
 
 @njit(**OPTIONS)

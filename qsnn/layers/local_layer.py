@@ -15,7 +15,6 @@ from qsnn.dynamics.local_readout import (
     activation_error,
     local_loss,
     local_readout,
-    mean_membrane,
     potential_gradient,
     readout_error,
 )
@@ -169,7 +168,7 @@ class LocalLayer(nn.Module):
         ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K).
         """
         parameters, pooling = constants.readout, self.settings.refractory.pooling
-        masked, mean = readout * mask, mean_membrane(step.membrane.membrane)
+        masked, mean = readout * mask, step.membrane.mean()
         loss = local_loss(masked, target, step.activation, mean, parameters)
         error = activation_error(readout_error(masked, target, mask, parameters), parameters)
         B, C, H, W = step.activation.shape

@@ -1,0 +1,159 @@
+"""A batch of local learning: every layer updates its own weights at every time step after burn-in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qsnn.data.event_batches import Batch
+from qsnn.errors import NonFiniteError
+from qsnn.kernels.backend import Backend
+from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
+from qsnn.models.local_net import LocalNet
+from qsnn.quantization import RandomStream, symmetric, uniform
+from qsnn.training.local_state import LocalTrainingState
+
+
+class LocalRounding(NamedTuple):
+    """How gradients become updates: ``gradient_bits=None`` hands them to the rule as they are. ``backend`` does it."""
+
+    eta: float
+    gradient_bits: int | None
+    rng_bits: int
+    backend: Backend
+
+
+@dataclass
+class LayerTally:
+    """Of one layer over a batch: ``votes`` (B, K), how often each class was the readout's largest after burn-in; sums of
+    loss, spikes (before pooling) and moved weights; ``neuron_steps`` and ``weight_steps`` count their chances.
+    ``raster``: pooled spikes of the first sample, one (F) a step, where they are asked for."""
+
+    votes: Tensor
+    loss: float = 0.0
+    spikes: int = 0
+    updates: int = 0
+    neuron_steps: int = 0
+    weight_steps: int = 0
+    raster: list[Tensor] | None = None
+
+
+Learn = Callable[[str, LayerStep, Tensor, int], None]
+
+
+def run_batch(
+    model: LocalNet, batch: Batch, burn_in: int, weights: dict[str, tuple[Tensor, Tensor]], constants: dict[str, LayerConstants],
+    learn: Learn | None = None, keep_raster: bool = False,
+) -> dict[str, LayerTally]:  # fmt: skip
+    """Present a batch from rest, step by step; ``learn(layer name, step, readout, time)`` is called after burn-in.
+
+    ``weights`` (`LocalLayer.effective_weights` by layer) is read anew at every step, so that ``learn`` can change it.
+    """
+    layers, states = model.named_layers(), model.initial_states(batch.input.shape[1])
+    device = next(model.parameters()).device
+    votes = torch.zeros(batch.input.shape[1], model.num_classes, dtype=torch.int64, device=device)
+    tallies = {name: LayerTally(votes.clone(), raster=[] if keep_raster else None) for name in layers}
+    one = torch.ones_like(votes[:, :1])
+    for time, events in enumerate(batch.input.to(device)):
+        spikes = events.to(torch.float32)
+        for name, layer in layers.items():
+            step, states[name] = layer(spikes, states[name], weights[name], constants[name])
+            spikes, tally = step.spikes(), tallies[name]
+            tally.spikes += int(step.membrane.num_spikes)
+            tally.neuron_steps += step.membrane.membrane.numel()
+            if tally.raster is not None:
+                tally.raster.append(spikes[0].flatten())
+            if time >= burn_in:
+                readout = layer.readout(step, constants[name])
+                tally.votes.scatter_add_(1, readout.argmax(1, keepdim=True), one)
+                if learn is not None:
+                    learn(name, step, readout, time)
+    return tallies
+
+
+@torch.no_grad()
+def evaluate_batch(model: LocalNet, batch: Batch, burn_in: int, keep_raster: bool = False) -> dict[str, LayerTally]:
+    """Votes and spikes of a batch, without dropout and without learning."""
+    weights = {name: layer.effective_weights() for name, layer in model.named_layers().items()}
+    return run_batch(model, batch, burn_in, weights, model.constants(), keep_raster=keep_raster)
+
+
+@torch.no_grad()
+def train_batch(
+    state: LocalTrainingState, batch: Batch, burn_in: int, dropout: float, rounding: LocalRounding, lr_factor: float
+) -> dict[str, LayerTally]:
+    """Learn from a batch. ``lr_factor`` multiplies the rule's learning rate, ``dropout`` is a probability.
+
+    Raises NonFiniteError, naming the tensor and the epoch, if a weight stops being finite.
+    """
+    model, layers, constants = state.model, state.model.named_layers(), state.model.constants()
+    weights = {name: layer.effective_weights() for name, layer in layers.items()}
+    num_steps, batch_size = batch.input.shape[:2]
+    masks = {name: _dropout_mask(state, name, (num_steps - burn_in, batch_size, model.num_classes), dropout) for name in layers}
+    target = functional.one_hot(batch.labels, model.num_classes).to(torch.float32).to(next(model.parameters()).device)
+    learned = {name: LayerTally(target) for name in layers}
+    first = state.step + 1 - burn_in
+
+    def learn(name: str, step: LayerStep, readout: Tensor, time: int) -> None:
+        layer, sums = layers[name], learned[name]
+        gradient = layer.gradient(step, readout, target, masks[name][time - burn_in], constants[name])
+        sums.updates += _update_layer(state, layer, name, gradient, rounding, lr_factor, first + time)
+        sums.weight_steps += layer.weight.numel() + layer.bias.numel()
+        sums.loss += gradient.loss.item()
+        weights[name] = layer.effective_weights()
+
+    tallies = run_batch(model, batch, burn_in, weights, constants, learn)
+    for name, sums in learned.items():
+        tally = tallies[name]
+        tally.loss, tally.updates, tally.weight_steps = sums.loss, sums.updates, sums.weight_steps
+    state.step += max(0, num_steps - burn_in)
+    _check_finite(state)
+    return tallies
+
+
+def _dropout_mask(state: LocalTrainingState, name: str, shape: tuple[int, ...], dropout: float) -> Tensor:
+    """1 with probability ``1 - dropout``, else 0; for all time steps of a batch at once."""
+    key = f"{name}/dropout"
+    numbers, state.streams[key] = uniform(state.streams[key], shape, next(state.model.parameters()).device)
+    return (numbers >= dropout).to(torch.float32)
+
+
+def _update_layer(
+    state: LocalTrainingState, layer: LocalLayer, name: str, gradient: LocalGradient,
+    rounding: LocalRounding, lr_factor: float, number: int,
+) -> int:  # fmt: skip
+    """Change weights and bias, their slots and streams, by update ``number``; how many of them moved."""
+    moved, rule = 0, state.rule._replace(lr=state.rule.lr * lr_factor)
+    for part, values in (("weight", gradient.weight), ("bias", gradient.bias)):
+        key, parameter = f"{name}.{part}", getattr(layer, part)
+        flat, state.streams[key] = _rounded(values, state.streams[key], rounding)
+        stored = parameter.data.view(flat.shape)
+        stored, state.slots[key] = rounding.backend.update_weights(rule, stored, flat, state.slots[key], number)
+        fmt = symmetric(rounding.gradient_bits)
+        if fmt is not None:
+            stored = stored.clamp_(fmt.smallest, fmt.largest)
+        parameter.data = stored.view(parameter.shape)
+        moved += int(flat.count_nonzero())
+    return moved
+
+
+def _rounded(values: Tensor, stream: RandomStream, rounding: LocalRounding) -> tuple[Tensor, RandomStream]:
+    """The gradient as rows, one an output channel, rounded if it is quantized."""
+    flat = values.contiguous(memory_format=torch.contiguous_format).view(len(values), -1)
+    if rounding.gradient_bits is None:
+        return flat, stream
+    return rounding.backend.round_gradient(flat, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+
+
+def _check_finite(state: LocalTrainingState) -> None:
+    for name, parameter in state.model.named_parameters():
+        if not parameter.isfinite().all():
+            raise NonFiniteError(
+                f"{name.removeprefix('layers.')} is not finite in epoch {state.epoch + 1}: training stopped, the last good "
+                "checkpoint is kept; try a smaller optimizer.lr_full_precision or optimizer.eta"
+            )
+
+

@@ -1,0 +1,71 @@
+"""Everything that a run of local learning must remember to go on as if it had never stopped."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from qsnn.dynamics import Slots, UpdateRule
+from qsnn.models.local_net import LocalNet
+from qsnn.quantization import RandomStream, random_stream
+
+
+class BestEpoch(NamedTuple):
+    """The epoch of the best validation accuracy of the last layer so far, and the weights after it."""
+
+    epoch: int
+    accuracy: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class LocalTrainingState:
+    """A net in training. ``epoch`` counts finished epochs, ``batch`` finished batches of the epoch under way, ``step``
+    updates of each weight; ``slots`` and ``streams`` go by tensor (``layer1.weight``; ``layer1/dropout``). ``sums``: what
+    the epoch under way has measured, added up by key."""
+
+    model: LocalNet
+    rule: UpdateRule
+    slots: dict[str, Slots]
+    streams: dict[str, RandomStream]
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best: BestEpoch | None = None
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only, so that a checkpoint loads with ``weights_only=True``."""
+        return {
+            "model": self.model.state_dict(),
+            "slots": {name: list(slots) for name, slots in self.slots.items()},
+            "streams": {name: list(stream) for name, stream in self.streams.items()},
+            "position": [self.epoch, self.batch, self.step],
+            "best": None if self.best is None else {**self.best._asdict()},
+            "seconds": self.seconds,
+            "sums": dict(self.sums),
+            "epoch": self.epoch,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. Raises KeyError, RuntimeError or ValueError if it does not fit this net."""
+        self.model.load_state_dict(saved["model"])
+        device = next(self.model.parameters()).device
+        self.slots = {name: tuple(slot.to(device) for slot in slots) for name, slots in saved["slots"].items()}
+        self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
+        self.epoch, self.batch, self.step = saved["position"]
+        self.best = None if saved["best"] is None else BestEpoch(**saved["best"])
+        self.seconds, self.sums = saved["seconds"], saved["sums"]
+
+
+def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTrainingState:
+    """The state before the first batch; every weight's gradient and every layer's dropout has a stream of its own."""
+    parameters = {name.removeprefix("layers."): value.detach() for name, value in model.named_parameters()}
+    streams = {name: random_stream(seed, f"{name}/gradient") for name in parameters}
+    streams |= {f"{name}/dropout": random_stream(seed, f"{name}/dropout") for name in model.named_layers()}
+    slots = {
+        name: tuple(torch.zeros(len(value), value[0].numel()) for _ in range(rule.num_slots)) for name, value in parameters.items()
+    }
+    return LocalTrainingState(model, rule, slots, streams)
