@@ -10,13 +10,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import II, MISSING
 
-
-def key(default: Any, meaning: str, unit: str = "", original: str = "") -> Any:
-    """A dataclass field that documents itself. ``original``: the argument or constant of the original program."""
-    metadata = {"meaning": meaning, "unit": unit, "original": original}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+from qsnn.config.keys import key
 
 
 @dataclass

@@ -23,7 +23,7 @@ def time_goes_backward(path: Path, offset: int, t: NDArray[np.int64], index: int
     """The error of event ``index``, at byte ``offset``, that is earlier than the one before it."""
     return DataError(
         f"{path}, byte {offset}: an event at {t[index]} us follows one at {t[index - 1]} us, expected times that never go "
-        "backward; the file is damaged, or its camera lost the order: sort_time=true sorts the events by time"
+        "backward; the file is damaged, or its camera lost the order: dataset.sort_time=true sorts the events by time"
     )
 
 

@@ -124,18 +124,24 @@ def _parts_of_classes(labels: NDArray[np.int64], shares: list[float], rng: np.ra
 def _parts_of_groups(counts: NDArray[np.float64], shares: list[float], rng: np.random.Generator) -> Indices:
     """The part of each group; ``counts`` [groups, classes]: its recordings.
 
-    Large groups first, each goes where it leaves the fullest class of a part the least full, as a share of its due.
+    Large groups first, each goes where the classes are then the least full, as shares of what is due, squared and summed.
     """
     due = np.outer(shares, np.maximum(counts.sum(axis=0), 1))
     filled = np.zeros_like(due)
     parts = np.empty(len(counts), dtype=np.int64)
     order = rng.permutation(len(counts))
     for group in order[np.argsort(-counts[order].sum(axis=1), kind="stable")]:
-        part = int(np.argmin((((filled + counts[group]) / due) ** 2).sum(axis=1)))
-        filled[part] += counts[group]
-        parts[group] = part
-    for part in np.flatnonzero(np.bincount(parts, minlength=len(shares)) == 0):
-        smallest = int(np.argmin(counts.sum(axis=1) + 1e9 * (np.bincount(parts)[parts] == 1)))
-        if np.bincount(parts)[parts[smallest]] > 1:  # a share that is smaller than any group still gets one
-            parts[smallest] = part
+        best = int(np.argmin((((filled + counts[group]) / due) ** 2).sum(axis=1)))
+        filled[best] += counts[group]
+        parts[group] = best
+    _fill_empty(parts, counts.sum(axis=1), len(shares))
     return parts
+
+
+def _fill_empty(parts: Indices, sizes: NDArray[np.float64], num_parts: int) -> None:
+    """Give each empty part the smallest group of those that are not alone: a share smaller than any group gets one."""
+    for part in range(num_parts):
+        members = np.bincount(parts, minlength=num_parts)
+        spare = np.flatnonzero(members[parts] > 1)
+        if members[part] == 0 and len(spare):
+            parts[spare[np.argmin(sizes[spare])]] = part

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn.data.event_files import backward, broken, outside, time_goes_backward
+from qsnn.data.event_files import backward, broken, outside
 from qsnn.data.events import Events
 from qsnn.data.guard import read_bytes
 
@@ -38,5 +38,6 @@ def read_nmnist(path: Path) -> Events:
         raise broken(path, _EVENT_BYTES * index, f"an event at x = {x[index]}, y = {y[index]}", expected)
     index = backward(events.t)
     if index is not None:
-        raise time_goes_backward(path, _EVENT_BYTES * index, events.t, index)
+        found = f"an event at {events.t[index]} us follows one at {events.t[index - 1]} us"
+        raise broken(path, _EVENT_BYTES * index, found, "times that never go backward")
     return events

@@ -1,0 +1,99 @@
+"""From the config of an event data set to its source, windows, cache and split, and the checks of its values."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from qsnn.config.checks import require
+from qsnn.config.schema_datasets import DVSGestureConfig, EventDatasetConfig, NMNISTConfig, SlowPokerConfig
+from qsnn.data.dvs_gesture import DVSGesture
+from qsnn.data.event_dataset import EventDataset
+from qsnn.data.event_source import EventSource
+from qsnn.data.event_split import Split, split
+from qsnn.data.event_windows import INPUT_MODES, WindowSettings
+from qsnn.data.nmnist import NMNIST
+from qsnn.data.prepare import prepare_dataset
+from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
+from qsnn.errors import ConfigError
+
+MAX_STEPS = 1_000_000
+
+
+def build_source(dataset: Any) -> EventSource:
+    """The data set that a config names. Raises ConfigError if it is none of events, or has no root."""
+    if isinstance(dataset, DVSGestureConfig):
+        return DVSGesture(_root(dataset), dataset.sort_time)
+    if isinstance(dataset, SlowPokerConfig):
+        cutting = Cutting(dataset.piece_duration, dataset.piece_events, dataset.test_share)
+        options = AEDAT2Options(dataset.on_bit, dataset.mirror_x, dataset.mirror_y, dataset.sort_time)
+        return SlowPoker(_root(dataset), cutting, options)
+    if isinstance(dataset, NMNISTConfig):
+        return NMNIST(_root(dataset))
+    raise ConfigError("this dataset has no recordings of events: choose one that has, such as dataset=nmnist")
+
+
+def _root(dataset: DVSGestureConfig | SlowPokerConfig | NMNISTConfig) -> Path:
+    require(
+        bool(dataset.root), "dataset.root", dataset.root, "give the folder where the data set lies, dataset.root=..."
+    )
+    return Path(str(dataset.root)).expanduser()
+
+
+def build_dataset(dataset: EventDatasetConfig, progress: bool, verify: bool = False) -> EventDataset:
+    """The prepared data set, converted first if it has no cache. Raises ConfigError and DataError."""
+    cache = None if dataset.cache is None else Path(dataset.cache).expanduser()
+    return prepare_dataset(build_source(dataset), cache, progress, verify)
+
+
+def build_split(dataset: EventDatasetConfig, prepared: EventDataset) -> Split:
+    """Recordings for training, validation and test. Raises DataError."""
+    return split(prepared, dataset.validation_share, dataset.seed, dataset.num_folds, dataset.fold)
+
+
+def build_windows(dataset: EventDatasetConfig, dt: float, training: bool) -> WindowSettings:
+    """What the rasters for training, or those for validation and test, are made of. ``dt``: s."""
+    length = dataset.window_train if training else dataset.window_test
+    jitter = dataset.jitter if training else 0.0
+    return WindowSettings(dt, round(length / dt), dataset.input_mode, dataset.downsample, jitter)
+
+
+def check_event_data(dataset: EventDatasetConfig, dt: float) -> None:
+    """Check every value of an event data set's config, and its windows at steps of ``dt`` s. Raises ConfigError."""
+    whole = math.isfinite(dt) and dt >= 1e-6 and abs(dt * 1e6 - round(dt * 1e6)) < 1e-6
+    require(whole, "neuron.dt", dt, "with events, whose times are in microseconds, it is a whole number of them")
+    for name in ("window_train", "window_test"):
+        length = getattr(dataset, name)
+        fits = math.isfinite(length) and 1 <= round(length / dt) <= MAX_STEPS
+        require(fits, f"dataset.{name}", length, f"it must be 1 to {MAX_STEPS} time steps of {dt:g} s")
+    mode, folds, fold = dataset.input_mode, dataset.num_folds, dataset.fold
+    require(mode in INPUT_MODES, "dataset.input_mode", mode, f"allowed are {', '.join(map(str, INPUT_MODES))}")
+    _in_range("downsample", dataset.downsample, 1, 128)
+    _in_range("jitter", dataset.jitter, 0, 1000)
+    _in_range("num_workers", dataset.num_workers, 0, 256)
+    _in_range("seed", dataset.seed, 0, 2**63)
+    share = dataset.validation_share
+    require(0 <= share < 1, "dataset.validation_share", share, "it must be at least 0 and below 1")
+    require(folds is None or 2 <= folds <= 1000, "dataset.num_folds", folds, "allowed are 2..1000, or null for none")
+    allowed = "it counts folds, which need dataset.num_folds" if folds is None else f"allowed are 0..{folds - 1}"
+    require(0 <= fold < (folds or 1), "dataset.fold", fold, allowed)
+    if isinstance(dataset, SlowPokerConfig):
+        _check_pieces(dataset)
+
+
+def _in_range(name: str, value: float, lowest: float, highest: float) -> None:
+    require(
+        lowest <= value <= highest, f"dataset.{name}", value, f"it must be at least {lowest:g} and at most {highest:g}"
+    )
+
+
+def _check_pieces(dataset: SlowPokerConfig) -> None:
+    duration, events = dataset.piece_duration, dataset.piece_events
+    one = (duration is None) != (events is None)
+    require(one, "dataset.piece_duration", duration, "set either it or dataset.piece_events, and the other to null")
+    if duration is not None:
+        _in_range("piece_duration", duration, 0.001, 4000)
+    if events is not None:
+        _in_range("piece_events", events, 1, 10**9)
+    share = dataset.test_share
+    require(0 < share < 1, "dataset.test_share", share, "it must be above 0 and below 1")
+    require(dataset.on_bit in (0, 1), "dataset.on_bit", dataset.on_bit, "allowed are 0 and 1")

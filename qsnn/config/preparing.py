@@ -1,0 +1,45 @@
+"""What `qsnn.prepare` does: a config to the cache of its data set, and a table of what is in it."""
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from qsnn.config.command_line import compose_config, parse_overrides
+from qsnn.config.event_data import build_dataset, build_split, check_event_data
+from qsnn.config.schema_datasets import EventDatasetConfig
+from qsnn.data.event_dataset import EventDataset
+from qsnn.data.event_split import Split
+from qsnn.errors import ConfigError
+
+
+def prepare(arguments: list[str]) -> str:
+    """Prepare the data set of the config that ``arguments`` (overrides) compose. Returns the table.
+
+    A cache that was there before is read in full and its checksums are compared. Raises ConfigError and DataError.
+    """
+    parse_overrides(arguments)
+    cfg = compose_config(arguments)
+    dataset = OmegaConf.to_object(cfg.dataset)
+    if not isinstance(dataset, EventDatasetConfig):
+        raise ConfigError("this dataset needs no preparation: choose one of events, such as dataset=nmnist")
+    check_event_data(dataset, cfg.neuron.dt)
+    prepared = build_dataset(dataset, cfg.logging.progress, verify=True)
+    return summary(prepared, build_split(dataset, prepared))
+
+
+def summary(dataset: EventDataset, parts: Split) -> str:
+    """Recordings of each class in each part of the split, events, bytes, and where the cache lies."""
+    counts = [np.bincount(dataset.labels[part], minlength=len(dataset.classes)) for part in parts]
+    width = max(len(name) for name in (*dataset.classes, "recordings"))
+    rows = [f"{'recordings':{width}} " + "".join(f"{name:>12}" for name in Split._fields)]
+    for label, name in enumerate(dataset.classes):
+        rows.append(f"{name:{width}} " + "".join(f"{count[label]:>12}" for count in counts))
+    rows.append(f"{'all':{width}} " + "".join(f"{len(part):>12}" for part in parts))
+    seconds = dataset.durations / 1e6
+    size = sum(path.stat().st_size for path in dataset.folder.iterdir())
+    rows += [
+        "",
+        f"{len(dataset.time):,} events in {dataset.num_recordings:,} recordings of {seconds.min():.3g} to "
+        f"{seconds.max():.3g} s on {dataset.sensor[1]} x {dataset.sensor[0]} pixels",
+        f"{size:,} bytes in {dataset.folder}",
+    ]
+    return "\n".join(rows)

@@ -1,0 +1,43 @@
+"""Prepare an event data set for training: ``python -m qsnn.prepare dataset=... dataset.root=... [key=value ...]``."""
+
+import sys
+
+from qsnn.config.command_line import EXIT_BAD_INPUT, fail, set_up
+from qsnn.errors import QsnnError
+
+USAGE = """usage: python -m qsnn.prepare dataset=<name> dataset.root=<folder> [key=value ...]
+
+Converts the recordings once into a compact cache, from which training reads only what it needs, and prints how many
+recordings each class has for training, validation and test. qsnn.train does the same when it finds no cache. A cache
+that is there already is read in full and compared with its checksums; it is made again if it is damaged, or if the
+data set's files or the options of its reader have changed. dataset.cache=<folder> chooses where caches are kept.
+Any other override of qsnn.train is taken too, so that one list of words serves both.
+
+  dataset   dvs_gesture | slow_poker | nmnist
+"""
+
+
+def main() -> None:
+    """Entry point of ``qsnn-prepare``."""
+    arguments = sys.argv[1:]
+    if "-h" in arguments or "--help" in arguments:
+        print(USAGE)
+        return
+    flags = [text for text in arguments if text.startswith("-")]
+    if not arguments or flags:
+        sys.stderr.write(f"error: {f'{flags[0]} is not known' if flags else 'no dataset given'}\n\n{USAGE}")
+        sys.exit(EXIT_BAD_INPUT)
+    set_up()
+    try:
+        from qsnn.config.preparing import prepare
+
+        print(prepare(arguments))
+    except (QsnnError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; nothing was left half-written\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
