@@ -1,6 +1,6 @@
 """Draw the synthetic gestures: a row a class, a picture for every 200 ms, ON events blue, OFF events red.
 
-    python scripts/draw_synthetic_gestures.py [FILE] [--user 1] [--light led] [--seed 0] [--duration 1.6]
+    python scripts/draw_synthetic_gestures.py [FILE] [--user 1] [--light led] [--generator-seed 0] [--duration 1.6]
 
 Writes docs/synthetic_gesture.png unless FILE is given.
 """
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from qsnn.data.events import Events
-from qsnn.data.synthetic_gesture import CLASSES, LIGHTS, SENSOR, generate_recording
+from qsnn.data.gesture_lights import LIGHTS
+from qsnn.data.gesture_motion import CLASSES, SENSOR
+from qsnn.data.gesture_recording import generate_recording
 
 SLICE = 200_000  # microseconds
 SATURATION = 4  # events of a pixel that give the full colour
@@ -55,10 +57,12 @@ def main() -> None:
     parser.add_argument("file", type=Path, nargs="?", default=default)
     parser.add_argument("--user", type=int, default=1)
     parser.add_argument("--light", choices=LIGHTS, default="led")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--generator-seed", type=int, default=0)
     parser.add_argument("--duration", type=float, default=1.6, help="seconds")
     options = parser.parse_args()
-    draw(options.user, options.light, options.seed, options.duration).quantize(64).save(options.file, optimize=True)
+    draw(options.user, options.light, options.generator_seed, options.duration).quantize(64).save(
+        options.file, optimize=True
+    )
 
 
 if __name__ == "__main__":

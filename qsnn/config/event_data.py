@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from qsnn.config.checks import require
-from qsnn.config.schema_datasets import DVSGestureConfig, EventDatasetConfig, NMNISTConfig, SlowPokerConfig
+from qsnn.config.schema_datasets import (
+    DVSGestureConfig,
+    EventDatasetConfig,
+    NMNISTConfig,
+    SlowPokerConfig,
+    SyntheticGestureConfig,
+)
 from qsnn.data.dvs_gesture import DVSGesture
 from qsnn.data.event_dataset import EventDataset
 from qsnn.data.event_source import EventSource
@@ -14,6 +20,7 @@ from qsnn.data.event_windows import INPUT_MODES, WindowSettings
 from qsnn.data.nmnist import NMNIST
 from qsnn.data.prepare import prepare_dataset
 from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
+from qsnn.data.synthetic_gesture import SyntheticGesture
 from qsnn.errors import ConfigError
 
 MAX_STEPS = 1_000_000
@@ -29,6 +36,9 @@ def build_source(dataset: Any) -> EventSource:
         return SlowPoker(_root(dataset), cutting, options)
     if isinstance(dataset, NMNISTConfig):
         return NMNIST(_root(dataset))
+    if isinstance(dataset, SyntheticGestureConfig):
+        users = dataset.num_users, dataset.num_test_users
+        return SyntheticGesture(*users, dataset.lights, dataset.repetitions, dataset.duration, dataset.generator_seed)
     raise ConfigError("this dataset has no recordings of events: choose one that has, such as dataset=nmnist")
 
 
@@ -78,6 +88,8 @@ def check_event_data(dataset: EventDatasetConfig, dt: float) -> None:
     require(0 <= fold < (folds or 1), "dataset.fold", fold, allowed)
     if isinstance(dataset, SlowPokerConfig):
         _check_pieces(dataset)
+    if isinstance(dataset, SyntheticGestureConfig):
+        build_source(dataset)  # checks its own options
 
 
 def _in_range(name: str, value: float, lowest: float, highest: float) -> None:

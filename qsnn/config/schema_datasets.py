@@ -66,3 +66,18 @@ class NMNISTConfig(EventDatasetConfig):
     window_train: float = key(0.3, "length of the random windows in training", "s")
     window_test: float = key(0.3, "length of the first window, on which is tested", "s")
     downsample: int = key(1, "pixels of the sensor, in both directions, that become one", "pixels", "ds")
+
+
+@dataclass
+class SyntheticGestureConfig(EventDatasetConfig):
+    """dataset=synthetic_gesture: moving arms of 11 gestures, 128 x 128 pixels, generated, so that nothing is downloaded."""
+
+    num_users: int = key(12, "people for training and validation", "", "none")
+    num_test_users: int = key(4, "other people, for testing", "", "none")
+    lights: list[str] = key(
+        ["fluorescent", "led", "natural"], "lights: fluorescent, fluorescent_led, lab, led, natural", "", "none"
+    )
+    repetitions: int = key(1, "recordings of each gesture by each person in each light", "", "none")
+    duration: float = key(1.5, "length of a recording, at most 30", "s", "none")
+    window_test: float = key(1.5, "length of the first window, on which is tested", "s")
+    generator_seed: int = key(0, "seed of the generated recordings", "", "none")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+SENSOR = (128, 128)  # height, width
 # The order of the IBM DVS128 Gesture set, whose files count from 1.
 CLASSES = (
     "hand clapping", "right hand wave", "left hand wave", "right arm clockwise", "right arm counter-clockwise",

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn.data.gesture_motion import Array, User
+from qsnn.data.gesture_motion import SENSOR, Array, User
 from qsnn.kernels.numba_compile import compiled
 
-SENSOR = (128, 128)
 _EDGE = 1.6  # pixels over which an edge fades
 # Positions and shades are multiples of these, so that the last bits of a machine's sines do not reach the events.
 _POSITION_STEP, _SHADE_STEP = 2.0**-10, 2.0**-12
