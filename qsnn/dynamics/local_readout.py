@@ -1,7 +1,7 @@
 """The local readout of a layer, its loss, and the error that it sends back, all inside one time step.
 
-Source: [DECOLLE] equations 5 to 9 with the number formats of [ICONS]; NUMERICS section 4. Features are the pooled maps,
-F = C * H' * W' of them; K classes.
+Source: [DECOLLE] equations 5 to 9 with the number formats of [ICONS]; NUMERICS section 4. B batch, F features (the
+pooled maps, C * H' * W' of them), K classes.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,8 @@ L1_FACTOR, L2_FACTOR = 20.0, 0.1
 
 
 class ReadoutParameters(NamedTuple):
-    """``weight`` G and ``feedback``, both fixed, (K, F); ``scale``: readout_scale; ``l1``, ``l2``: activity regularisers."""
+    """``weight`` G and ``feedback``, both fixed, (K, F); ``scale``: readout_scale; ``l1``, ``l2``: activity regularisers;
+    ``pooling``: side of the pooling window."""
 
     weight: Tensor
     feedback: Tensor
@@ -28,46 +29,68 @@ class ReadoutParameters(NamedTuple):
     error_bits: int | None
     l1: float
     l2: float
+    pooling: int
 
 
-def local_readout(activation: Tensor, parameters: ReadoutParameters) -> Tensor:
-    """``r = (quantize_symmetric(z G^T / readout_scale) + 1) / 2`` (B, K) of z' = maxpool(sigmoid(U)), (B, F).
+class Activation(NamedTuple):
+    """Of the pooled membrane, maps (B, C, H', W'): ``spikes`` 0 or 1, float32; ``value`` z' = maxpool(sigmoid(U)), which is
+    the sigmoid of the pooled U; ``feature`` z = quantize_unsigned(z'). ``total``: the sum of z', float64."""
 
-    z = quantize_unsigned(z'). In [0, 1] unless in full precision, before dropout.
+    spikes: Tensor
+    value: Tensor
+    feature: Tensor
+    total: Tensor
+
+    def mean(self) -> Tensor:
+        """mean(z'), a scalar."""
+        return self.total / self.value.numel()
+
+
+class ReadoutError(NamedTuple):
+    """``error``: dL/dr (B, K), masked by the dropout and quantized; ``fit``: the loss's first term, a scalar."""
+
+    error: Tensor
+    fit: Tensor
+
+
+def activate(pooled: Tensor, sigmoid_bits: int | None) -> Activation:
+    """Spikes, z' and z of the pooled membrane (B, C, H', W')."""
+    value = pooled.sigmoid()
+    spikes = (pooled >= 0).to(pooled.dtype)
+    return Activation(spikes, value, quantize(value, unsigned(sigmoid_bits)), value.sum(dtype=torch.float64))
+
+
+def local_readout(features: Tensor, parameters: ReadoutParameters) -> Tensor:
+    """``r = (quantize_symmetric(z G^T / readout_scale) + 1) / 2`` (B, K) of z (B, F), before dropout.
+
+    In [0, 1] unless in full precision.
     """
     p = parameters
-    feature = quantize(activation, unsigned(p.sigmoid_bits))
-    return (quantize(feature @ p.weight.T / p.scale, symmetric(p.readout_bits)) + 1) / 2
+    return (quantize(features @ p.weight.T / p.scale, symmetric(p.readout_bits)) + 1) / 2
 
 
-def local_loss(
-    readout: Tensor, target: Tensor, activation: Tensor, mean: Tensor, parameters: ReadoutParameters
-) -> Tensor:
-    """The loss that the local error descends, of the readout after dropout; a scalar.
+def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int | None) -> ReadoutError:
+    """``fit = 0.5 sum((m r - y)^2)``, or ``mean((m r - y)^2)`` where error_bits is None, and its gradient at r.
 
-        0.5 sum((r - y)^2) + 20 l1 mean(relu(z' + 0.01)) + 0.1 l2 relu(0.1 - mean(U))
-
-    ``target`` y (B, K) one-hot. The first term is ``mean((r - y)^2)`` where error_bits is None.
+    ``readout`` r before dropout, ``target`` y one-hot, ``mask`` m of the dropout, 0 or 1, all (B, K).
     """
+    difference = readout * mask - target
+    square = difference**2
+    if error_bits is None:
+        return ReadoutError(2 * difference / difference.numel() * mask, square.mean())
+    return ReadoutError(quantize_error(difference * mask, error_bits), 0.5 * square.sum())
+
+
+def local_loss(fit: Tensor, activation: Tensor, membrane: Tensor, parameters: ReadoutParameters) -> Tensor:
+    """``fit + 20 l1 mean(relu(z' + 0.01)) + 0.1 l2 relu(0.1 - mean(U))``, a scalar, of mean(z') and mean(U); z' > 0."""
     p = parameters
-    square = (readout - target) ** 2
-    fit = square.mean() if p.error_bits is None else 0.5 * square.sum()
-    activity = L1_FACTOR * p.l1 * (activation + ACTIVITY_MARGIN).relu().mean()
-    return fit + activity + L2_FACTOR * p.l2 * (POTENTIAL_TARGET - mean).relu().to(fit.dtype)
+    activity = L1_FACTOR * p.l1 * (activation + ACTIVITY_MARGIN)
+    return fit + activity + L2_FACTOR * p.l2 * (POTENTIAL_TARGET - membrane).relu()
 
 
-def readout_error(readout: Tensor, target: Tensor, mask: Tensor, parameters: ReadoutParameters) -> Tensor:
-    """dL/dr (B, K), masked by the dropout and quantized; ``readout`` after dropout."""
-    error = readout - target
-    if parameters.error_bits is None:
-        error = 2 * error / error.numel()
-    return quantize_error(error * mask, parameters.error_bits)
-
-
-def activation_error(error: Tensor, parameters: ReadoutParameters) -> Tensor:
-    """The error at z' (B, F): through the feedback matrix, quantized, and the l1 term's gradient (z' > 0 always)."""
-    back = quantize_error(error @ parameters.feedback, parameters.error_bits)
-    return back + L1_FACTOR * parameters.l1 / back.numel()
+def activity_gradient(count: int, parameters: ReadoutParameters) -> float:
+    """The l1 term's gradient at each of ``count`` activations z'."""
+    return L1_FACTOR * parameters.l1 / count
 
 
 def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) -> Tensor:
@@ -76,15 +99,18 @@ def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) 
 
 
 def membrane_error(
-    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: Tensor, error_bits: int | None
+    back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
 ) -> Tensor:
     """The error at U (B, C, H, W), straight through its quantizer, as the weights learn from it.
 
-        g_U = (e (1 - z') z' at the winner of each pooling window, 0 elsewhere) + offset     e_U = quantize_error(g_U)
+        e   = quantize_error(back) + l1 term
+        g_U = (e (1 - z') z' at the winner of each pooling window, 0 elsewhere) + l2 term     e_U = quantize_error(g_U)
 
-    ``error`` at z' and ``activation`` z' (B, C, H', W'); ``offset`` is `potential_gradient`.
+    ``back``: the readout's error through the feedback matrix, and ``activation`` z', both (B, C, H', W').
     """
+    p = parameters
+    error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
     through_sigmoid = error * (1 - activation) * activation
     shape = step.membrane.shape[2:]
-    gradient = functional.max_unpool2d(through_sigmoid, step.winner, pooling, output_size=shape)
-    return quantize_error(gradient + offset, error_bits)
+    gradient = functional.max_unpool2d(through_sigmoid, step.winner, p.pooling, output_size=shape)
+    return quantize_error(gradient + potential_gradient(step.mean(), step.membrane.numel(), p), p.error_bits)

@@ -5,24 +5,38 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from qsnn.dynamics.local_readout import membrane_error
+from qsnn.dynamics.local_readout import (
+    Activation,
+    ReadoutError,
+    ReadoutParameters,
+    activate,
+    membrane_error,
+    readout_error,
+)
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters, membrane_step
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_step
 
 
 class LocalBackend(NamedTuple):
-    """The fused operations of a layer's time step; maps are (B, C, H, W), float32, best in the channels-last format."""
+    """The fused operations of a layer's time step; maps are (B, C, H, W), float32, best in the channels-last format.
+
+    The definition of each is the function of that name in `qsnn.dynamics`; the others must return the same bits.
+    """
 
     name: str
     trace_step: Callable[[Tensor, TraceState, TraceParameters], TraceState]
     """input spikes, traces, parameters -> the next traces; may reuse the memory of the old ones"""
     membrane_step: Callable[[Tensor, Tensor, RefractoryParameters], MembraneStep]
     """drive, refractory state, parameters -> membrane, refractory state, pooled membrane and where it was found"""
-    membrane_error: Callable[[Tensor, Tensor, MembraneStep, int, Tensor, int | None], Tensor]
-    """error at z', z', the membrane's step, pooling, offset, error_bits -> error at the membrane"""
+    activate: Callable[[Tensor, int | None], Activation]
+    """pooled membrane, sigmoid_bits -> spikes, z' and z"""
+    readout_error: Callable[[Tensor, Tensor, Tensor, int | None], ReadoutError]
+    """readout, target, mask, error_bits -> error at the readout and the loss's first term"""
+    membrane_error: Callable[[Tensor, Tensor, MembraneStep, ReadoutParameters], Tensor]
+    """error before z' is quantized, z', the membrane's step, parameters -> error at the membrane"""
 
 
-LOCAL_EAGER = LocalBackend("eager", trace_step, membrane_step, membrane_error)
+LOCAL_EAGER = LocalBackend("eager", trace_step, membrane_step, activate, readout_error, membrane_error)
 
 
 def select_local_backend(name: str) -> LocalBackend:

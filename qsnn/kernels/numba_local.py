@@ -4,12 +4,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsnn.dynamics.local_readout import (
+    Activation,
+    ReadoutError,
+    ReadoutParameters,
+    activity_gradient,
+    potential_gradient,
+)
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState
 from qsnn.kernels import numba_local_kernels as kernels
-from qsnn.kernels.local_backend import LocalBackend
+from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
 from qsnn.kernels.numba_arrays import array
-from qsnn.quantization import Format, potential, shift, symmetric, unsigned
+from qsnn.quantization import Format, potential, symmetric, unsigned
 
 
 def _format(fmt: Format | None) -> tuple[float, float]:
@@ -69,26 +76,38 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
     return MembraneStep(membrane, after, pooled, winner, total, count)
 
 
-def membrane_error(
-    error: Tensor, activation: Tensor, step: MembraneStep, pooling: int, offset: Tensor, error_bits: int | None
-) -> Tensor:
+def activate(pooled: Tensor, sigmoid_bits: int | None) -> Activation:
+    """`local_readout.activate`. The sigmoid is torch's in every backend: libraries differ in its last bit."""
+    value = pooled.sigmoid()
+    spikes, feature = _channels_last(pooled.shape), _channels_last(pooled.shape)
+    sums = np.zeros(pooled[0].numel())
+    rows = (_rows(part) for part in (pooled, value, spikes, feature))
+    kernels.activate(*rows, sums, _format(unsigned(sigmoid_bits)))
+    return Activation(spikes, value, feature, torch.tensor(sums.sum()))
+
+
+def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int | None) -> ReadoutError:
+    """`local_readout.readout_error`."""
+    if error_bits is None:
+        return LOCAL_EAGER.readout_error(readout, target, mask, error_bits)
+    error = torch.empty(readout.shape)
+    flat = (array(part).reshape(-1) for part in (readout, target, mask, error))
+    return ReadoutError(error, torch.tensor(kernels.readout_error(*flat, _format(symmetric(error_bits)))))
+
+
+def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters) -> Tensor:
     """`local_readout.membrane_error`."""
-    gradient = _channels_last(error.shape)
-    flat = _maps(gradient).reshape(-1)
-    rest = np.full(1, offset.item(), np.float32)
-    size_bits = kernels.through_sigmoid(_maps(error).reshape(-1), _maps(activation).reshape(-1), flat, rest[0])
-    largest, fmt = np.int32(size_bits).view(np.float32), _format(symmetric(error_bits))
-    if gradient.numel() < step.membrane.numel():  # somewhere the offset stands alone
-        largest = np.maximum(largest, abs(rest[0]))
-    if error_bits is not None:
-        power = shift(torch.tensor(largest)).item()
-        kernels.quantize_error(flat, power, fmt)
-        kernels.quantize_error(rest, power, fmt)
-    if pooling == 1:
-        return gradient
+    p = parameters
+    error = back.clone(memory_format=torch.channels_last)
+    l1_term, l2_term = activity_gradient(back.numel(), p), potential_gradient(step.mean(), step.membrane.numel(), p).item()
+    gaps, fmt = error.numel() < step.membrane.numel(), _format(symmetric(p.error_bits))
+    flat = (_maps(part).reshape(-1) for part in (error, activation))
+    rest = kernels.through_sigmoid(*flat, l1_term, l2_term, gaps, fmt)
+    if p.pooling == 1:
+        return error
     out = _channels_last(step.membrane.shape)
-    kernels.unpool(_maps(gradient), _maps(step.winner), _maps(out), rest[0], pooling)
+    kernels.unpool(_maps(error), _maps(step.winner), _maps(out), rest, p.pooling)
     return out
 
 
-LOCAL_NUMBA = LocalBackend("numba", trace_step, membrane_step, membrane_error)
+LOCAL_NUMBA = LocalBackend("numba", trace_step, membrane_step, activate, readout_error, membrane_error)

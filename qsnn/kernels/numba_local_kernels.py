@@ -7,10 +7,13 @@ over rows that stay in the cache, is what the compiler turns into vector instruc
 """
 # mypy: allow-untyped-defs
 
+import math
+
 import numpy as np
 from numba import njit
 
 from qsnn.kernels.numba_compile import OPTIONS, compiled
+from qsnn.quantization.errors import SQRT_HALF
 
 ZERO, ONE = np.float32(0), np.float32(1)
 POTENTIAL = np.float32(8)
@@ -132,15 +135,81 @@ def pool(membrane, pooled, winner, side):
                 _pool_window(window, top * width + left, width, pooled[b, h, w], winner[b, h, w])
 
 
-@compiled(f"int32({ROW}, {ROW}, {ROW}, float32)")
-def through_sigmoid(error, activation, out, offset):
-    """``out = e (1 - z') z' + offset``; the bits of its largest size, by which sizes and NaN order like integers."""
-    for i in range(error.size):
-        out[i] = error[i] * (ONE - activation[i]) * activation[i] + offset
-    bits, largest = out.view(np.int32), np.int32(0)
+@compiled(f"void({ROWS}, {ROWS}, {ROWS}, {ROWS}, float64[::1], {FORMAT})")
+def activate(pooled, value, spikes, feature, sums, fmt):
+    """`local_readout.activate` of the sigmoid ``value``, over (B, F). Adds z' to ``sums``."""
+    for batch in range(pooled.shape[0]):
+        u, z, s, f = pooled[batch], value[batch], spikes[batch], feature[batch]
+        for i in range(u.size):
+            s[i] = ONE if u[i] >= ZERO else ZERO
+            f[i] = z[i]
+        _quantize_unsigned(f, ONE, fmt[0], fmt[1])
+        for i in range(u.size):
+            sums[i] += z[i]
+
+
+@njit(**OPTIONS)
+def _largest(row):
+    """max|x|, NaN if there is one: the bits of sizes order like integers, and the highest are those of NaN."""
+    bits, largest = row.view(np.int32), np.zeros(1, np.int32)
+    size = np.int32(0)
     for i in range(bits.size):
-        largest = max(largest, bits[i] & np.int32(0x7FFFFFFF))
-    return largest
+        size = max(size, bits[i] & np.int32(0x7FFFFFFF))
+    largest[0] = size
+    return largest.view(np.float32)[0]
+
+
+@njit(**OPTIONS)
+def _shift(row):
+    """`quantization.shift` of max|x|, from its exponent and mantissa; 1 for 0; NaN or Inf if there is one."""
+    value = np.float64(_largest(row))
+    if value == 0 or not np.isfinite(value):
+        return ONE if value == 0 else np.float32(value)
+    mantissa, exponent = math.frexp(value)
+    return np.float32(math.ldexp(1.0, exponent - (1 if mantissa <= SQRT_HALF else 0)))
+
+
+@njit(**OPTIONS)
+def _quantize_error(row, fmt):
+    """`quantize_error` in place; the identity for full precision."""
+    if fmt[0] == ZERO:
+        return
+    shift = _shift(row)
+    for i in range(row.size):
+        row[i] /= shift
+    _quantize_signed(row, ONE, fmt[0], fmt[1])
+
+
+@compiled(f"float32({ROW}, {ROW}, {ROW}, {ROW}, {FORMAT})")
+def readout_error(readout, target, mask, error, fmt):
+    """`local_readout.readout_error` for quantized errors: fills ``error`` and returns the fit."""
+    fit = ZERO
+    for i in range(error.size):
+        difference = readout[i] * mask[i] - target[i]
+        fit += difference * difference
+        error[i] = difference * mask[i]
+    _quantize_error(error, fmt)
+    return np.float32(0.5) * fit
+
+
+@compiled(f"float32({ROW}, {ROW}, float32, float32, boolean, {FORMAT})")
+def through_sigmoid(error, activation, l1_term, l2_term, gaps, fmt):
+    """`local_readout.membrane_error` in place of ``error``, before it is unpooled; what stands in the ``gaps``, if any."""
+    _quantize_error(error, fmt)
+    for i in range(error.size):
+        e = error[i] + l1_term
+        error[i] = e * (ONE - activation[i]) * activation[i] + l2_term
+    rest = np.full(1, l2_term, np.float32)
+    if fmt[0] != ZERO:
+        bits = np.empty(2, np.float32)
+        bits[0], bits[1] = _largest(error), (abs(l2_term) if gaps else ZERO)
+        shift = _shift(bits)
+        for i in range(error.size):
+            error[i] /= shift
+        rest[0] /= shift
+        _quantize_signed(error, ONE, fmt[0], fmt[1])
+        _quantize_signed(rest, ONE, fmt[0], fmt[1])
+    return rest[0]
 
 
 @njit(**OPTIONS)
@@ -172,11 +241,3 @@ def unpool(error, winner, out, rest, side):
                 for c in range(channels):
                     where = winner[b, h, w, c]
                     out[b, where // width, where % width, c] = error[b, h, w, c]
-
-
-@compiled(f"void({ROW}, float32, {FORMAT})")
-def quantize_error(error, shift, fmt):
-    """`quantize_error` in place, by the power of two ``shift``."""
-    for i in range(error.size):
-        error[i] /= shift
-    _quantize_signed(error, ONE, fmt[0], fmt[1])

@@ -10,14 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qsnn.dynamics.local_readout import (
-    ReadoutParameters,
-    activation_error,
-    local_loss,
-    local_readout,
-    potential_gradient,
-    readout_error,
-)
+from qsnn.dynamics.local_readout import Activation, ReadoutParameters, local_loss, local_readout
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
 from qsnn.kernels.local_backend import LocalBackend
@@ -60,15 +53,11 @@ class LayerConstants(NamedTuple):
 
 
 class LayerStep(NamedTuple):
-    """One time step of a layer: ``trace`` P (B, C, H, W), ``membrane`` and pooled maps, z' ``activation`` (B, O, H', W')."""
+    """One time step of a layer: ``trace`` P (B, C, H, W); the membrane (B, O, H, W); spikes and z' (B, O, H', W')."""
 
     trace: Tensor
     membrane: MembraneStep
-    activation: Tensor
-
-    def spikes(self) -> Tensor:
-        """What the next layer sees: 1 where a pooling window holds a spike, float32 (B, O, H', W')."""
-        return (self.membrane.pooled >= 0).to(self.membrane.pooled.dtype)
+    activation: Activation
 
 
 class LocalGradient(NamedTuple):
@@ -137,8 +126,8 @@ class LocalLayer(nn.Module):
         )  # fmt: skip
         weight, feedback = (maps_last(m, self.pooled_shape()) for m in (self.readout_weight, self.readout_feedback))
         readout = ReadoutParameters(
-            weight, feedback, s.readout_scale, s.sigmoid_bits, s.readout_bits, s.error_bits, s.l1, s.l2
-        )
+            weight, feedback, s.readout_scale, s.sigmoid_bits, s.readout_bits, s.error_bits, s.l1, s.l2, s.refractory.pooling,
+        )  # fmt: skip
         return LayerConstants(traces, readout)
 
     def effective_weights(self) -> tuple[Tensor, Tensor]:
@@ -154,11 +143,12 @@ class LocalLayer(nn.Module):
         traces = self.backend.trace_step(spikes, state.traces, constants.traces)
         drive = functional.conv2d(traces.membrane, *weights, padding=self.settings.padding)
         step = self.backend.membrane_step(drive, state.refractory, self.settings.refractory)
-        return LayerStep(traces.membrane, step, step.pooled.sigmoid()), LayerState(traces, step.refractory)
+        activation = self.backend.activate(step.pooled, self.settings.sigmoid_bits)
+        return LayerStep(traces.membrane, step, activation), LayerState(traces, step.refractory)
 
     def readout(self, step: LayerStep, constants: LayerConstants) -> Tensor:
         """r (B, K) before dropout."""
-        return local_readout(features(step.activation), constants.readout)
+        return local_readout(features(step.activation.feature), constants.readout)
 
     def gradient(
         self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: LayerConstants
@@ -167,16 +157,11 @@ class LocalLayer(nn.Module):
 
         ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K).
         """
-        parameters, pooling = constants.readout, self.settings.refractory.pooling
-        masked, mean = readout * mask, step.membrane.mean()
-        loss = local_loss(masked, target, step.activation, mean, parameters)
-        error = activation_error(readout_error(masked, target, mask, parameters), parameters)
-        B, C, H, W = step.activation.shape
-        maps = error.view(B, H, W, C).permute(0, 3, 1, 2)
-        offset = potential_gradient(mean, step.membrane.membrane.numel(), parameters)
-        error = self.backend.membrane_error(
-            maps, step.activation, step.membrane, pooling, offset, self.settings.error_bits
-        )
+        parameters, (B, C, H, W) = constants.readout, step.activation.value.shape
+        error, fit = self.backend.readout_error(readout, target, mask, parameters.error_bits)
+        loss = local_loss(fit, step.activation.mean(), step.membrane.mean(), parameters)
+        back = (error @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
+        error = self.backend.membrane_error(back, step.activation.value, step.membrane, parameters)
         weight, bias = convolution_gradient(error, step.trace, self.weight, self.settings.padding)
         return LocalGradient(weight, bias, error, loss)
 

@@ -61,7 +61,7 @@ def run_batch(
         spikes = events.to(torch.float32)
         for name, layer in layers.items():
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
-            spikes, tally = step.spikes(), tallies[name]
+            spikes, tally = step.activation.spikes, tallies[name]
             tally.spikes += int(step.membrane.num_spikes)
             tally.neuron_steps += step.membrane.membrane.numel()
             if tally.raster is not None:

@@ -85,4 +85,4 @@ def test_local_layer_equals_the_original_over_forty_steps(name: str, backend: Ba
             # A sum of products with P, which is no dyadic grid: floats, whose last bit depends on the order.
             assert_agrees(gradient.weight, vectors.gw[kept[time]], False, f"gw of step {time}")
             pooled = functional.max_pool2d(vectors.S[time], layer.settings.refractory.pooling)
-            assert torch.equal(step.spikes(), pooled)
+            assert torch.equal(step.activation.spikes, pooled)
