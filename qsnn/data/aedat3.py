@@ -9,6 +9,7 @@ Order of time: events of one source (a camera) must not go backward, neither wit
 where they do the file is refused, or sorted if asked to. Packets of several sources may interleave: they are merged.
 """
 
+import logging
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +29,9 @@ from qsnn.data.event_files import (
 from qsnn.data.events import Events
 from qsnn.data.guard import read_bytes
 
-POLARITY_EVENT = 1
+log = logging.getLogger(__name__)
+
+SPECIAL_EVENT, POLARITY_EVENT = 0, 1
 _HEADER = struct.Struct("<hhiiiiii")
 _EVENT_BYTES = 8
 _TIME_OFFSET = 4
@@ -63,7 +66,11 @@ def read_aedat3(path: Path, sensor: tuple[int, int], sort_time: bool = False) ->
             of the sensor, time that goes backward, no polarity events at all.
     """
     data = read_bytes(path)
-    packets = [packet for packet in _packets(data, path) if packet.type == POLARITY_EVENT and packet.number]
+    found = _packets(data, path)
+    others = sorted({packet.type for packet in found} - {SPECIAL_EVENT, POLARITY_EVENT})
+    if others:  # a damaged type is indistinguishable from another one, so skipping is told
+        log.warning("%s: skipping packets of event types %s; only polarity events are read", path, others)
+    packets = [packet for packet in found if packet.type == POLARITY_EVENT and packet.number]
     if not any(packet.valid for packet in packets):
         raise broken(
             path, len(data), "the file ends without a valid polarity event", f"events of type {POLARITY_EVENT}"

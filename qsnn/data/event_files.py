@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qsnn.data.events import Events
 from qsnn.errors import DataError
 
-MAX_HEADER_BYTES = 2**24  # jAER writes all its settings there: some hundred kilobytes
+MAX_HEADER_BYTES = 2**22  # jAER writes all its settings there: some hundred kilobytes
 _HEADER_LINES = re.compile(rb"(?:#(?!!END-HEADER)[^\n]*\n)*")
 _HEADER_END = re.compile(rb"#!END-HEADER[ \t]*\r?\n")
 
