@@ -1,0 +1,317 @@
+"""The cache: what goes in comes out, when it is made again, and what a stop, a full disk or damage leave."""
+
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from event_builders import ListSource, prepared, random_events, same_events, write_gestures, write_nmnist, write_poker
+
+from qsnn.data.dvs_gesture import DVSGesture
+from qsnn.data.event_dataset import ADDRESS, HEADER, RECORDINGS, TIME, open_dataset
+from qsnn.data.events import Events, Recording
+from qsnn.data.nmnist import NMNIST
+from qsnn.data.prepare import prepare_dataset
+from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
+from qsnn.errors import DataError
+
+Message = Callable[..., str]
+FILES = [HEADER, TIME, ADDRESS, RECORDINGS]
+
+
+def caches(folder: Path) -> list[Path]:
+    """What a folder of caches holds, but for locks."""
+    return sorted(path for path in folder.iterdir() if path.suffix != ".lock")
+
+
+def entries(number: int = 6) -> list[Recording]:
+    return [Recording(f"r{i}", i % 3, f"g{i % 2}", i > 3, random_events(i, 40 + i)) for i in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("write", "make"),
+    [
+        (write_gestures, DVSGesture),
+        (write_nmnist, NMNIST),
+        (write_poker, lambda root: SlowPoker(root, Cutting(), AEDAT2Options())),
+    ],
+)
+def test_dataset_holds_what_the_source_yields(tmp_path: Path, write: Callable, make: Callable) -> None:
+    write(tmp_path)
+    source = make(tmp_path)
+    dataset = prepare_dataset(source, progress=False)
+    recordings = list(source.recordings())
+    assert dataset.num_recordings == len(recordings) == len(source)
+    assert (dataset.name, dataset.classes) == (source.name, source.classes)
+    assert (dataset.sensor, dataset.in_time) == (source.sensor, source.in_time)
+    assert dataset.labels.dtype == np.int64
+    for index, recording in enumerate(recordings):
+        assert same_events(dataset.events(index), recording.events)
+        assert dataset.durations[index] == recording.events.t[-1] + 1
+        facts = (dataset.names[index], dataset.labels[index], dataset.groups[index], dataset.is_test[index])
+        assert facts == (recording.name, recording.label, recording.group, recording.is_test)
+
+
+def test_dataset_reads_its_events_from_the_disk_when_they_are_asked_for(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, entries())
+    assert isinstance(dataset.time, np.memmap)
+    assert isinstance(dataset.address, np.memmap)
+    assert dataset.address.dtype == np.uint16
+    assert np.shares_memory(dataset.raw(2)[0], dataset.time)
+
+
+def test_dataset_of_a_large_sensor_and_of_recordings_without_events(tmp_path: Path) -> None:
+    corner = Events(
+        np.array([0, 2**32 - 1]), np.array([639, 0], np.int16), np.array([479, 0], np.int16), np.ones(2, bool)
+    )
+    nothing = random_events(0, 0)
+    recordings = [Recording("a", 0, "g", False, nothing), Recording("b", 1, "g", True, corner)]
+    dataset = prepared(tmp_path, recordings, sensor=(480, 640))
+    assert same_events(dataset.events(1), corner)
+    assert same_events(dataset.events(0), nothing)
+    assert dataset.durations.tolist() == [0, 2**32]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, None), (0, 10**6), (250_000, 500_000), (-5, 1), (999_999, 2**40), (7, 7)]
+)
+def test_raw_gives_the_events_of_a_time_window(tmp_path: Path, start: int, end: int | None) -> None:
+    dataset = prepared(tmp_path, entries())
+    t = dataset.events(3).t
+    time_in_window = dataset.raw(3, start, end)[0]
+    assert np.array_equal(time_in_window, t[(t >= start) & (t < (2**40 if end is None else end))])
+
+
+def test_prepare_opens_the_cache_that_is_there(tmp_path: Path) -> None:
+    write_nmnist(tmp_path)
+    first = prepare_dataset(NMNIST(tmp_path), progress=False)
+    stamp = (first.folder / HEADER).stat().st_mtime_ns
+    second = prepare_dataset(NMNIST(tmp_path), progress=False, verify=True)
+    assert second.folder == first.folder
+    assert (second.folder / HEADER).stat().st_mtime_ns == stamp
+
+
+def test_prepare_makes_another_cache_when_a_file_or_an_option_changes(tmp_path: Path) -> None:
+    write_poker(tmp_path)
+    first = prepare_dataset(SlowPoker(tmp_path, Cutting(), AEDAT2Options()), progress=False)
+    other = prepare_dataset(SlowPoker(tmp_path, Cutting(), AEDAT2Options(mirror_x=True)), progress=False)
+    assert np.array_equal(other.events(0).x, 127 - first.events(0).x)
+    (tmp_path / "slow_clubs_1.aedat").write_bytes((tmp_path / "slow_hearts_1.aedat").read_bytes())
+    changed = prepare_dataset(SlowPoker(tmp_path, Cutting(), AEDAT2Options()), progress=False)
+    assert same_events(changed.events(0), first.events(int(np.argmax(first.labels == 2))))
+    assert len(caches(tmp_path / ".qsnn_cache")) == 3
+
+
+def test_fingerprint_of_a_dataset_tells_its_content_not_its_place(tmp_path: Path) -> None:
+    one, other = prepared(tmp_path / "a", entries()), prepared(tmp_path / "b", entries())
+    assert one.fingerprint == other.fingerprint
+    changed = [entry._replace(label=0) for entry in entries()]
+    assert prepared(tmp_path / "c", changed).fingerprint != one.fingerprint
+
+
+def test_cache_lies_beside_the_data_or_with_the_user_or_where_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    write_nmnist(tmp_path / "data", 1, 1)
+    source = NMNIST(tmp_path / "data")
+    assert prepare_dataset(source, tmp_path / "told", progress=False).folder.parent == tmp_path / "told"
+    assert prepare_dataset(source, progress=False).folder.parent == tmp_path / "data" / ".qsnn_cache"
+    assert prepare_dataset(ListSource(entries()), progress=False).folder.parent == tmp_path / "user" / "qsnn"
+
+
+def test_cache_goes_to_the_user_where_the_data_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    write_nmnist(tmp_path / "data", 1, 1)
+    (tmp_path / "data" / ".qsnn_cache").write_text("a file: even root cannot make a folder of it")
+    assert prepare_dataset(NMNIST(tmp_path / "data"), progress=False).folder.parent == tmp_path / "user" / "qsnn"
+
+
+def test_prepare_says_where_it_cannot_write(tmp_path: Path, message_of: Message) -> None:
+    (tmp_path / "file").write_text("")
+    message = message_of(prepare_dataset, ListSource(entries()), tmp_path / "file", progress=False)
+    assert f"the cache {tmp_path}/file/listed-" in message
+    assert "dataset.cache=..." in message
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["cut", "flip", "missing", "empty"])
+def test_prepare_makes_a_damaged_cache_again(tmp_path: Path, name: str, damage: str) -> None:
+    dataset = prepared(tmp_path, entries())
+    path = dataset.folder / name
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 8
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"cut": content[:-3], "empty": b"", "flip": content}[damage])
+    with pytest.raises(DataError, match=str(dataset.folder)):
+        open_dataset(dataset.folder, verify=True)
+    again = prepare_dataset(ListSource(entries()), tmp_path, progress=False, verify=True)
+    assert again.folder == dataset.folder
+    assert same_events(again.events(1), entries()[1].events)
+    assert caches(tmp_path) == [dataset.folder]
+
+
+def test_open_refuses_a_header_of_another_version_or_kind(tmp_path: Path, message_of: Message) -> None:
+    header = prepared(tmp_path, entries()).folder / HEADER
+    content = json.loads(header.read_text())
+    for text, message in {
+        json.dumps({**content, "version": 0}): "it has version 0, expected 1",
+        json.dumps({**content, "name": "other"}): "its checksum is another",
+        "[1, 2]": "it is no header of a cache (AttributeError)",
+        "{}": "it is no header of a cache (KeyError)",
+        "[" * 100_000: "it is no header of a cache (RecursionError)",
+        "\x00": "it is no header of a cache (JSONDecodeError)",
+    }.items():
+        header.write_text(text)
+        assert message in message_of(open_dataset, header.parent)
+    assert "is not a prepared data set" in message_of(open_dataset, tmp_path / "none")
+
+
+WRONG = {
+    "outside of the sensor": lambda e: e._replace(x=e.x + np.int16(100)),
+    "times start below 0 or go backward": lambda e: e._replace(t=e.t[::-1].copy()),
+    "times start below 0": lambda e: e._replace(t=e.t - 10**7),
+    "expected at most 4294.97 s": lambda e: e._replace(t=e.t + 2**32),
+    "expected one length": lambda e: e._replace(x=e.x[1:]),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_prepare_refuses_recordings_that_break_the_promise(tmp_path: Path, message: str, message_of: Message) -> None:
+    recordings = entries()
+    recordings[2] = recordings[2]._replace(events=WRONG[message](recordings[2].events))
+    found = message_of(prepare_dataset, ListSource(recordings), tmp_path, progress=False)
+    assert "data set listed, recording r2" in found
+    assert message in found
+    assert caches(tmp_path) == []
+
+
+def test_prepare_refuses_a_source_without_events(tmp_path: Path, message_of: Message) -> None:
+    recordings = [Recording("a", 0, "a", False, random_events(0, 0))]
+    assert "has no events" in message_of(prepare_dataset, ListSource(recordings), tmp_path, progress=False)
+
+
+def test_prepare_leaves_nothing_when_a_source_file_is_broken(tmp_path: Path, message_of: Message) -> None:
+    write_nmnist(tmp_path)
+    broken = tmp_path / "Test" / "9" / "00009.bin"
+    broken.write_bytes(broken.read_bytes()[:-1])
+    assert str(broken) in message_of(prepare_dataset, NMNIST(tmp_path), progress=False)
+    assert caches(tmp_path / ".qsnn_cache") == []
+
+
+def test_prepare_shows_progress_only_if_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare_dataset(ListSource(entries()), tmp_path / "a", progress=True)
+    assert "preparing listed: 100%" in capsys.readouterr().err
+    prepare_dataset(ListSource(entries()), tmp_path / "b", progress=False)
+    assert capsys.readouterr().err == ""
+
+
+class Slow(ListSource):
+    """A source whose recordings take their time; it tells when it begins."""
+
+    def __init__(self, pause: float, channel: Connection) -> None:
+        super().__init__([Recording(f"r{i}", i % 3, "g", False, random_events(i, 1000)) for i in range(10)])
+        self._pause, self._channel = pause, channel
+
+    def recordings(self) -> Iterator[Recording]:
+        self._channel.send("begins")
+        for recording in super().recordings():
+            time.sleep(self._pause)
+            yield recording
+
+
+def prepare_slowly(folder: Path, pause: float, most_bytes: int | None, channel: Connection) -> None:
+    """What each process of the tests below does: tell when it begins, and the fingerprint or the error at the end."""
+    if most_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    try:
+        channel.send(prepare_dataset(Slow(pause, channel), folder, progress=False).fingerprint)
+    except DataError as error:
+        channel.send(str(error))
+
+
+def start(folder: Path, pause: float, most_bytes: int | None = None) -> tuple[BaseProcess, Connection]:
+    context = multiprocessing.get_context("fork")  # quick: what is imported stays imported
+    ours, theirs = context.Pipe()
+    process = context.Process(target=prepare_slowly, args=(folder, pause, most_bytes, theirs))
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def everything(process: BaseProcess, channel: Connection) -> list[str]:
+    """What a process tells until it ends."""
+    told = []
+    try:
+        while channel.poll(60):
+            told.append(channel.recv())
+    except EOFError:
+        process.join(60)
+    return told
+
+
+def test_processes_at_once_make_one_cache(tmp_path: Path) -> None:
+    told = [everything(*running) for running in [start(tmp_path, 0.05) for _ in range(3)]]
+    assert sum("begins" in words for words in told) == 1
+    assert len({words[-1] for words in told}) == 1
+    assert len(caches(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_killed_preparation_leaves_nothing_that_counts_as_a_cache(tmp_path: Path, number: int) -> None:
+    process, channel = start(tmp_path, 0.2)
+    assert channel.recv() == "begins"
+    time.sleep(0.3)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    assert everything(process, channel) == []
+    assert process.exitcode != 0
+    assert list(tmp_path.glob("listed-*")) == []
+    assert len(caches(tmp_path)) == (1 if number == signal.SIGKILL else 0)  # half a cache, under another name
+    assert everything(*start(tmp_path, 0.0))[0] == "begins"
+    assert [path.name.startswith("listed-") for path in caches(tmp_path)] == [True]
+
+
+def test_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
+    _, message = everything(*start(tmp_path, 0.0, most_bytes=15_000))
+    assert f"the cache {tmp_path}/listed-" in message
+    assert "cannot be written (File too large): free some space there" in message
+    assert caches(tmp_path) == []
+
+
+class Counting(ListSource):
+    """Tells how far it was read."""
+
+    def recordings(self) -> Iterator[Recording]:
+        for recording in super().recordings():
+            self.last = recording.name
+            yield recording
+
+
+def test_prepare_reads_recordings_one_by_one_as_it_writes_them(tmp_path: Path) -> None:
+    recordings = entries()
+    recordings[1] = recordings[1]._replace(label=99)
+    source = Counting(entries())
+    source._recordings = recordings
+    with pytest.raises(DataError, match="label 99"):
+        prepare_dataset(source, tmp_path, progress=False)
+    assert source.last == "r1"
+
+
+def test_dataset_stays_usable_when_its_cache_is_deleted(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, entries())
+    shutil.rmtree(dataset.folder)
+    assert same_events(dataset.events(5), entries()[5].events)
