@@ -27,12 +27,13 @@ class Look(NamedTuple):
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """Draw a person's clothes: the sleeves differ from the shirt, as a lit arm does from the trunk behind it."""
-    shirt = rng.uniform(-0.9, 0.5)
+    """Draw a person's clothes: skin and sleeves differ from the shirt and from the background by 0.3 at least."""
+    shirt = rng.uniform(-0.9, -0.1)
+    is_bright = bool(rng.integers(2))
     return Look(
         skin=rng.uniform(0.6, 0.9),
         shirt=shirt,
-        sleeve=shirt + rng.choice((-1.0, 1.0)) * rng.uniform(0.4, 0.6),
+        sleeve=rng.uniform(0.3, 0.6) if is_bright else shirt - rng.uniform(0.3, 0.6),
         long_sleeves=bool(rng.integers(2)),
         thickness=rng.uniform(0.85, 1.2),
     )
