@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from qsnn.models import PatternNetActivity
@@ -14,7 +14,8 @@ from qsnn.training.checkpoint import write_atomically
 Picture = NDArray[np.uint8]
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 MISSED, EXTRA = (230, 159, 0), (0, 114, 178)  # orange and blue: told apart by colour-blind readers too
-MARGIN, CAPTION = 12, 18
+PAPER = (238, 238, 238)
+MARGIN, CAPTION, CELL = 12, 18, 34
 
 
 def raster(spikes: Tensor) -> Picture:
@@ -41,6 +42,32 @@ def rasters(activity: PatternNetActivity, input_spikes: Tensor, target: Tensor) 
     }
 
 
+def png(picture: Picture) -> bytes:
+    """The bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def sheet(panels: list[tuple[str, Picture]], title: str) -> Picture:
+    """Pictures side by side, each with its caption, below a title."""
+    enlarge = max(1, 250 // panels[0][1].shape[1])  # a short sequence is drawn larger, so that captions fit
+    images = [Image.fromarray(picture).convert("RGB") for _, picture in panels]
+    images = [
+        image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST) for image in images
+    ]
+    width = sum(image.width + MARGIN for image in images) + MARGIN
+    whole = Image.new("RGB", (width, max(i.height for i in images) + 2 * CAPTION + 2 * MARGIN), PAPER)
+    draw = ImageDraw.Draw(whole)
+    draw.text((MARGIN, MARGIN // 2), title, fill=BLACK)
+    left = MARGIN
+    for (caption, _), image in zip(panels, images, strict=True):
+        draw.text((left, CAPTION + MARGIN // 2), caption, fill=BLACK)
+        whole.paste(image, (left, 2 * CAPTION + MARGIN // 2))
+        left += image.width + MARGIN
+    return np.asarray(whole)
+
+
 def write_raster(path: Path, activity: PatternNetActivity, target: Tensor, title: str) -> None:
     """One picture, written atomically: target, output, both in colour, and the hidden spikes, side by side."""
     panels = [
@@ -49,20 +76,29 @@ def write_raster(path: Path, activity: PatternNetActivity, target: Tensor, title
         ("hit black, missed orange, extra blue", comparison(activity.output.spikes, target)),
         ("hidden", raster(activity.hidden.spikes)),
     ]
-    enlarge = max(1, 250 // panels[0][1].shape[1])  # a short sequence is drawn larger, so that captions fit
-    images = [Image.fromarray(p).convert("RGB") for _, p in panels]
-    images = [
-        image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST) for image in images
-    ]
-    width = sum(image.width + MARGIN for image in images) + MARGIN
-    sheet = Image.new("RGB", (width, max(i.height for i in images) + 2 * CAPTION + 2 * MARGIN), (238, 238, 238))
-    draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN // 2), f"{title}; time to the right, neurons downward", fill=BLACK)
-    left = MARGIN
-    for (caption, _), image in zip(panels, images, strict=True):
-        draw.text((left, CAPTION + MARGIN // 2), caption, fill=BLACK)
-        sheet.paste(image, (left, 2 * CAPTION + MARGIN // 2))
-        left += image.width + MARGIN
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG")
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+    data = png(sheet(panels, f"{title}; time to the right, neurons downward"))
+    write_atomically(path, lambda file: file.write(data))
+
+
+def confusion_picture(counts: NDArray[np.int64], classes: tuple[str, ...]) -> Picture:
+    """A confusion matrix (K, K): true class by row, predicted by column, darker for a larger share of the row."""
+    font = ImageFont.load_default(CAPTION - 6)
+    names = [f"{number}  {name}" for number, name in enumerate(classes)]
+    left = int(max(font.getlength(name) for name in names)) + 2 * MARGIN
+    top, size = 2 * CAPTION + MARGIN, CELL * len(classes)
+    image = Image.new("RGB", (left + size + MARGIN, top + size + MARGIN), PAPER)
+    draw = ImageDraw.Draw(image)
+    correct = f"{np.trace(counts)} of {counts.sum()} right; rows: true class, columns: predicted"
+    draw.text((MARGIN, MARGIN // 2), correct, fill=BLACK, font=font)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    for row, name in enumerate(names):
+        draw.text((MARGIN, top + row * CELL + CELL // 3), name, fill=BLACK, font=font)
+        draw.text((left + row * CELL + CELL // 3, top - CAPTION), str(row), fill=BLACK, font=font)
+        for column, share in enumerate(shares[row]):
+            x, y = left + column * CELL, top + row * CELL
+            shade = tuple(round(255 + share * (dark - 255)) for dark in EXTRA)
+            draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=shade, outline=PAPER)
+            ink = WHITE if share > 0.5 else BLACK
+            if counts[row, column]:
+                draw.text((x + CELL / 2, y + CELL / 2), str(counts[row, column]), fill=ink, font=font, anchor="mm")
+    return np.asarray(image)

@@ -1,23 +1,18 @@
-"""What a run tells while it trains: progress bar, console warnings, metrics.jsonl and TensorBoard."""
+"""What every run tells while it trains: progress bar, console, metrics.jsonl and TensorBoard."""
 
-import logging
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from qsnn.data import Pattern
-from qsnn.models import PatternNetActivity
-from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
-from qsnn.training.health import Limits, crossed_limits, measure_health
+from qsnn.training.health import Limits
 from qsnn.training.metrics_file import append_metrics, open_metrics
-from qsnn.training.state import TrainingState
 from qsnn.training.tensorboard_log import HParam, TensorBoardLog
 
-log = logging.getLogger(__name__)
-BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {unit} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+Self = TypeVar("Self", bound="Reporter")
 
 
 class LoggingSettings(NamedTuple):
@@ -32,33 +27,39 @@ class LoggingSettings(NamedTuple):
     limits: Limits
 
 
-class Reporter:
-    """Context manager around the epochs of a run in ``folder``, from ``state.epoch`` on to ``epochs``."""
+class RunIdentity(NamedTuple):
+    """What a reporter shows of a run as a whole: its folder, how far it is and goes (in ``unit``), config, hyperparameters
+    and the scores that end up in TensorBoard's HParams table."""
 
-    def __init__(
-        self,
-        folder: Path,
-        state: TrainingState,
-        epochs: int,
-        settings: LoggingSettings,
-        silent_distance: float,
-        config_text: str,
-        hyperparameters: dict[str, HParam],
-    ) -> None:
-        self._settings, self._silent_distance = settings, silent_distance
-        self._warned: set[str] = set()
-        self._metrics = open_metrics(folder / "metrics.jsonl", state.epoch)
+    folder: Path
+    epoch: int
+    position: int
+    total: int
+    unit: str
+    config_text: str
+    hyperparameters: dict[str, HParam]
+    scores: list[str]
+
+
+class Reporter:
+    """Context manager around the training of a run."""
+
+    def __init__(self, run: RunIdentity, settings: LoggingSettings) -> None:
+        self._settings = settings
+        self._metrics = open_metrics(run.folder / "metrics.jsonl", run.epoch)
         self._board = (
-            TensorBoardLog(folder, state.epoch, config_text, hyperparameters) if settings.tensorboard else None
+            TensorBoardLog(run.folder, run.epoch, run.config_text, run.hyperparameters, run.scores)
+            if settings.tensorboard
+            else None
         )
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self._bar = tqdm(
-            total=epochs, initial=state.epoch, desc="training", unit="epoch", mininterval=interval, maxinterval=interval,
+            total=run.total, initial=run.position, desc="training", unit=run.unit, mininterval=interval, maxinterval=interval,
             disable=not settings.progress, bar_format=BAR_FORMAT, dynamic_ncols=True,
         )  # fmt: skip
         self._redirect = logging_redirect_tqdm()
 
-    def __enter__(self) -> "Reporter":
+    def __enter__(self: Self) -> Self:
         self._redirect.__enter__()
         return self
 
@@ -73,61 +74,11 @@ class Reporter:
         # Not the last epoch as such: a run that is resumed to go on further must log what a longer run would have.
         return every > 0 and (epoch == 1 or epoch % every == 0)
 
-    def wants_health(self, epoch: int) -> bool:
-        """Whether the step of ``epoch`` must keep its errors for `after_epoch`."""
-        return self._due(self._settings.health_every, epoch)
-
-    def after_epoch(self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding) -> None:
-        """Write what is due in the epoch that ``step`` finished."""
-        epoch, settings = state.epoch, self._settings
-        self._bar.update(1)
-        if self._due(settings.metrics_every, epoch) or self.wants_health(epoch):
-            self._write_metrics(state, step, rounding)
-        if self._board and self._due(settings.raster_every, epoch):
-            self._board.rasters(step.activity, pattern.input, pattern.target, epoch)
-        if self._board and self._due(settings.histogram_every, epoch):
-            self._board.histograms(state.model, step.activity, epoch)
-
-    def _write_metrics(self, state: TrainingState, step: StepResult, rounding: GradientRounding) -> None:
-        quality = score(step.distance, self._silent_distance)
-        rates = firing_rates(step.activity)
-        norms = {f"gradient_norm_{name}": g.norm().item() for name, g in step.gradients.items()}
-        health = measure_health(state, step, rounding) if self.wants_health(state.epoch) else {}
-        append_metrics(self._metrics, {"epoch": state.epoch, **quality, **rates, **norms, **health})
-        self._bar.set_postfix_str(
-            f"distance={step.distance:.1f}, hidden={rates['rate_hidden']:.1%}, output={rates['rate_output']:.1%}",
-            refresh=False,
-        )
-        self._warn(health, state.epoch)
+    def _write(self, epoch: int, record: dict[str, object], scalars: dict[str, float]) -> None:
+        """One line of metrics.jsonl, and points in TensorBoard."""
+        append_metrics(self._metrics, {"epoch": epoch, **record})
         if self._board:
-            tags = {f"loss/{key}": value for key, value in quality.items()}
-            tags |= {key.replace("_", "/", 1): value for key, value in rates.items()}
-            tags |= {key.replace("gradient_norm_", "gradient_norm/"): value for key, value in norms.items()}
-            tags |= {f"health/{key}": value for key, value in health.items()}
-            self._board.scalars(tags, state.epoch)
-
-    def _warn(self, health: dict[str, float], epoch: int) -> None:
-        """One line for each figure when it crosses its limit, not again while it stays above."""
-        if not health:
-            return
-        crossed = set(crossed_limits(health, self._settings.limits))
-        if epoch == 1:  # one update cannot have changed many codes
-            crossed = {key for key in crossed if not key.endswith("/never_changed")}
-        for key in sorted(crossed - self._warned):
-            figure = key.rsplit("/", 1)[1]
-            limit = getattr(self._settings.limits, figure)
-            log.warning(
-                "epoch %d: %s of %s is %.1f %%, above logging.limits.%s=%g",
-                epoch, figure.replace("_", "-"), key.rsplit("/", 1)[0], 100 * health[key], figure, limit,
-            )  # fmt: skip
-        self._warned = crossed
-
-    def finish(self, scores: dict[str, float], activity: PatternNetActivity, pattern: Pattern, epoch: int) -> None:
-        """What TensorBoard shows of the trained net: its scores, for the HParams table, and its rasters."""
-        if self._board:
-            self._board.scalars(scores, epoch)
-            if self._settings.raster_every:
-                self._board.rasters(activity, pattern.input, pattern.target, epoch)
+            self._board.scalars(scalars, epoch)
 
     def flush(self) -> None:
         """Before a checkpoint: everything up to it is on the disk."""

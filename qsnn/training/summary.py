@@ -1,6 +1,7 @@
 """summary.json and the table at the end of a run: what was reached, with what, at what cost in memory and time."""
 
 import json
+import math
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from qsnn import __version__
 from qsnn.models import PatternNet
+from qsnn.models.local_net import LocalNet
 from qsnn.training.checkpoint import write_atomically
 from qsnn.training.loop import Outcome
 
@@ -44,7 +46,7 @@ def git_commit() -> str | None:
         return None
 
 
-def memory_bytes(model: PatternNet) -> dict[str, float]:
+def pattern_memory(model: PatternNet) -> dict[str, float]:
     """Bytes of the weights and of the neurons' state at their bit widths (32 bits where full precision), batch 1."""
     parameters = state = 0
     for name, linear in model.linears().items():
@@ -55,10 +57,36 @@ def memory_bytes(model: PatternNet) -> dict[str, float]:
     return {"parameters": parameters / 8, "state": state / 8}
 
 
-def summary_table(outcome: Outcome, epochs: int, memory: dict[str, float], silent_distance: float) -> str:
-    """The few numbers that a reader wants first, aligned."""
-    final, best = outcome.final, outcome.best
+def local_memory(model: LocalNet) -> dict[str, float]:
+    """The same of a net that learns locally: weights and biases; traces P and Q, refractory state R and membrane U."""
+    parameters = state = 0
+    for layer in model.named_layers().values():
+        s = layer.settings
+        parameters += (layer.weight.numel() + layer.bias.numel()) * (s.weight_bits or FULL_PRECISION_BITS)
+        traces = (s.membrane_trace_bits, s.synapse_trace_bits)
+        state += layer.tau_mem.numel() * sum(bits or FULL_PRECISION_BITS for bits in traces)
+        neuron = (s.refractory.refractory_bits, s.refractory.membrane_bits)
+        state += math.prod(layer.output_shape()) * sum(bits or FULL_PRECISION_BITS for bits in neuron)
+    return {"parameters": parameters / 8, "state": state / 8}
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Names and values, aligned."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def _common_rows(outcome: Outcome, epochs: int, memory: dict[str, float]) -> list[tuple[str, str]]:
     per_epoch = 1000 * outcome.seconds / max(1, epochs)
+    return [
+        ("memory", f"weights {memory['parameters'] / 1024:.1f} KiB, neuron state {memory['state'] / 1024:.2f} KiB"),
+        ("time", f"{outcome.seconds:.1f} s, {per_epoch:.1f} ms an epoch"),
+    ]
+
+
+def pattern_table(outcome: Outcome, epochs: int, memory: dict[str, float], silent_distance: float) -> str:
+    """The few numbers of a pattern run that a reader wants first."""
+    final, best = outcome.final, outcome.best
     rows = [
         ("status", outcome.status),
         ("epochs", f"{epochs}"),
@@ -66,8 +94,21 @@ def summary_table(outcome: Outcome, epochs: int, memory: dict[str, float], silen
         ("best distance", f"{best['distance']:.2f}  ({best['relative_distance']:.1%}), epoch {best['epoch']:.0f}"),
         ("silent net's distance", f"{silent_distance:.2f}"),
         ("firing rates", f"hidden {final['rate_hidden']:.2%}, output {final['rate_output']:.2%} of all steps"),
-        ("memory", f"weights {memory['parameters'] / 1024:.1f} KiB, neuron state {memory['state'] / 1024:.2f} KiB"),
-        ("time", f"{outcome.seconds:.1f} s, {per_epoch:.1f} ms an epoch"),
     ]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+    return table(rows + _common_rows(outcome, epochs, memory))
+
+
+def local_table(outcome: Outcome, epochs: int, memory: dict[str, float], parts: dict[str, int]) -> str:
+    """The few numbers of a run of local learning that a reader wants first. ``parts``: recordings of each split."""
+    rows = [("status", outcome.status), ("epochs", f"{epochs}")]
+    rows += [("recordings", ", ".join(f"{count} {name}" for name, count in parts.items()))]
+    for title, scores in (("last weights", outcome.final), ("best weights", outcome.best)):
+        layers = [v for k, v in scores.items() if k.startswith("test_accuracy_")]
+        text = f"test {scores['test_accuracy']:.1%} (by layer {', '.join(f'{v:.1%}' for v in layers)})" if layers else "not tested"
+        if "validation_accuracy" in scores:
+            text += f"; validation {scores['validation_accuracy']:.1%}, epoch {scores['epoch']}"
+        rows.append((title, text))
+    if layers:
+        rates = ", ".join(f"{value:.1%}" for key, value in outcome.best.items() if key.startswith("rate_"))
+        rows.append(("firing rates", f"{rates} of all steps, by layer"))
+    return table(rows + _common_rows(outcome, epochs, memory))

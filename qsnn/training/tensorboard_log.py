@@ -1,4 +1,4 @@
-"""What a run writes for `tensorboard --logdir outputs`: scalars, rasters, code histograms, config, hyperparameters."""
+"""What a run writes for `tensorboard --logdir outputs`: scalars, pictures, code histograms, config, hyperparameters."""
 
 from pathlib import Path
 from typing import Any
@@ -8,25 +8,29 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from qsnn.models import PatternNet, PatternNetActivity
-from qsnn.quantization import symmetric, to_codes
+from qsnn.quantization import Format, to_codes
 from qsnn.quantization.formats import quantize
-from qsnn.training.pictures import rasters
+from qsnn.training.pictures import Picture
 
 MAX_BINS = 256
 HParam = int | float | str | bool
 
 
 class TensorBoardLog:
-    """Writes into a run's folder. A resumed run passes its epoch: points after it, of the killed run, are hidden."""
+    """Writes into a run's folder. A resumed run passes its epoch: points after it, of the killed run, are hidden.
 
-    def __init__(self, folder: Path, epoch: int, config_text: str, hyperparameters: dict[str, HParam]) -> None:
+    ``scores``: the tags of the scalars that the HParams table shows.
+    """
+
+    def __init__(
+        self, folder: Path, epoch: int, config_text: str, hyperparameters: dict[str, HParam], scores: list[str]
+    ) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None)
         if epoch == 0:
             self._writer.add_text("config", f"```yaml\n{config_text}\n```", 0)
         # Only the start and end of session summaries, through the run's own writer: one row a run in the table, no
         # sub-runs, and no later point hidden from readers, as SummaryWriter.add_hparams would.
-        _, start, self._session_end = hparams(hyperparameters, {"loss/final_distance": 0.0, "loss/best_distance": 0.0})
+        _, start, self._session_end = hparams(hyperparameters, dict.fromkeys(scores, 0.0))
         self._file_writer.add_summary(start)
 
     @property
@@ -38,21 +42,12 @@ class TensorBoardLog:
         for tag, value in values.items():
             self._writer.add_scalar(tag, value, epoch)
 
-    def rasters(self, activity: PatternNetActivity, input_spikes: Tensor, target: Tensor, epoch: int) -> None:
-        """Pictures of input, hidden, output, target, and output against target in colour."""
-        for name, picture in rasters(activity, input_spikes, target).items():
-            layout = "HWC" if picture.ndim == 3 else "HW"
-            self._writer.add_image(f"raster/{name}", picture, epoch, dataformats=layout)
+    def picture(self, tag: str, picture: Picture, epoch: int) -> None:
+        """A gray (H, W) or coloured (H, W, 3) picture."""
+        self._writer.add_image(tag, picture, epoch, dataformats="HWC" if picture.ndim == 3 else "HW")
 
-    def histograms(self, model: PatternNet, activity: PatternNetActivity, epoch: int) -> None:
-        """Codes of weights and membranes (values, in full precision)."""
-        for name, linear in model.linears().items():
-            self._histogram(f"weight/{name}", linear.weight.detach(), linear.weight_bits, epoch)
-            bits = getattr(model, name).lif.dynamics.membrane_bits
-            self._histogram(f"membrane/{name}", getattr(activity, name).membrane.detach(), bits, epoch)
-
-    def _histogram(self, tag: str, values: Tensor, bits: int | None, epoch: int) -> None:
-        fmt = symmetric(bits)
+    def histogram(self, tag: str, values: Tensor, fmt: Format | None, epoch: int) -> None:
+        """Codes of ``values`` after quantization to ``fmt``, under ``code_<tag>``; the values themselves for None."""
         if fmt is None:
             self._writer.add_histogram(f"value_{tag}", values, epoch)
             return

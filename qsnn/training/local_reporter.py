@@ -1,0 +1,70 @@
+"""What a run of local learning tells: accuracy, loss, spikes and updates by layer, rasters, histograms, confusion matrix."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from qsnn.quantization import symmetric
+from qsnn.training.checkpoint import write_atomically
+from qsnn.training.local_scores import Scores
+from qsnn.training.pictures import Picture, confusion_picture, png, raster, sheet
+from qsnn.training.reporter import Reporter
+
+if TYPE_CHECKING:
+    from qsnn.training.local_run import LocalRun
+
+
+class LocalReporter(Reporter):
+    """Context manager around the batches of a run of local learning."""
+
+    def after_batch(self, sums: dict[str, float]) -> None:
+        """Move the bar."""
+        last = list(sums)[-1].split("/")[0]
+        share, loss = sums[f"{last}/correct"] / sums[f"{last}/samples"], sums[f"{last}/loss"] / max(1, sums[f"{last}/steps"])
+        self._bar.update(1)
+        self._bar.set_postfix_str(f"train={share:.1%}, loss={loss:.3f}{self._validated}", refresh=False)
+
+    _validated = ""
+
+    def after_epoch(self, run: "LocalRun", record: dict[str, float], validation: Scores | None) -> None:
+        """Write what is due in the epoch that has just ended."""
+        epoch, settings = run.state.epoch, self._settings
+        if validation is not None:
+            self._validated = f", validation={validation.accuracy():.1%}"
+        if self._due(settings.metrics_every, epoch) or validation is not None:
+            self._write(epoch, dict(record), {key.replace("_layer", "/layer"): value for key, value in record.items()})
+        if validation is not None and self._board:
+            self._board.picture("confusion/validation", self._confusion(run, validation), epoch)
+        if self._board and self._due(settings.histogram_every, epoch):
+            for name, layer in run.state.model.named_layers().items():
+                fmt = symmetric(layer.settings.weight_bits)
+                self._board.histogram(f"weight/{name}", layer.weight.detach(), fmt, epoch)
+        if self._board and self._due(settings.raster_every, epoch):
+            for name, picture in self._rasters(run).items():
+                self._board.picture(f"raster/{name}", picture, epoch)
+
+    def finish(self, run: "LocalRun", final: Scores, best: Scores) -> None:
+        """raster.png and confusion.png; in TensorBoard the scores for the HParams table and the last pictures."""
+        epoch, rasters, confusion = run.state.epoch, self._rasters(run), self._confusion(run, best)
+        title = f"epoch {epoch}, first test recording; time to the right, pooled neurons downward"
+        for name, picture in (("raster.png", sheet(list(rasters.items()), title)), ("confusion.png", confusion)):
+            data = png(picture)
+            write_atomically(run.folder / name, lambda file, data=data: file.write(data))
+        if self._board:
+            scores = {"accuracy/final_test": final.accuracy(), "accuracy/best_test": best.accuracy()}
+            self._board.scalars(scores, epoch)
+            self._board.picture("confusion/test", confusion, epoch)
+            for name, picture in rasters.items():
+                self._board.picture(f"raster/{name}", picture, epoch)
+
+    def _confusion(self, run: "LocalRun", scores: Scores) -> Picture:
+        return confusion_picture(scores.last_confusion().numpy(), run.dataset.classes)
+
+    def _rasters(self, run: "LocalRun") -> dict[str, Picture]:
+        """Events of the first test recording, and the spikes that each layer hands on."""
+        batch, tallies = run.example()
+        events: Any = batch.input[:, :1].flatten(2)
+        pictures = {"input": raster((events != 0).to(torch.float32))}
+        for name, tally in tallies.items():
+            pictures[name] = raster(torch.stack(tally.raster or [])[:, None])
+        return pictures

@@ -1,0 +1,162 @@
+"""A run of local learning: batch by batch over the recordings, validated after each epoch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from qsnn.data.event_batches import Batch, num_batches, test_batches, train_batches
+from qsnn.data.event_dataset import EventDataset
+from qsnn.data.event_split import Indices, Split
+from qsnn.data.event_windows import WindowSettings
+from qsnn.dynamics import schedule_factor
+from qsnn.training.local_learning import LayerTally, LocalRounding, evaluate_batch, train_batch
+from qsnn.training.local_reporter import LocalReporter
+from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record
+from qsnn.training.local_state import BestEpoch, LocalTrainingState
+
+FULL_PRECISION_DIVISOR = 5.0
+
+
+class LocalSettings(NamedTuple):
+    """``burn_in``: time steps without learning and without votes; ``lr_div``: epochs after which eta halves, and the learning
+    rate on unquantized gradients falls to a fifth; None: never. ``validate_every`` and ``checkpoint_every``: epochs.
+    Schedules as in `qsnn.dynamics.schedules`, on top of ``lr_div``."""
+
+    epochs: int
+    batch_size: int
+    burn_in: int
+    dropout: float
+    lr_div: int | None
+    validate_every: int
+    checkpoint_every: int
+    rounding: LocalRounding
+    lr_schedule: str
+    eta_schedule: str
+    num_halvings: int
+    seed: int
+    num_workers: int
+
+    def lr_factor(self, epoch: int) -> float:
+        """What multiplies the learning rate in ``epoch``."""
+        factor = schedule_factor(self.lr_schedule, epoch, self.epochs, self.num_halvings)
+        return factor if self.rounding.gradient_bits is not None else factor / FULL_PRECISION_DIVISOR ** self._divisions(epoch)
+
+    def rounding_in(self, epoch: int) -> LocalRounding:
+        """Gradient rounding with the eta of ``epoch``."""
+        factor = schedule_factor(self.eta_schedule, epoch, self.epochs, self.num_halvings) / 2.0 ** self._divisions(epoch)
+        return self.rounding._replace(eta=self.rounding.eta * factor)
+
+    def _divisions(self, epoch: int) -> int:
+        return 0 if self.lr_div is None else (epoch - 1) // self.lr_div
+
+
+class LocalRun(NamedTuple):
+    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config."""
+
+    state: LocalTrainingState
+    dataset: EventDataset
+    split: Split
+    train_windows: WindowSettings
+    test_windows: WindowSettings
+    settings: LocalSettings
+    folder: Path
+    facts: dict[str, Any]
+    under_way: dict[str, Iterator[Batch]]
+    """the epoch's batches, so that workers can prepare them ahead; rebuilt from the state when a run is resumed"""
+
+    def batches_per_epoch(self) -> int:
+        """How many pieces `advance` makes of an epoch."""
+        return num_batches(len(self.split.train), self.settings.batch_size)
+
+    def started(self) -> bool:
+        """Whether a batch is done."""
+        return self.state.epoch > 0 or self.state.batch > 0
+
+    def finished(self) -> bool:
+        """Whether the last epoch is done."""
+        return self.state.epoch >= self.settings.epochs
+
+    def advance(self, reporter: LocalReporter) -> bool:
+        """Train one batch; at the end of an epoch validate and report it. Whether a checkpoint is due."""
+        state, settings = self.state, self.settings
+        batch = self._next_batch()
+        epoch = state.epoch + 1
+        tallies = train_batch(
+            state, batch, settings.burn_in, settings.dropout, settings.rounding_in(epoch), settings.lr_factor(epoch)
+        )
+        add_up(state.sums, tallies, batch.labels)
+        state.batch += 1
+        reporter.after_batch(state.sums)
+        if state.batch < self.batches_per_epoch():
+            return False
+        self.under_way.clear()
+        state.epoch, state.batch = epoch, 0
+        self._end_of_epoch(reporter)
+        return epoch % settings.checkpoint_every == 0
+
+    def _next_batch(self) -> Batch:
+        state, settings = self.state, self.settings
+        if "epoch" not in self.under_way:
+            self.under_way["epoch"] = train_batches(
+                self.dataset, self.split.train, self.train_windows, settings.batch_size, settings.seed,
+                state.epoch + 1, state.batch, settings.num_workers,
+            )  # fmt: skip
+        return next(self.under_way["epoch"])
+
+    def _end_of_epoch(self, reporter: LocalReporter) -> None:
+        state, settings = self.state, self.settings
+        validated = state.epoch % settings.validate_every == 0 or state.epoch == settings.epochs
+        scores = self.evaluate(self.split.validation) if validated and len(self.split.validation) else None
+        if scores is not None and (state.best is None or scores.accuracy() > state.best.accuracy):
+            weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
+            state.best = BestEpoch(state.epoch, scores.accuracy(), weights)
+        record, state.sums = epoch_record(state.sums, scores), {}
+        reporter.after_epoch(self, record, scores)
+
+    def evaluate(self, indices: Indices) -> Scores:
+        """Accuracy, votes and spikes of the net as it is on recordings ``indices``."""
+        scores = empty_scores(self.state.model)
+        for batch in self.test_batches(indices):
+            scores.add(evaluate_batch(self.state.model, batch, self.settings.burn_in), batch.labels)
+        return scores
+
+    def test_batches(self, indices: Indices) -> Iterator[Batch]:
+        """Recordings from their start."""
+        return test_batches(
+            self.dataset, indices, self.test_windows, self.settings.batch_size, self.settings.num_workers
+        )
+
+    def example(self) -> tuple[Batch, dict[str, LayerTally]]:
+        """The first test recording and what the net does with it, for rasters."""
+        batch = next(self.test_batches(self.split.test[:1]))
+        return batch, evaluate_batch(self.state.model, batch, self.settings.burn_in, keep_raster=True)
+
+    def best_checkpoint(self) -> dict[str, Any] | None:
+        """The best weights and their epoch."""
+        best = self.state.best
+        return None if best is None else {"model": best.weights, "epoch": best.epoch}
+
+    def conclude(self, reporter: LocalReporter, stopped: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Test scores of the last and of the best weights; raster.png and the confusion matrix.
+
+        A run that was stopped is not tested: `qsnn.evaluate` does that. It tells the best validation accuracy.
+        """
+        best = self.state.best
+        reached = {} if best is None else {"epoch": best.epoch, "validation_accuracy": best.accuracy}
+        if stopped:
+            return {}, reached
+        final = self.evaluate(self.split.test)
+        chosen = final if best is None or best.epoch == self.state.epoch else self.test_of(best.weights)
+        reporter.finish(self, final, chosen)
+        return final.summary("test"), {**reached, **chosen.summary("test")}
+
+    def test_of(self, weights: dict[str, torch.Tensor]) -> Scores:
+        """Test scores of other weights; those of the net are put back."""
+        model = self.state.model
+        now = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(weights)
+        scores = self.evaluate(self.split.test)
+        model.load_state_dict(now)
+        return scores

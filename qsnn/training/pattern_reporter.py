@@ -1,0 +1,91 @@
+"""What a pattern run tells while it trains: distance, rates, gradient norms, health, rasters, histograms of codes."""
+
+import logging
+
+from qsnn.data import Pattern
+from qsnn.models import PatternNetActivity
+from qsnn.quantization import symmetric
+from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
+from qsnn.training.health import crossed_limits, measure_health
+from qsnn.training.pictures import rasters
+from qsnn.training.reporter import LoggingSettings, Reporter, RunIdentity
+from qsnn.training.state import TrainingState
+
+log = logging.getLogger(__name__)
+
+
+class PatternReporter(Reporter):
+    """Context manager around the epochs of a pattern run."""
+
+    def __init__(self, run: RunIdentity, settings: LoggingSettings, silent_distance: float) -> None:
+        super().__init__(run, settings)
+        self._silent_distance = silent_distance
+        self._warned: set[str] = set()
+
+    def wants_health(self, epoch: int) -> bool:
+        """Whether the step of ``epoch`` must keep its errors for `after_epoch`."""
+        return self._due(self._settings.health_every, epoch)
+
+    def after_epoch(self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding) -> None:
+        """Write what is due in the epoch that ``step`` finished."""
+        epoch, settings = state.epoch, self._settings
+        self._bar.update(1)
+        if self._due(settings.metrics_every, epoch) or self.wants_health(epoch):
+            self._write_metrics(state, step, rounding)
+        if self._due(settings.raster_every, epoch):
+            self._rasters(step.activity, pattern, epoch)
+        if self._due(settings.histogram_every, epoch):
+            self._histograms(state, step.activity, epoch)
+
+    def _write_metrics(self, state: TrainingState, step: StepResult, rounding: GradientRounding) -> None:
+        quality = score(step.distance, self._silent_distance)
+        rates = firing_rates(step.activity)
+        norms = {f"gradient_norm_{name}": g.norm().item() for name, g in step.gradients.items()}
+        health = measure_health(state, step, rounding) if self.wants_health(state.epoch) else {}
+        self._bar.set_postfix_str(
+            f"distance={step.distance:.1f}, hidden={rates['rate_hidden']:.1%}, output={rates['rate_output']:.1%}",
+            refresh=False,
+        )
+        tags = {f"loss/{key}": value for key, value in quality.items()}
+        tags |= {key.replace("_", "/", 1): value for key, value in rates.items()}
+        tags |= {key.replace("gradient_norm_", "gradient_norm/"): value for key, value in norms.items()}
+        tags |= {f"health/{key}": value for key, value in health.items()}
+        self._write(state.epoch, {**quality, **rates, **norms, **health}, tags)
+        self._warn(health, state.epoch)
+
+    def _warn(self, health: dict[str, float], epoch: int) -> None:
+        """One line for each figure when it crosses its limit, not again while it stays above."""
+        if not health:
+            return
+        crossed = set(crossed_limits(health, self._settings.limits))
+        if epoch == 1:  # one update cannot have changed many codes
+            crossed = {key for key in crossed if not key.endswith("/never_changed")}
+        for key in sorted(crossed - self._warned):
+            figure = key.rsplit("/", 1)[1]
+            limit = getattr(self._settings.limits, figure)
+            log.warning(
+                "epoch %d: %s of %s is %.1f %%, above logging.limits.%s=%g",
+                epoch, figure.replace("_", "-"), key.rsplit("/", 1)[0], 100 * health[key], figure, limit,
+            )  # fmt: skip
+        self._warned = crossed
+
+    def _rasters(self, activity: PatternNetActivity, pattern: Pattern, epoch: int) -> None:
+        """Pictures of input, hidden, output, target, and output against target in colour."""
+        if self._board:
+            for name, picture in rasters(activity, pattern.input, pattern.target).items():
+                self._board.picture(f"raster/{name}", picture, epoch)
+
+    def _histograms(self, state: TrainingState, activity: PatternNetActivity, epoch: int) -> None:
+        """Codes of weights and membranes (values, in full precision)."""
+        for name, linear in state.model.linears().items():
+            if self._board:
+                membrane, bits = getattr(activity, name).membrane, getattr(state.model, name).lif.dynamics.membrane_bits
+                self._board.histogram(f"weight/{name}", linear.weight.detach(), symmetric(linear.weight_bits), epoch)
+                self._board.histogram(f"membrane/{name}", membrane.detach(), symmetric(bits), epoch)
+
+    def finish(self, scores: dict[str, float], activity: PatternNetActivity, pattern: Pattern, epoch: int) -> None:
+        """What TensorBoard shows of the trained net: its scores, for the HParams table, and its rasters."""
+        if self._board:
+            self._board.scalars(scores, epoch)
+            if self._settings.raster_every:
+                self._rasters(activity, pattern, epoch)

@@ -1,0 +1,92 @@
+"""A run of the pattern experiment: one epoch at a time over one pattern."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qsnn.data import Pattern
+from qsnn.dynamics import schedule_factor
+from qsnn.losses import VanRossumDistance
+from qsnn.training.bptt import GradientRounding, StepResult, evaluate, score, train_step
+from qsnn.training.pattern_reporter import PatternReporter
+from qsnn.training.pictures import write_raster
+from qsnn.training.state import TrainingState
+
+
+class TrainerSettings(NamedTuple):
+    """``epochs`` in all, ``checkpoint_every`` so many of them (and at the end, and when the run is stopped).
+
+    Schedules: see `qsnn.dynamics.schedules`; they depend on the epoch alone, so that a resumed run follows them.
+    """
+
+    epochs: int
+    checkpoint_every: int
+    rounding: GradientRounding
+    lr_schedule: str
+    eta_schedule: str
+    num_halvings: int
+
+    def factor(self, schedule: str, epoch: int) -> float:
+        """What ``schedule`` multiplies its learning rate by in ``epoch``."""
+        return schedule_factor(schedule, epoch, self.epochs, self.num_halvings)
+
+    def rounding_in(self, epoch: int) -> GradientRounding:
+        """Gradient rounding with the eta of ``epoch``."""
+        return self.rounding._replace(eta=self.rounding.eta * self.factor(self.eta_schedule, epoch))
+
+
+class PatternRun(NamedTuple):
+    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config."""
+
+    state: TrainingState
+    pattern: Pattern
+    loss: VanRossumDistance
+    settings: TrainerSettings
+    folder: Path
+    facts: dict[str, Any]
+
+    def started(self) -> bool:
+        """Whether an epoch is done."""
+        return self.state.epoch > 0
+
+    def finished(self) -> bool:
+        """Whether the last epoch is done."""
+        return self.state.epoch >= self.settings.epochs
+
+    def advance(self, reporter: PatternReporter) -> bool:
+        """Train and report one epoch; whether a checkpoint is due."""
+        step, rounding = train_epoch(self, reporter.wants_health(self.state.epoch + 1))
+        reporter.after_epoch(self.state, step, self.pattern, rounding)
+        return self.state.epoch % self.settings.checkpoint_every == 0
+
+    def best_checkpoint(self) -> dict[str, Any] | None:
+        """The best weights and their epoch."""
+        best = self.state.best
+        return None if best is None else {"model": best.weights, "epoch": best.epoch}
+
+    def conclude(self, reporter: PatternReporter, stopped: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Scores of the last and of the best weights; raster.png and the last rasters of TensorBoard."""
+        state = self.state
+        final, activity = evaluate(state.model, self.pattern, self.loss)
+        best = _best_score(self)
+        scores = {"loss/final_distance": final["distance"], "loss/best_distance": best["distance"]}
+        reporter.finish(scores, activity, self.pattern, state.epoch)
+        title = f"epoch {state.epoch}, distance {final['distance']:.1f} ({final['relative_distance']:.1%} of silence)"
+        write_raster(self.folder / "raster.png", activity, self.pattern.target, title)
+        return final, best
+
+
+def train_epoch(run: PatternRun, keep_errors: bool = False) -> tuple[StepResult, GradientRounding]:
+    """The run's next epoch, at the learning rates that its schedules give; what it measured and how it rounded."""
+    state, settings = run.state, run.settings
+    epoch = state.epoch + 1
+    rounding = settings.rounding_in(epoch)
+    lr_factor = settings.factor(settings.lr_schedule, epoch)
+    return train_step(state, run.pattern, run.loss, rounding, lr_factor, keep_errors), rounding
+
+
+def _best_score(run: PatternRun) -> dict[str, float]:
+    """Epoch and distance of the best weights."""
+    best = run.state.best
+    if best is None:
+        return {"distance": float("inf"), "relative_distance": float("inf"), "epoch": 0}
+    return {"epoch": best.epoch, **score(best.distance, run.loss.of_silence(run.pattern.target))}
