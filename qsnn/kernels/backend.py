@@ -9,19 +9,37 @@ from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, Slots, UpdateRul
 from qsnn.quantization import RandomStream
 
 
+class GradientRounding(NamedTuple):
+    """How weight gradients are rounded; ``gradient_bits=None`` hands them to the optimizer as they are."""
+
+    eta: float
+    gradient_bits: int | None
+    rng_bits: int
+
+
+class WeightUpdate(NamedTuple):
+    """What a training step did to a layer's weights, which it changed in place. ``rounded``: None unless asked for."""
+
+    finite: bool
+    slots: Slots
+    stream: RandomStream
+    rounded: Tensor | None
+
+
 class Backend(NamedTuple):
     """The operations of a training step. T time, B batch, I inputs, N neurons; tensors are float32.
 
     The definition of each is the plain-torch one in `qsnn.kernels.eager`; the others must return the same bits.
+    ``w_q`` is the quantized weight that a layer computes with, ``quantize_symmetric(w, weight_bits) / scale``.
     """
 
     name: str
-    quantize_weights: Callable[[Tensor, int | None, float], Tensor]
-    """(I, N) weights, weight_bits, scale -> quantize_symmetric(w) / scale"""
-    input_current: Callable[[Tensor, Tensor], Tensor]
-    """(T, B, I) input spikes, (I, N) quantized weights -> (T, B, N)"""
-    input_error: Callable[[Tensor, Tensor], Tensor]
-    """(T, B, N) errors, (I, N) quantized weights -> (T, B, I)"""
+    clamp_weights: Callable[[Tensor, int | None], None]
+    """(I, N) stored weights, weight_bits -> the same in place, within the range of their format"""
+    input_current: Callable[[Tensor, Tensor, int | None, float], Tensor]
+    """(T, B, I) input spikes, (I, N) stored weights, weight_bits, scale -> (T, B, N)"""
+    input_error: Callable[[Tensor, Tensor, int | None, float], Tensor]
+    """(T, B, N) errors, (I, N) stored weights, weight_bits, scale -> (T, B, I)"""
     weight_gradient: Callable[[Tensor, Tensor], Tensor]
     """(T, B, I) input spikes, (T, B, N) errors -> (I, N), summed over time and batch"""
     quantize_error: Callable[[Tensor, int | None], Tensor]
@@ -34,5 +52,9 @@ class Backend(NamedTuple):
     """gradient, stream, eta, gradient_bits, rng_bits -> stochastically rounded gradient, stream after it"""
     update_weights: Callable[[UpdateRule, Tensor, Tensor, Slots, int], tuple[Tensor, Slots]]
     """rule, weights, gradient, slots, step -> the next weights and slots; may reuse the memory of the old ones"""
+    train_weights: Callable[
+        [UpdateRule, GradientRounding, Tensor, Tensor, Slots, RandomStream, int, int | None, bool], WeightUpdate
+    ]
+    """rule, rounding, weights, gradient, slots, stream, step, weight_bits, whether to return the rounded gradient"""
     all_finite: Callable[[Tensor], bool]
     """whether a tensor of any shape is free of NaN and Inf"""

@@ -10,7 +10,7 @@ from qsnn.dynamics import (
     van_rossum_distance,
     van_rossum_gradient,
 )
-from qsnn.kernels.backend import Backend
+from qsnn.kernels.backend import Backend, GradientRounding, WeightUpdate
 from qsnn.quantization import (
     RandomStream,
     quantize,
@@ -22,18 +22,25 @@ from qsnn.quantization import (
 
 
 def quantize_weights(weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
-    """``quantize_symmetric(w, weight_bits) / scale``, the weights that a layer computes with."""
+    """``w_q = quantize_symmetric(w, weight_bits) / scale``, the weights that a layer computes with."""
     return quantize(weight, symmetric(weight_bits)) / scale
 
 
-def input_current(spikes: Tensor, weight: Tensor) -> Tensor:
+def clamp_weights(weight: Tensor, weight_bits: int | None) -> None:
+    """Bring stored weights into the range of symmetric(weight_bits), in place."""
+    fmt = symmetric(weight_bits)
+    if fmt is not None:
+        weight.clamp_(fmt.smallest, fmt.largest)
+
+
+def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """``h[t] = x[t] @ w_q``."""
-    return spikes @ weight
+    return spikes @ quantize_weights(weight, weight_bits, scale)
 
 
-def input_error(error: Tensor, weight: Tensor) -> Tensor:
+def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """``g_x[t] = e_h[t] @ w_q^T``."""
-    return error @ weight.T
+    return error @ quantize_weights(weight, weight_bits, scale).T
 
 
 def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
@@ -55,6 +62,27 @@ def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Sl
     return rule.update(weight, gradient, slots, step)
 
 
+def train_weights(
+    rule: UpdateRule,
+    rounding: GradientRounding,
+    weight: Tensor,
+    gradient: Tensor,
+    slots: Slots,
+    stream: RandomStream,
+    step: int,
+    weight_bits: int | None,
+    keep_rounded: bool,
+) -> WeightUpdate:
+    """Round the gradient, change the weights in place by the rule, and clamp them for the next forward pass."""
+    if rounding.gradient_bits is not None:
+        gradient, stream = round_gradient(gradient, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+    updated, slots = rule.update(weight, gradient, slots, step)
+    finite = all_finite(updated)  # before the clamp, which hides Inf
+    weight.copy_(updated)
+    clamp_weights(weight, weight_bits)
+    return WeightUpdate(finite, slots, stream, gradient if keep_rounded else None)
+
+
 def all_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or Inf."""
     return bool(tensor.isfinite().all())
@@ -62,7 +90,7 @@ def all_finite(tensor: Tensor) -> bool:
 
 EAGER = Backend(
     name="eager",
-    quantize_weights=quantize_weights,
+    clamp_weights=clamp_weights,
     input_current=input_current,
     input_error=input_error,
     weight_gradient=weight_gradient,
@@ -73,5 +101,6 @@ EAGER = Backend(
     van_rossum_gradient=van_rossum_gradient,
     round_gradient=round_gradient,
     update_weights=update_weights,
+    train_weights=train_weights,
     all_finite=all_finite,
 )

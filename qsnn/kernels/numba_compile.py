@@ -1,32 +1,82 @@
-"""How the kernels are compiled: ahead of the first call, for one set of types each, and kept on disk."""
+"""How the kernels are compiled: at their first call, for the types given beforehand, and kept on disk."""
 
 import logging
+import threading
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 log = logging.getLogger(__name__)
 
 # No fastmath: it would let LLVM reorder sums and contract a*b + c, and the bits would differ from plain torch.
 OPTIONS = {"nogil": True, "error_model": "numpy"}
+ROW, MATRIX = "float32[::1]", "float32[:,::1]"
+GRID = "Tuple((float32, float32, b1))"  # see `numba_scalars`
+GRIDS = {2: "UniTuple(float32, 2)", 3: GRID}
+
+# The disk cache of a kernel does not notice a change in another file, so its name carries a hash of the one it uses.
+_SCALARS = Path(__file__).with_name("numba_scalars.py")
+_STAMP = f"{zlib.crc32(_SCALARS.read_bytes() if _SCALARS.exists() else b''):08x}"
 
 
-def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile for ``signatures``, or load the machine code that an earlier process left on disk.
+class Kernel:
+    """A function that is compiled for its ``signature`` when it is first called.
+
+    Float arguments are converted to those of the signature, so that it never computes in double by mistake.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self._function, self._signature, self._lock = function, signature, threading.Lock()
+        self._dispatcher: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The result of the compiled function; TypeError for arguments that the signature is not made for."""
+        if self._dispatcher is None:
+            self._compile()
+        return self._dispatcher(*arguments)
+
+    def _compile(self) -> None:
+        with self._lock:
+            if self._dispatcher is None:  # no other thread has done so meanwhile
+                self._dispatcher = _dispatcher(self._function, self._signature)
+
+    @property
+    def stats(self) -> Any:
+        """Where the compiled code is kept, and whether it was found there."""
+        return self._dispatcher.stats
+
+
+def _dispatcher(function: Callable[..., Any], signature: str) -> Any:
+    """numba's, with a cache on disk where there is a folder for it."""
+    try:
+        return numba.njit([signature], cache=True, **OPTIONS)(function)
+    except RuntimeError as error:  # "cannot cache function ...: no locator available"
+        if "cannot cache" not in str(error):
+            raise
+        log.warning("%s; set NUMBA_CACHE_DIR to a folder that can be written", error)
+        return numba.njit([signature], **OPTIONS)(function)
+
+
+def compiled(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Compile for ``signature``, or load the machine code that an earlier process left on disk.
 
     numba keeps it in ``__pycache__`` beside the source or, where that cannot be written, in the user's cache folder;
     ``NUMBA_CACHE_DIR`` overrides both. Where no folder can be written the code is compiled anew in every process.
-    The disk cache does not notice a change in another file: kernels call only helpers of their own module.
+    Kernels call only helpers of their own module and of `numba_scalars`.
     """
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        try:
-            return numba.njit(list(signatures), cache=True, **OPTIONS)(function)
-        except RuntimeError as error:  # "cannot cache function ...: no locator available"
-            if "cannot cache" not in str(error):
-                raise
-            log.warning("%s; set NUMBA_CACHE_DIR to a folder that can be written", error)
-            return numba.njit(list(signatures), **OPTIONS)(function)
+    def decorate(function: Callable[..., Any]) -> Kernel:
+        if not function.__qualname__.endswith(_STAMP):
+            function.__qualname__ += _STAMP
+        return Kernel(function, signature)
 
     return decorate
+
+
+def compiled_for(signature: str, *types: str) -> Callable[[Callable[..., Any]], dict[Any, Kernel]]:
+    """A kernel for each of the integer ``types`` that fill the places ``{0}`` of the signature, by numpy dtype."""
+    return lambda function: {np.dtype(kind): compiled(signature.format(kind))(function) for kind in types}

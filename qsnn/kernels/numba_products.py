@@ -16,8 +16,9 @@ from torch import Tensor
 from qsnn.kernels import eager
 from qsnn.kernels import numba_rows as rows
 from qsnn.kernels.numba_arrays import array, bits
-from qsnn.kernels.numba_memory import known
-from qsnn.kernels.numba_recurrences import largest_size
+from qsnn.kernels.numba_calls import grid, largest
+from qsnn.kernels.numba_memory import known, remember
+from qsnn.kernels.numba_quantizers import quantize_scaled
 from qsnn.kernels.numba_threads import single_threaded, split
 
 DENSEST = 0.5  # above this share of ones the dense product is taken
@@ -76,23 +77,46 @@ def _column_lists(spikes: Tensor) -> list[Spikes] | bool:
     return blocks
 
 
-def _integer_codes(values: Tensor) -> Codes | bool:
-    """``values`` (..., N) as integers of 8 or 16 bits times a power of two; False if they do not fit."""
+def _integer_codes(values: Tensor) -> Codes | None:
+    """``values`` (..., N) as integers of 8 or 16 bits times a power of two; None if they do not fit."""
     matrix = array(values).reshape(-1, values.shape[-1])
-    size = max(split(largest_size, matrix.size, matrix.size, matrix.reshape(-1)))
-    maximum = float(np.int32(size).view(np.float32))
+    maximum = float(np.int32(largest(values)).view(np.float32))
     if not maximum < 2.0**100 or 0 < maximum < 2.0**-100:
-        return False
+        return None
     mantissa, exponent = math.frexp(maximum)
     for kind, width in ((np.int8, 7), (np.int16, 15)):
         levels = 2.0 ** (width - exponent - (mantissa * 2**width > 2**width - 1))
         integers = padded(*matrix.shape, kind)
-        if all(split(rows.to_integers, len(matrix), matrix.size, matrix, levels, integers)):
+        if all(split(rows.to_integers[integers.dtype], len(matrix), matrix.size, matrix, levels, integers)):
             return Codes(integers, 1 / levels, max(1, int(maximum * levels)))
-    return False
+    return None
 
 
-def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> None:
+def quantized_codes(x: Tensor, factors: tuple[float, float], width: int) -> Codes | None:
+    """``quantize(x * factors / levels)`` to symmetric(width) as integers; None if there is NaN."""
+    rows_of_x, fmt = array(x).reshape(-1, x.shape[-1] if x.dim() else 1), grid(width)
+    integers = padded(*rows_of_x.shape, np.int8 if width <= 8 else np.int16)
+    kernel = quantize_scaled[integers.dtype]
+    free_of_nan = all(split(kernel, len(rows_of_x), 2 * x.numel(), rows_of_x, factors, fmt, integers))
+    return Codes(integers, 1 / fmt[0], int(fmt[1])) if free_of_nan else None
+
+
+def weight_codes(weight: Tensor, weight_bits: int | None, scale: float) -> Codes | None:
+    """The codes of ``w_q``, kept from one epoch's update for the next epoch; None if there are none.
+
+    In full precision these are the codes of the stored weights, if they lie on a grid.
+    """
+    if math.frexp(scale)[0] != 0.5:  # not a power of two
+        return None
+    if weight_bits is None:
+        codes = known(weight, "codes", _integer_codes)
+    else:
+        width = weight_bits
+        codes = known(weight, f"codes of {width} bits", lambda w: quantized_codes(w, (grid(width)[0], 1.0), width))
+    return None if codes is None else codes._replace(step=codes.step / scale)
+
+
+def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> int:
     """`numba_rows.sum_rows` in the smallest integers that hold the sum of a fair number of rows."""
     kind: Any = np.int32
     if codes.integers.dtype == np.int8:
@@ -100,15 +124,16 @@ def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> None:
     # What an int32 is summed to must go into a float32 without loss.
     limit, total = min(np.iinfo(kind).max, 2**24) // codes.high, np.empty(codes.integers.shape[1], kind)
     work = len(lists.indices) * out.shape[1] // 10 + out.size
-    split(rows.sum_rows, len(out), work, codes.integers, *lists, limit, total, codes.step, add, out)
+    kernel = rows.sum_rows[codes.integers.dtype, total.dtype]
+    return max(split(kernel, len(out), work, codes.integers, *lists, limit, total, codes.step, add, out))
 
 
-def input_current(spikes: Tensor, weight: Tensor) -> Tensor:
+def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """`eager.input_current`: for each row of spikes the sum of the weight rows of its ones."""
     lists = known(spikes, "rows", _spike_lists)
-    codes = lists and known(weight, "codes", _integer_codes)
-    if not codes:
-        return eager.input_current(spikes, weight)
+    codes = weight_codes(weight, weight_bits, scale) if lists else None
+    if codes is None:
+        return eager.input_current(spikes, weight, weight_bits, scale)
     out = torch.empty(*spikes.shape[:-1], weight.shape[1])
     _sum_rows(codes, lists, False, array(out).reshape(-1, weight.shape[1]))
     return out
@@ -117,12 +142,14 @@ def input_current(spikes: Tensor, weight: Tensor) -> Tensor:
 def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     """`eager.weight_gradient`: for each input the sum of the error rows of its spikes."""
     blocks = known(spikes, "columns", _column_lists)
-    codes = blocks and known(error, "codes", _integer_codes)
-    if not codes:
+    codes = known(error, "codes", _integer_codes) if blocks else None
+    if codes is None:
         return eager.weight_gradient(spikes, error)
     out = torch.empty(spikes.shape[-1], error.shape[-1])
     for number, columns in enumerate(blocks):
-        _sum_rows(codes, columns, number > 0, array(out))
+        size = _sum_rows(codes, columns, number > 0, array(out))
+    if len(blocks) == 1:  # a later block does not see the sums of inputs that have no spike in it
+        remember(out, "largest", size)
     return out
 
 
@@ -140,17 +167,22 @@ def has_integer_product() -> bool:
     return all(bool((product == sign * 256 * 127**2).all()) for product, sign in zip(products, (1, -1), strict=True))
 
 
-def input_error(error: Tensor, weight: Tensor) -> Tensor:
-    """`eager.input_error`, which is dense, in integers where both have codes of 8 bits."""
-    if not has_integer_product() or error.shape[-1] * 127**2 > 2**24:
-        return eager.input_error(error, weight)
-    codes = known(error, "codes", _integer_codes)
-    columns = codes and known(weight, "codes", _integer_codes)
-    if not columns or {codes.integers.dtype, columns.integers.dtype} != {np.dtype(np.int8)}:
-        return eager.input_error(error, weight)
-    # Without the rows of padding; the columns of padding add zeros.
+def _integer_error(codes: Codes, columns: Codes, shape: tuple[int, ...]) -> Tensor:
+    """The product of 8-bit integers, scaled."""
+    # Without the row of padding; the columns of padding add zeros.
     factors = [torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, columns)]
-    with single_threaded(error.numel() * weight.shape[0] < SMALL_PRODUCT):
+    with single_threaded(math.prod(shape) * codes.integers.shape[1] < SMALL_PRODUCT):
         product = torch._int_mm(factors[0], factors[1].T)
     split(rows.scale_in_place, product.numel(), product.numel(), array(product).reshape(-1), codes.step * columns.step)
-    return product.view(torch.float32).reshape(*error.shape[:-1], weight.shape[0])
+    return product.view(torch.float32).reshape(shape)
+
+
+def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
+    """`eager.input_error`, which is dense, in integers where both have codes of 8 bits."""
+    if not has_integer_product() or error.shape[-1] * 127**2 > 2**24:
+        return eager.input_error(error, weight, weight_bits, scale)
+    codes = known(error, "codes", _integer_codes)
+    columns = weight_codes(weight, weight_bits, scale) if codes is not None else None
+    if columns is None or {codes.integers.dtype, columns.integers.dtype} != {np.dtype(np.int8)}:
+        return eager.input_error(error, weight, weight_bits, scale)
+    return _integer_error(codes, columns, (*error.shape[:-1], weight.shape[0]))

@@ -8,7 +8,8 @@ with zeros, see `qsnn.kernels.numba_products.padded`: to whole vectors, and by a
 import numpy as np
 from numba import njit
 
-from qsnn.kernels.numba_compile import OPTIONS, compiled
+from qsnn.kernels.numba_compile import OPTIONS, compiled, compiled_for
+from qsnn.kernels.numba_scalars import parts_of, size_of
 
 ONE_BITS = np.int32(0x3F800000)  # of 1.0
 
@@ -68,15 +69,6 @@ def transpose_lists(first, last, starts, ends, indices, column_starts, column_en
 
 
 @njit(**OPTIONS)
-def _parts(size):
-    """Two ranges that cover ``size`` columns in whole vectors, see `numba_recurrences`; 64 floats are the most at once."""
-    middle, last = size, size
-    if size > 64 and size % 64:
-        middle, last = size - size % 64, size - 64
-    return (np.uint64(0), np.uint64(middle)), (np.uint64(last), np.uint64(size))
-
-
-@njit(**OPTIONS)
 def _integer_row(r, low, high, x, levels, out):
     strays = np.int32(0)
     for i in range(low, high):
@@ -87,15 +79,12 @@ def _integer_row(r, low, high, x, levels, out):
     return strays
 
 
-_INTEGERS = "b1(int64, int64, float32[:,::1], float32, {0}[:,::1])"
-
-
-@compiled(_INTEGERS.format("int8"), _INTEGERS.format("int16"))
+@compiled_for("b1(int64, int64, float32[:,::1], float32, {0}[:,::1])", "int8", "int16")
 def to_integers(start, stop, x, levels, out):
     """``out = x * levels``, by rows; whether it is so without loss. |x| * levels must fit."""
     strays = 0
     for r in range(start, stop):
-        for low, high in _parts(x.shape[1]):
+        for low, high in parts_of(0, x.shape[1], 64):
             strays |= _integer_row(r, low, high, x, levels, out)
     return strays == 0
 
@@ -117,31 +106,41 @@ def _row(indices, k, end, spare):
 
 @njit(**OPTIONS)
 def _scale(m, low, high, total, step, out):
+    largest = np.int32(0)
     for j in range(low, high):
-        out[m, j] = step * np.float32(total[j])
+        x = step * np.float32(total[j])
+        out[m, j] = x
+        largest = max(largest, size_of(x))
+    return largest
+
+
+@njit(**OPTIONS)
+def _scale_row(m, total, step, out):
+    largest = np.int32(0)
+    for low, high in parts_of(0, out.shape[1], 64):
+        largest = max(largest, _scale(m, low, high, total, step, out))
+    return largest
 
 
 @njit(**OPTIONS)
 def _add_scaled(m, total, step, out):
+    largest = np.int32(0)
     for j in range(np.uint64(out.shape[1])):
-        out[m, j] += step * np.float32(total[j])
+        x = out[m, j] + step * np.float32(total[j])
+        out[m, j] = x
+        largest = max(largest, size_of(x))
+    return largest
 
 
-_SUM = (
-    "void(int64, int64, {0}[:,::1], int64[::1], int64[::1], int32[::1], int64, {1}[::1], float32, b1, float32[:,::1])"
-)
-
-
-@compiled(_SUM.format("int8", "int8"), _SUM.format("int8", "int16"), _SUM.format("int16", "int32"))
-def sum_rows(start, stop, codes, starts, ends, indices, limit, total, step, add, out):
+def _sum_rows(start, stop, codes, starts, ends, indices, limit, total, step, add, out):
     """``out[m] = step * sum of codes[k] for k in indices[starts[m]:ends[m]]``, added to ``out[m]`` if ``add``.
 
-    ``total`` says in which integers to sum; ``limit`` rows fit into them.
+    ``total`` says in which integers to sum; ``limit`` rows fit into them. Returns the bits of the maximum of ``out``.
     """
     total = np.empty_like(total)  # of this thread
-    spare = codes.shape[0] - 1
+    largest, spare = np.int32(0), codes.shape[0] - 1
     for m in range(start, stop):
-        begin, fresh = starts[m], not add
+        begin, fresh, size = starts[m], not add, np.int32(0)
         while fresh or begin < ends[m]:
             end = min(begin + limit, ends[m])
             total[:] = 0
@@ -152,12 +151,20 @@ def sum_rows(start, stop, codes, starts, ends, indices, limit, total, step, add,
                     _row(indices, k + 5, end, spare), _row(indices, k + 6, end, spare),
                     _row(indices, k + 7, end, spare), total,
                 )  # fmt: skip
-            if fresh:
-                for low, high in _parts(out.shape[1]):
-                    _scale(m, low, high, total, step, out)
-            else:
-                _add_scaled(m, total, step, out)
+            size = _scale_row(m, total, step, out) if fresh else _add_scaled(m, total, step, out)
             begin, fresh = end, False
+        largest = max(largest, size)
+    return largest
+
+
+_SUM = (
+    "int32(int64, int64, {0}[:,::1], int64[::1], int64[::1], int32[::1], int64, {1}[::1], float32, b1, float32[:,::1])"
+)
+# By the types of codes and total.
+sum_rows = {
+    (np.dtype(code), np.dtype(total)): compiled(_SUM.format(code, total))(_sum_rows)
+    for code, total in (("int8", "int8"), ("int8", "int16"), ("int16", "int32"))
+}
 
 
 @compiled("void(int64, int64, int32[::1], float32)")

@@ -1,37 +1,33 @@
 """A fully connected layer on quantized weights, whose backward pass quantizes the error over the whole sequence."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from qsnn.kernels.backend import Backend
-from qsnn.quantization import symmetric
+
+
+class LinearGradients(NamedTuple):
+    """What the backward pass of a layer gives: at the input spikes (None unless needed), at the stored weights."""
+
+    spikes: Tensor | None
+    weight: Tensor
 
 
 class _QuantizedProduct(torch.autograd.Function):
-    """``h = x @ w_q`` and back: ``e_h = quantize_error(g_h)``, ``g_x = e_h @ w_q^T``, ``dw = x^T e_h``.
-
-    The gradient passes straight through the quantization of the weights, without the factor 1/scale.
-    """
+    """`QuantizedLinear.current` and `QuantizedLinear.backward` as one node of an autograd graph."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bits: tuple[int | None, int | None], scale: float, backend: Backend
-    ) -> Tensor:
-        weight_bits, ctx.error_bits = bits
-        ctx.backend = backend
-        quantized = backend.quantize_weights(weight, weight_bits, scale)
-        ctx.save_for_backward(x, quantized)
-        return backend.input_current(x, quantized)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, layer: "QuantizedLinear") -> Tensor:
+        ctx.layer = layer
+        ctx.save_for_backward(x, weight)
+        return layer.current(x)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        x, quantized = ctx.saved_tensors
-        error = ctx.backend.quantize_error(grads[0], ctx.error_bits)
-        grad_x = ctx.backend.input_error(error, quantized) if ctx.needs_input_grad[0] else None
-        grad_weight = ctx.backend.weight_gradient(x, error) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_weight, None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        x, _ = ctx.saved_tensors  # asking for the weight makes autograd check that it has not changed since
+        return *ctx.layer.backward(x, grads[0], ctx.needs_input_grad[0]), None
 
 
 class QuantizedLinear(nn.Module):
@@ -63,11 +59,26 @@ class QuantizedLinear(nn.Module):
     @torch.no_grad()
     def clamp_weights(self) -> None:
         """Bring the stored weights into the range of symmetric(weight_bits); before every forward pass in training."""
-        fmt = symmetric(self.weight_bits)
-        if fmt is not None:
-            self.weight.clamp_(fmt.smallest, fmt.largest)
+        self.backend.clamp_weights(self.weight, self.weight_bits)
+
+    def current(self, x: Tensor) -> Tensor:
+        """`forward` without a graph."""
+        return self.backend.input_current(x, self.weight, self.weight_bits, self.attenuation)
+
+    @torch.no_grad()
+    def backward(self, x: Tensor, grad_current: Tensor, needs_input: bool) -> LinearGradients:
+        """``e_h = quantize_error(g_h)``, ``g_x = e_h @ w_q^T``, ``dw = x^T e_h``, from ``g_h`` (T, B, N).
+
+        The gradient passes straight through the quantization of the weights, without the factor 1/scale.
+        """
+        error = self.backend.quantize_error(grad_current, self.error_bits)
+        grad_x = None
+        if needs_input:
+            grad_x = self.backend.input_error(error, self.weight, self.weight_bits, self.attenuation)
+        return LinearGradients(grad_x, self.backend.weight_gradient(x, error))
 
     def forward(self, x: Tensor) -> Tensor:
         """Input spikes (T, B, I) to input current (T, B, N)."""
-        bits = (self.weight_bits, self.error_bits)
-        return _QuantizedProduct.apply(x, self.weight, bits, self.attenuation, self.backend)
+        if not torch.is_grad_enabled():
+            return self.current(x)
+        return _QuantizedProduct.apply(x, self.weight, self)

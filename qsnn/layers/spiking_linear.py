@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
 from qsnn.kernels.backend import Backend
 from qsnn.layers.lif import LIF
 from qsnn.layers.linear import QuantizedLinear
@@ -17,6 +17,14 @@ class SpikingActivity(NamedTuple):
     spikes: Tensor
     synapse: Tensor
     membrane: Tensor
+
+
+class SpikingGradients(NamedTuple):
+    """Gradients at input current (T, B, N), stored weights (I, N) and input spikes (T, B, I; None unless needed)."""
+
+    current: Tensor
+    weight: Tensor
+    spikes: Tensor | None
 
 
 class SpikingLinear(nn.Module):
@@ -34,3 +42,11 @@ class SpikingLinear(nn.Module):
         current = self.linear(x)
         activity, state = self.lif(current, state)
         return SpikingActivity(current, *activity), state
+
+    def backward(
+        self, x: Tensor, activity: SpikingActivity, state: LIFState | None, grad_spikes: Tensor, needs_input: bool
+    ) -> SpikingGradients:
+        """From the gradient at the spikes of ``activity``, which `forward` gave for ``x`` and ``state``; no graph."""
+        grad_current = self.lif.backward(grad_spikes, activity.current, LIFActivity(*activity[1:]), state)
+        gradients = self.linear.backward(x, grad_current, needs_input)
+        return SpikingGradients(grad_current, gradients.weight, gradients.spikes)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from qsnn.dynamics import LIFParameters, LIFState
 from qsnn.kernels.backend import Backend
-from qsnn.layers import QuantizedLinear, SpikingActivity, SpikingLinear
+from qsnn.layers import QuantizedLinear, SpikingActivity, SpikingGradients, SpikingLinear
 from qsnn.quantization import initial_weights, random_stream, weight_init
 
 
@@ -15,6 +15,13 @@ class PatternNetActivity(NamedTuple):
 
     hidden: SpikingActivity
     output: SpikingActivity
+
+
+class PatternNetGradients(NamedTuple):
+    """Gradients of both layers."""
+
+    hidden: SpikingGradients
+    output: SpikingGradients
 
 
 class PatternNetState(NamedTuple):
@@ -37,6 +44,19 @@ class PatternNet(nn.Module):
         hidden, hidden_state = self.hidden(x, state.hidden if state else None)
         output, output_state = self.output(hidden.spikes, state.output if state else None)
         return PatternNetActivity(hidden, output), PatternNetState(hidden_state, output_state)
+
+    def backward(
+        self, x: Tensor, activity: PatternNetActivity, grad_spikes: Tensor, state: PatternNetState | None = None
+    ) -> PatternNetGradients:
+        """From the gradient at the output spikes of ``activity``, which `forward` gave for ``x`` and ``state``.
+
+        The same numbers as autograd's, without a graph: `forward` may have run under ``torch.no_grad``.
+        """
+        hidden, output = activity
+        at_output = self.output.backward(hidden.spikes, output, state.output if state else None, grad_spikes, True)
+        assert at_output.spikes is not None
+        at_hidden = self.hidden.backward(x, hidden, state.hidden if state else None, at_output.spikes, False)
+        return PatternNetGradients(at_hidden, at_output)
 
     def linears(self) -> dict[str, QuantizedLinear]:
         """The layers with weights, by name, input first."""

@@ -1,5 +1,6 @@
 """One epoch of quantized backpropagation through time: forward, loss, backward, gradient rounding, optimizer."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -7,22 +8,15 @@ from torch import Tensor
 
 from qsnn.data import Pattern
 from qsnn.errors import NonFiniteError
-from qsnn.kernels.backend import Backend
+from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.losses import VanRossumDistance
 from qsnn.models import PatternNet, PatternNetActivity
 from qsnn.training.state import Best, TrainingState
 
 
-class GradientRounding(NamedTuple):
-    """How weight gradients are rounded; ``gradient_bits=None`` hands them to the optimizer as they are."""
-
-    eta: float
-    gradient_bits: int | None
-    rng_bits: int
-
-
 class StepResult(NamedTuple):
-    """What an epoch measured. ``gradients``: weight gradients by layer before rounding, ``rounded`` after it."""
+    """What an epoch measured. ``gradients``: weight gradients by layer before rounding; ``rounded``: after it, empty
+    unless the step was asked to keep its errors."""
 
     distance: float
     activity: PatternNetActivity
@@ -30,31 +24,36 @@ class StepResult(NamedTuple):
     rounded: dict[str, Tensor]
 
 
+def _not_finite(name: str, tensor: Tensor, epoch: int) -> NonFiniteError:
+    kind = "NaN" if tensor.isnan().any() else "Inf"
+    return NonFiniteError(
+        f"{name} holds {kind} in epoch {epoch}: training stopped, the last good checkpoint is kept; "
+        "try a smaller optimizer.lr or optimizer.eta"
+    )
+
+
 def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> None:
     """Raise NonFiniteError, naming the tensor and the epoch, if it holds NaN or Inf."""
     if not backend.all_finite(tensor):
-        kind = "NaN" if tensor.isnan().any() else "Inf"
-        raise NonFiniteError(
-            f"{name} holds {kind} in epoch {epoch}: training stopped, the last good checkpoint is kept; "
-            "try a smaller optimizer.lr or optimizer.eta"
-        )
+        raise _not_finite(name, tensor, epoch)
 
 
-@torch.no_grad()
-def _update(state: TrainingState, rounding: GradientRounding, lr_factor: float, epoch: int) -> dict[str, Tensor]:
-    """Round every weight gradient, let the rule change the weights, and return the rounded gradients."""
-    updates, rule = {}, state.rule._replace(lr=state.rule.lr * lr_factor)
+def _update(
+    state: TrainingState, gradients: dict[str, Tensor], rounding: GradientRounding, lr_factor: float, keep_rounded: bool
+) -> dict[str, Tensor]:
+    """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for."""
+    kept, rule, epoch = {}, state.rule._replace(lr=state.rule.lr * lr_factor), state.epoch + 1
     for name, linear in state.model.linears().items():
-        backend, gradient = linear.backend, linear.gradient()
-        if rounding.gradient_bits is not None:
-            gradient, state.streams[name] = backend.round_gradient(
-                gradient, state.streams[name], rounding.eta, rounding.gradient_bits, rounding.rng_bits
-            )
-        weight, state.slots[name] = backend.update_weights(rule, linear.weight.data, gradient, state.slots[name], epoch)
-        check_finite(f"{name}.weight", weight, epoch, backend)
-        linear.weight.data = weight
-        updates[name] = gradient
-    return updates
+        update = linear.backend.train_weights(
+            rule, rounding, linear.weight, gradients[name], state.slots[name], state.streams[name],
+            epoch, linear.weight_bits, keep_rounded,
+        )  # fmt: skip
+        if not update.finite:
+            raise _not_finite(f"{name}.weight", linear.weight, epoch)
+        state.slots[name], state.streams[name] = update.slots, update.stream
+        if update.rounded is not None:
+            kept[name] = update.rounded
+    return kept
 
 
 def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
@@ -64,6 +63,7 @@ def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
         state.best = Best(epoch, distance, weights)
 
 
+@torch.no_grad()
 def train_step(
     state: TrainingState,
     pattern: Pattern,
@@ -74,29 +74,28 @@ def train_step(
 ) -> StepResult:
     """Train ``state`` for one epoch on the whole pattern and return what it measured before the update.
 
-    ``lr_factor`` multiplies the update rule's learning rate.
-    With ``keep_errors`` the gradient at every layer's input current stays on ``activity.<layer>.current.grad``.
+    ``lr_factor`` multiplies the update rule's learning rate. With ``keep_errors`` the gradient at every layer's input
+    current stays on ``activity.<layer>.current.grad``, and the rounded gradients are returned.
     Raises NonFiniteError, naming tensor and epoch, before a bad update can reach a checkpoint.
     """
     model, epoch, backend = state.model, state.epoch + 1, loss.backend
     model.clamp_weights()
-    model.zero_grad(set_to_none=True)
     activity, _ = model(pattern.input)
-    if keep_errors:
-        for layer in activity:
-            layer.current.retain_grad()
-    distance = loss(activity.output.spikes, pattern.target)
     for name, layer in activity._asdict().items():
         check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
-    check_finite("distance", distance.detach(), epoch, backend)
-    distance.backward()
-    gradients = {name: linear.gradient() for name, linear in model.linears().items()}
+    distance, grad_spikes = loss.with_gradient(activity.output.spikes, pattern.target)
+    if not math.isfinite(distance):
+        raise _not_finite("distance", torch.tensor(distance), epoch)
+    gradients = model.backward(pattern.input, activity, grad_spikes)._asdict()
     for name, gradient in gradients.items():
-        check_finite(f"{name}.weight.grad", gradient, epoch, backend)
-    _keep_best(state, epoch, distance.item())
-    rounded = _update(state, rounding, lr_factor, epoch)
+        check_finite(f"{name}.weight.grad", gradient.weight, epoch, backend)
+        if keep_errors:
+            getattr(activity, name).current.grad = gradient.current
+    _keep_best(state, epoch, distance)
+    of_weights = {name: gradient.weight for name, gradient in gradients.items()}
+    rounded = _update(state, of_weights, rounding, lr_factor, keep_errors)
     state.epoch = epoch
-    return StepResult(distance.item(), activity, gradients, rounded)
+    return StepResult(distance, activity, of_weights, rounded)
 
 
 @torch.no_grad()

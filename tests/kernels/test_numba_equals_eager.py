@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from qsnn.dynamics import SGD, Adam, Adamax, LIFActivity, LIFParameters, LIFState, UpdateRule
+from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
 from qsnn.quantization import RandomStream, quantize, symmetric
@@ -62,9 +63,15 @@ def same(ours: Any, theirs: Any) -> None:
 
 @given(SEEDS, BITS, st.sampled_from([1.0, 2.0, 0.25, 64.0, 3.0]), SIZES, SIZES)
 @few
-def test_quantized_weights(seed: int, bits: int | None, scale: float, inputs: int, neurons: int) -> None:
+def test_currents_of_stored_weights(seed: int, bits: int | None, scale: float, inputs: int, neurons: int) -> None:
+    """Weights of any size, in and out of their format's range; one input spike at a time shows them one by one."""
     weight = values(torch.Generator().manual_seed(seed), inputs, neurons)
-    same(NUMBA.quantize_weights(weight, bits, scale), EAGER.quantize_weights(weight, bits, scale))
+    for raster in (torch.eye(inputs)[:, None], torch.eye(max(inputs, 3))[:, None, :inputs]):
+        same(NUMBA.input_current(raster, weight, bits, scale), EAGER.input_current(raster, weight, bits, scale))
+    clamped = [weight.clone(), weight.clone()]
+    for backend, stored in zip((NUMBA, EAGER), clamped, strict=True):
+        backend.clamp_weights(stored, bits)
+    same(*clamped)
 
 
 @given(SEEDS, BITS, BATCHES, SIZES)
@@ -116,37 +123,44 @@ def test_the_van_rossum_distance_and_its_gradient(seed: int, decay: float, batch
     same(NUMBA.van_rossum_gradient(*arguments), EAGER.van_rossum_gradient(*arguments))
 
 
-@given(SEEDS, WIDTHS, WIDTHS, st.sampled_from([0.5, 2.0]), BATCHES, SIZES, SIZES, st.booleans())
+@given(SEEDS, st.one_of(st.none(), WIDTHS), WIDTHS, st.sampled_from([0.5, 2.0]), BATCHES, SIZES, SIZES, st.booleans())
 @few
 def test_the_products(
-    seed: int, weight_bits: int, error_bits: int, scale: float, batch: int, inputs: int, neurons: int, known: bool
+    seed: int, width: int | None, error_bits: int, scale: float, batch: int, inputs: int, neurons: int, known: bool
 ) -> None:
-    """``known``: operands come from the backend, which remembers their codes; else it finds these itself."""
+    """``known``: the errors come from the backend, which remembers their codes; else it finds these itself.
+
+    ``width`` of None: the stored weights are on a grid of their own.
+    """
     generator = torch.Generator().manual_seed(seed)
     source = NUMBA if known else EAGER
-    raster = spikes(generator, 7, batch, inputs)
-    weight = source.quantize_weights(torch.rand(inputs, neurons, generator=generator) * 2 - 1, weight_bits, scale)
+    raster, weight_bits = spikes(generator, 7, batch, inputs), width or 5
+    weight = torch.rand(inputs, neurons, generator=generator) * 2 - 1
+    if width is None:
+        weight = quantize(weight, symmetric(weight_bits))
     # Errors of up to 10 bits: the sums of the widest times 16-bit weights no longer fit a float exactly.
     bits = min(error_bits, 10 if weight_bits <= 8 else 24 - weight_bits - 8)
     error = source.quantize_error(values(generator, 7, batch, neurons), max(1, bits))
     if not known:
         weight, error = strided(weight, generator), strided(error, generator)
-    same(NUMBA.input_current(raster, weight), EAGER.input_current(raster, weight))
+    stored = (weight, width, scale)
+    same(NUMBA.input_current(raster, *stored), EAGER.input_current(raster, *stored))
     same(NUMBA.weight_gradient(raster, error), EAGER.weight_gradient(raster, error))
-    same(NUMBA.input_error(error, weight), EAGER.input_error(error, weight))
+    same(NUMBA.input_error(error, *stored), EAGER.input_error(error, *stored))
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), 0.3, 2.0])
-def test_products_of_numbers_that_are_on_no_grid(odd: float) -> None:
+@pytest.mark.parametrize("bits", [None, 8])
+def test_products_of_numbers_that_are_on_no_grid(odd: float, bits: int | None) -> None:
     generator = torch.Generator().manual_seed(0)
     raster, weight = (torch.rand(20, 2, 30, generator=generator) < 0.1).float(), torch.randn(30, 9, generator=generator)
     error = torch.randn(20, 2, 9, generator=generator)
     for tensor in (raster, weight, error):
         tensor.view(-1)[5] = odd
-    same(NUMBA.input_current(raster, weight), EAGER.input_current(raster, weight))
+    same(NUMBA.input_current(raster, weight, bits, 1.0), EAGER.input_current(raster, weight, bits, 1.0))
     same(NUMBA.weight_gradient(raster, error), EAGER.weight_gradient(raster, error))
-    same(NUMBA.input_error(error, weight), EAGER.input_error(error, weight))
-    same(NUMBA.quantize_weights(weight, 8, 1.0), EAGER.quantize_weights(weight, 8, 1.0))
+    same(NUMBA.input_error(error, weight, bits, 1.0), EAGER.input_error(error, weight, bits, 1.0))
+    same(NUMBA.quantize_error(error, bits), EAGER.quantize_error(error, bits))
 
 
 def test_many_spikes_of_one_input_do_not_overflow() -> None:
@@ -157,8 +171,7 @@ def test_many_spikes_of_one_input_do_not_overflow() -> None:
     for bits in (2, 8, 9, 12):
         error = quantize(torch.ones(1500, 2, 5), symmetric(bits))
         same(NUMBA.weight_gradient(raster, error), EAGER.weight_gradient(raster, error))
-        wide = quantize(weight * 2, symmetric(bits))
-        same(NUMBA.input_current(raster, wide), EAGER.input_current(raster, wide))
+        same(NUMBA.input_current(raster, weight * 2, bits, 1.0), EAGER.input_current(raster, weight * 2, bits, 1.0))
 
 
 @given(SEEDS, WIDTHS, st.sampled_from([1, 8, 16, 24, 32]), st.sampled_from([0.1, 1.0, 0.003]), SIZES, SIZES)
@@ -194,11 +207,70 @@ def test_weight_updates(rule: UpdateRule) -> None:
     assert not NUMBA.all_finite(torch.tensor([[1.0, float("-inf")]]))
 
 
+def trained(backend: Backend, rule: UpdateRule, bits: int | None, rounding: GradientRounding, steps: int) -> list[Any]:
+    """Everything that some training steps of two layers give; the second has rows of zeros only."""
+    results: list[Any] = []
+    for shape in ((33, 65), (40, 17)):
+        generator, stream = torch.Generator().manual_seed(0), RandomStream(shape[0] * 2**50 + 1)
+        weight = torch.randn(shape, generator=generator)
+        slots: tuple[Tensor, ...] = tuple(torch.zeros_like(weight) for _ in range(rule.num_slots))
+        for step in range(1, steps + 1):
+            gradient = values(generator, *shape, sparse=0.3).clone()
+            gradient[5:9] = 0
+            arguments = (rule, rounding, weight, gradient, slots, stream, step, bits)
+            update = backend.train_weights(*arguments, step % 2 == 0)
+            slots, stream = update.slots, update.stream
+            current = backend.input_current(torch.eye(shape[0])[:, None], weight, bits, 2.0)
+            copies = weight.clone(), tuple(slot.clone() for slot in slots)
+            results.append((update.finite, *copies, stream, update.rounded, current))
+    return results
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("bits", [None, 1, 2, 8, 9])
+@pytest.mark.parametrize("gradient_bits", [None, 8])
+def test_training_steps_of_weights(rule: UpdateRule, bits: int | None, gradient_bits: int | None) -> None:
+    rounding = GradientRounding(0.7, gradient_bits, 16)
+    ours, theirs = (trained(backend, rule, bits, rounding, 5) for backend in (NUMBA, EAGER))
+    same(tuple(ours), tuple(theirs))
+    assert all(finite for finite, *_ in ours)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("bits", [None, 2])
+def test_a_training_step_reports_weights_that_are_not_finite(odd: float, bits: int | None) -> None:
+    for backend in (NUMBA, EAGER):
+        weight, mean = torch.zeros(4, 20), torch.zeros(4, 20)
+        mean[2, 3] = odd
+        update = backend.train_weights(
+            SGD(0.1, 0.9),
+            GradientRounding(0.1, 8, 16),
+            weight,
+            torch.ones(4, 20),
+            (mean,),
+            RandomStream(1),
+            1,
+            bits,
+            False,
+        )
+        assert not update.finite
+
+
+def test_training_steps_of_weights_that_are_not_contiguous_go_to_the_definition() -> None:
+    weights = [torch.zeros(20, 4).T for _ in range(2)]
+    for backend, weight in zip((NUMBA, EAGER), weights, strict=True):
+        gradient = torch.linspace(-1, 1, 80).reshape(4, 20)
+        backend.train_weights(
+            SGD(0.1), GradientRounding(1.0, 8, 16), weight, gradient, (), RandomStream(1), 1, 2, False
+        )
+    same(*weights)
+
+
 OTHERS: dict[str, Callable[[Tensor], tuple[Any, ...]]] = {
-    "quantize_weights": lambda x: (x[0], 4, 2.0),
     "quantize_error": lambda x: (x, 4),
     "lif_sequence": lambda x: (x, LIFState.zeros(x[0]), PARAMETERS),
-    "input_current": lambda x: (x, x[0].T),
+    "input_current": lambda x: (x, x[0].T, 4, 2.0),
+    "input_error": lambda x: (x, x[0], 4, 2.0),
     "round_gradient": lambda x: (x[0], RandomStream(1), 0.1, 8, 16),
 }
 
@@ -212,4 +284,4 @@ def test_other_dtypes_go_to_the_definition(name: str) -> None:
 def test_empty_tensors_go_to_the_definition() -> None:
     nothing = torch.empty(0, 2, 3)
     assert NUMBA.lif_sequence(nothing, LIFState.zeros(torch.zeros(2, 3)), PARAMETERS).spikes.shape == (0, 2, 3)
-    assert NUMBA.input_current(nothing, torch.zeros(3, 4)).shape == (0, 2, 4)
+    assert NUMBA.input_current(nothing, torch.zeros(3, 4), 2, 1.0).shape == (0, 2, 4)

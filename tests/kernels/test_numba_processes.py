@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.dynamics import SGD, Adamax, LIFParameters, LIFState
 from qsnn.kernels import numba_compile, numba_memory, numba_products, numba_threads
+from qsnn.kernels.backend import GradientRounding
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
 from qsnn.quantization import random_stream
@@ -27,15 +28,30 @@ def results(batch: int = 2) -> list[Tensor]:
     """Every operation once, on numbers that are always the same."""
     generator = torch.Generator().manual_seed(1)
     x = (torch.rand(40, batch, 90, generator=generator) < 0.1).float()
-    weight = NUMBA.quantize_weights(torch.rand(90, 70, generator=generator) - 0.5, 2, 2.0)
-    current, state = NUMBA.input_current(x, weight), LIFState(*torch.zeros(2, batch, 70))
+    weight = (torch.rand(90, 70, generator=generator) - 0.5, 2, 2.0)
+    current, state = NUMBA.input_current(x, *weight), LIFState(*torch.zeros(2, batch, 70))
     activity = NUMBA.lif_sequence(current, state, PARAMETERS)
     distance, difference = NUMBA.van_rossum_distance(activity.spikes, activity.spikes.flip(0), 0.75, 5e-3)
     grad = NUMBA.van_rossum_gradient(difference, distance, 0.75, 5e-3)
     error = NUMBA.quantize_error(NUMBA.lif_sequence_backward(grad, current, activity, state, PARAMETERS), 8)
     gradient = NUMBA.weight_gradient(x, error)
     rounded, _ = NUMBA.round_gradient(gradient, random_stream(0, "w"), 0.9, 8, 16)
-    return [current, *activity, distance, difference, grad, error, NUMBA.input_error(error, weight), gradient, rounded]
+    back = NUMBA.input_error(error, *weight)
+    rule, rounding, slots = Adamax(0.05, 0.9, 0.999, 1e-8), GradientRounding(0.9, 8, 16), (torch.zeros(90, 70),) * 2
+    update = NUMBA.train_weights(
+        rule,
+        rounding,
+        weight[0].clone(),
+        gradient,
+        tuple(slot.clone() for slot in slots),
+        random_stream(0, "w"),
+        1,
+        2,
+        True,
+    )
+    return [
+        current, *activity, distance, difference, grad, error, back, gradient, rounded, *update.slots, update.rounded
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
@@ -74,13 +90,19 @@ def test_a_forked_child_computes_the_same_and_ends() -> None:
 
 
 def test_in_place_changes_are_noticed() -> None:
-    x, weight = torch.eye(6)[:, None], NUMBA.quantize_weights(torch.rand(6, 5), 8, 1.0)
-    assert torch.equal(NUMBA.input_current(x, weight)[:, 0], weight)
-    weight.mul_(-0.5)
+    x, stored = torch.eye(6)[:, None], (torch.randint(0, 128, (6, 5)) / 128, 8, 1.0)
+    assert torch.equal(NUMBA.input_current(x, *stored)[:, 0], stored[0])
+    stored[0].mul_(-0.5)
     x[0] = x[1]
-    assert torch.equal(NUMBA.input_current(x, weight), EAGER.input_current(x, weight))
+    assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
     x[2] = 0.5
-    assert torch.equal(NUMBA.input_current(x, weight), EAGER.input_current(x, weight))
+    assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
+    rule, rounding = SGD(1.0), GradientRounding(1.0, 8, 16)
+    NUMBA.train_weights(rule, rounding, stored[0], torch.ones(6, 5), (), random_stream(0, "w"), 1, 8, False)
+    assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
+    stored[0].add_(3.0)
+    NUMBA.clamp_weights(stored[0], 8)
+    assert stored[0].max() == 127 / 128
 
 
 def test_what_is_remembered_goes_with_its_tensor() -> None:
@@ -101,7 +123,7 @@ def test_what_is_remembered_goes_with_its_tensor() -> None:
 def test_the_dense_product_serves_cpus_without_integer_products(monkeypatch: pytest.MonkeyPatch) -> None:
     error, weight = torch.randint(-127, 128, (9, 2, 30)) / 128, torch.randint(-127, 128, (20, 30)) / 128
     monkeypatch.setattr(numba_products, "has_integer_product", lambda: False)
-    assert torch.equal(NUMBA.input_error(error, weight), EAGER.input_error(error, weight))
+    assert torch.equal(NUMBA.input_error(error, weight, None, 1.0), EAGER.input_error(error, weight, None, 1.0))
 
 
 KERNEL = """

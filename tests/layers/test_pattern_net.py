@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
-from qsnn.kernels.eager import EAGER
+from qsnn.kernels.eager import EAGER, quantize_weights
 from qsnn.layers import SpikingLinear
 from qsnn.losses import VanRossumDistance
 from qsnn.models import PatternNet, build_pattern_net
@@ -22,10 +22,13 @@ def originals_binary(backend: Backend) -> Backend:
     """For one-bit weights: the original quantized a weight of exactly 0 to 0, a third value that one bit cannot hold
     (ours is +1). Everything else in its files holds, and is compared with its own weights."""
 
-    def quantize_weights(weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
-        return torch.where(weight == 0, 0.0, backend.quantize_weights(weight, weight_bits, scale))
+    def without_third_value(weight: Tensor, weight_bits: int | None, scale: float) -> tuple[Tensor, None, float]:
+        return torch.where(weight == 0, 0.0, quantize_weights(weight, weight_bits, scale)), None, 1.0
 
-    return backend._replace(quantize_weights=quantize_weights)
+    return backend._replace(
+        input_current=lambda x, *stored: backend.input_current(x, *without_third_value(*stored)),
+        input_error=lambda error, *stored: backend.input_error(error, *without_third_value(*stored)),
+    )
 
 
 def golden_net(g: SimpleNamespace, backend: Backend) -> PatternNet:
@@ -108,3 +111,25 @@ def test_clamp_weights_brings_the_stored_weights_into_the_range_of_their_format(
         net.hidden.linear.weight.fill_(0.9)
     net.clamp_weights()
     assert net.hidden.linear.weight.max() == 0.5
+
+
+@pytest.mark.parametrize("weight_bits", [None, 2, 8])
+def test_backward_without_a_graph_gives_what_autograd_gives(weight_bits: int | None, backend: Backend) -> None:
+    net, x, target = small_net(weight_bits=weight_bits, backend=backend), spikes(40, 3), spikes(40, 3, 10)
+    loss = VanRossumDistance(0.75, 5e-3, backend)
+    activity, _ = net(x)
+    for layer in activity:
+        layer.current.retain_grad()
+    distance = loss(activity.output.spikes, target)
+    distance.backward()
+    with torch.no_grad():
+        direct, _ = net(x)
+        direct_distance, grad_spikes = loss.with_gradient(direct.output.spikes, target)
+        gradients = net.backward(x, direct, grad_spikes)
+    assert direct_distance == distance.item()
+    for name, linear in net.linears().items():
+        ours, theirs = getattr(gradients, name), getattr(activity, name)
+        assert torch.equal(getattr(direct, name).spikes, theirs.spikes)
+        assert torch.equal(ours.current, theirs.current.grad)
+        assert torch.equal(ours.weight, linear.gradient())
+        assert ours.weight.count_nonzero() > 0
