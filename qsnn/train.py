@@ -29,7 +29,7 @@ def _task(cfg: DictConfig) -> float:
         fail(error)
     if sweep and outcome.signal_number:
         sys.exit(128 + outcome.signal_number)  # the user stopped the sweep, not one run of it
-    return outcome.final["distance"]
+    return outcome.final.get("distance", outcome.final.get("test_accuracy", float("nan")))
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qsnn.config.builders import build_run, to_config
+from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.training.loop import train_epoch
+from qsnn.training.pattern_run import train_epoch
 
 CHECKED_EPOCHS = (10, 50, 100, 150)
 TOLERANCE = 0.03
@@ -31,7 +31,7 @@ def golden_curve(golden: Path, seed: int, epochs: int, folder: Path, overrides: 
         np.save(folder / f"{name}.npy", raster.T if name == "x" else raster)
     data = [f"dataset.input={folder}/x.npy", f"dataset.target={folder}/y.npy"]
     config = to_config(compose_config([f"seed={seed}", *data, *overrides]))
-    run = build_run(config, folder)
+    run = build_pattern_run(config, folder)
     with torch.no_grad():
         run.state.model.hidden.linear.weight.copy_(torch.from_numpy(vectors["w1"]))
         run.state.model.output.linear.weight.copy_(torch.from_numpy(vectors["w2"]))

@@ -18,10 +18,10 @@ import torch
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from qsnn.config.builders import build_run, to_config
+from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.training.bptt import evaluate
-from qsnn.training.loop import train_epoch
+from qsnn.training.pattern_run import train_epoch
 
 RECIPES = {
     "original, 2 bits": [],
@@ -43,7 +43,7 @@ def run(task: tuple[Combination, int]) -> dict[str, Any]:
     torch.set_num_threads(1)
     set_up()
     overrides = [*RECIPES[recipe], f"dataset.target={target}", f"dataset.density={density}", f"seed={seed}"]
-    run = build_run(to_config(compose_config([*overrides, f"trainer.epochs={epochs}"])), Path())
+    run = build_pattern_run(to_config(compose_config([*overrides, f"trainer.epochs={epochs}"])), Path())
     silent, curve = run.loss.of_silence(run.pattern.target), []
     for epoch in range(epochs):
         distance = train_epoch(run)[0].distance

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from qsnn.config.builders import build_run, to_config
+from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.dynamics import LIFParameters
-from qsnn.training.loop import Run
+from qsnn.training.pattern_run import PatternRun
 
 SMALL = ["experiment=quick", "trainer.epochs=6", "trainer.checkpoint_every=2", "logging.progress=false"]
 
@@ -50,9 +50,9 @@ def golden_pattern(path: Path) -> SimpleNamespace:
     return SimpleNamespace(**values, lif=lif, weight_bits=weight_bits, gradient_bits=gradient_bits)
 
 
-def make_run(folder: Path, *overrides: str) -> Run:
+def make_run(folder: Path, *overrides: str) -> PatternRun:
     """A small run, built but not started."""
-    return build_run(to_config(compose_config([*SMALL, *overrides])), folder)
+    return build_pattern_run(to_config(compose_config([*SMALL, *overrides])), folder)
 
 
 def command(module: str, *arguments: str, folder: Path, **options: object) -> "subprocess.CompletedProcess[str]":

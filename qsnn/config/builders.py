@@ -1,160 +1,20 @@
-"""From a checked config to the parts of a run. Every leaf of the config reaches a constructor here."""
+"""From a checked config to a run that is ready to train."""
 
-import hashlib
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-import torch
-from omegaconf import DictConfig, OmegaConf
+from qsnn.config.common_builders import to_config
+from qsnn.config.local_builders import build_local_run
+from qsnn.config.pattern_builders import build_pattern_run
+from qsnn.config.schema import Config
+from qsnn.config.schema_local import LocalTrainerConfig
+from qsnn.training.local_run import LocalRun
+from qsnn.training.pattern_run import PatternRun
 
-from qsnn.config.checks import check_config
-from qsnn.config.schema import AdamaxConfig, Config, CubaLIFConfig, SGDConfig
-from qsnn.data import Pattern, load_pattern
-from qsnn.dynamics import SGD, Adam, Adamax, LIFParameters, UpdateRule, decay_factor
-from qsnn.errors import ConfigError
-from qsnn.kernels.backend import Backend
-from qsnn.kernels.dispatch import select_backend
-from qsnn.losses import VanRossumDistance
-from qsnn.models import PatternNet, build_pattern_net
-from qsnn.training.bptt import GradientRounding
-from qsnn.training.health import Limits
-from qsnn.training.loop import Run, TrainerSettings
-from qsnn.training.reporter import LoggingSettings
-from qsnn.training.state import new_training_state
+__all__ = ["build_local_run", "build_pattern_run", "build_run", "to_config"]
 
 
-def to_config(cfg: DictConfig) -> Config:
-    """The composed config as checked dataclasses. Raises ConfigError."""
-    config = OmegaConf.to_object(cfg)
-    assert isinstance(config, Config)
-    check_config(config)
-    return config
-
-
-def build_device(config: Config) -> torch.device:
-    """The device to compute on. Raises ConfigError if it is not there."""
-    allowed = "allowed are cpu, cuda and cuda:<index>"
-    try:
-        device = torch.device(config.device)
-    except RuntimeError as error:
-        raise ConfigError(f"device={config.device} is not known: {allowed}") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device={config.device} is not supported: {allowed}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise ConfigError(f"device={config.device} is not there: torch finds {found} CUDA devices; use device=cpu")
-    return device
-
-
-def _decay(neuron: CubaLIFConfig, tau: float, override: float | None) -> float:
-    return decay_factor(tau, neuron.dt, neuron.decay) if override is None else override
-
-
-def build_lif(config: Config) -> LIFParameters:
-    """Parameters of the neurons of both layers."""
-    neuron, bits = config.neuron, config.quantization
-    return LIFParameters(
-        synapse_decay=_decay(neuron, neuron.tau_syn, neuron.synapse_decay),
-        membrane_decay=_decay(neuron, neuron.tau_mem, neuron.membrane_decay),
-        threshold=neuron.threshold,
-        surrogate_slope=neuron.surrogate_slope,
-        synapse_bits=bits.synapse_bits,
-        membrane_bits=bits.membrane_bits,
-        error_bits=bits.error_bits,
-    )
-
-
-def build_model(config: Config, backend: Backend) -> PatternNet:
-    """The net with fresh weights."""
-    bits = config.quantization
-    return build_pattern_net(
-        **vars(config.model),
-        weight_bits=bits.weight_bits,
-        gradient_bits=bits.gradient_bits,
-        state_bits=bits.state_bits,
-        lif=build_lif(config),
-        seed=config.seed,
-        backend=backend,
-    )
-
-
-def build_update_rule(config: Config) -> UpdateRule:
-    """The optimizer, with the learning rate that belongs to the kind of gradients."""
-    options = config.optimizer
-    lr = options.lr_full_precision if config.quantization.gradient_bits is None else options.lr
-    if isinstance(options, SGDConfig):
-        return SGD(lr, options.momentum)
-    rule: type[Adam | Adamax] = Adamax if isinstance(options, AdamaxConfig) else Adam
-    return rule(lr, options.betas[0], options.betas[1], options.eps)
-
-
-def build_pattern(config: Config, device: torch.device) -> Pattern:
-    """Input and target rasters of the net's size. Raises DataError."""
-    sizes = {"num_inputs": config.model.num_inputs, "num_outputs": config.model.num_outputs}
-    pattern = load_pattern(**vars(config.dataset), **sizes)
-    return Pattern(*(raster.to(device) for raster in pattern))
-
-
-def build_loss(config: Config, backend: Backend) -> VanRossumDistance:
-    """The van Rossum distance."""
-    neuron = config.neuron
-    return VanRossumDistance(_decay(neuron, neuron.tau_vr, neuron.van_rossum_decay), neuron.tau_vr, backend)
-
-
-def build_logging(config: Config) -> LoggingSettings:
-    """What is written and how often."""
-    settings = vars(config.logging)
-    return LoggingSettings(**{**settings, "limits": Limits(**vars(config.logging.limits))})
-
-
-def fingerprint(pattern: Pattern) -> str:
-    """A hash of input and target, so that a run is never resumed on other data."""
-    digest = hashlib.blake2b(digest_size=16)
-    for raster in pattern:
-        digest.update(str(tuple(raster.shape)).encode())
-        digest.update(raster.to(torch.uint8).cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def build_trainer(config: Config) -> TrainerSettings:
-    """Epochs, checkpoints, gradient rounding and schedules."""
-    trainer, optimizer, bits = config.trainer, config.optimizer, config.quantization
-    return TrainerSettings(
-        epochs=trainer.epochs,
-        checkpoint_every=trainer.checkpoint_every,
-        rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits),
-        lr_schedule=optimizer.lr_schedule,
-        eta_schedule=optimizer.eta_schedule,
-        num_halvings=optimizer.num_halvings,
-    )
-
-
-def build_run(config: Config, folder: Path) -> Run:
-    """All parts of a run in ``folder``, in the state before its first epoch. Raises ConfigError and DataError."""
-    torch.set_num_threads(config.threads)
-    device = build_device(config)
-    backend = select_backend(config.kernels, device.type)
-    pattern = build_pattern(config, device)
-    model = build_model(config, backend).to(device)
-    state = new_training_state(model, build_update_rule(config), config.seed)
-    settings = build_trainer(config)
-    facts: dict[str, Any] = {"config": plain_config(config), "data": fingerprint(pattern)}
-    return Run(state, pattern, build_loss(config, backend), settings, folder, facts)
-
-
-def plain_config(config: Any) -> dict[str, Any]:
-    """The config as nested plain dicts."""
-    plain = {}
-    for entry in fields(config):
-        value = getattr(config, entry.name)
-        plain[entry.name] = plain_config(value) if hasattr(value, "__dataclass_fields__") else value
-    return plain
-
-
-def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for name, value in plain.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
+def build_run(config: Config, folder: Path) -> PatternRun | LocalRun:
+    """The run in ``folder``, in the state before its start. Raises ConfigError and DataError."""
+    if isinstance(config.trainer, LocalTrainerConfig):
+        return build_local_run(config, folder)
+    return build_pattern_run(config, folder)

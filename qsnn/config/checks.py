@@ -1,61 +1,89 @@
 """Checks of a composed config before anything is built: each failure names the key, the value and what to do."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 
-from qsnn.config.schema import Config
+from qsnn.config.checks_local import check_local
+from qsnn.config.require import MAX_BITS, Numbers, check_bits, check_numbers, require
+from qsnn.config.schema import (
+    BPTTConfig,
+    Config,
+    CubaLIFConfig,
+    PatternDatasetConfig,
+    PatternNetConfig,
+    QuantizationConfig,
+)
+from qsnn.config.schema_datasets import EventDatasetConfig
+from qsnn.config.schema_local import (
+    LocalConvConfig,
+    LocalMLPConfig,
+    LocalQuantizationConfig,
+    LocalTrainerConfig,
+    TraceLIFConfig,
+)
 from qsnn.dynamics import DECAY_RULES, SCHEDULES, decay_factor
 from qsnn.errors import ConfigError
 from qsnn.quantization import quantize, symmetric
 
-MAX_BITS, MAX_RNG_BITS = 16, 24
 KERNELS = ("auto", "eager", "numba", "triton")
-
-
-def require(condition: bool, name: str, value: Any, allowed: str) -> None:
-    """Raise ConfigError unless ``condition`` holds."""
-    if not condition:
-        raise ConfigError(f"{name}={'null' if value is None else value} is not possible: {allowed}")
 
 
 def check_config(config: Config) -> None:
     """Check every key that can be wrong without the data at hand. Raises ConfigError."""
-    _check_bits(config)
-    _check_numbers(config)
-    _check_decays(config)
-    _check_threshold(config)
+    check_family(config)
+    check_numbers(_common_numbers(config))
     for name in ("lr_schedule", "eta_schedule"):
         schedule = getattr(config.optimizer, name)
         require(schedule in SCHEDULES, f"optimizer.{name}", schedule, f"allowed are {', '.join(SCHEDULES)}")
+    betas = getattr(config.optimizer, "betas", [0, 0])
+    require(len(betas) == 2, "optimizer.betas", betas, "give two numbers, such as [0.9,0.999]")
     require(config.kernels in KERNELS, "kernels", config.kernels, f"allowed are {', '.join(KERNELS)}")
     require(bool(config.name) and "/" not in config.name, "name", config.name, "it names a folder: no slash, not empty")
+    if isinstance(config.trainer, BPTTConfig):
+        _check_pattern(config)
+    else:
+        check_local(config)
 
 
-def _check_bits(config: Config) -> None:
-    for name in ("weight_bits", "state_bits", "membrane_bits", "synapse_bits", "error_bits", "gradient_bits"):
-        bits = getattr(config.quantization, name)
-        allowed = f"allowed are 1..{MAX_BITS}, or null for full precision"
-        require(bits is None or 1 <= bits <= MAX_BITS, f"quantization.{name}", bits, allowed)
-    rng_bits = config.quantization.rng_bits
-    require(1 <= rng_bits <= MAX_RNG_BITS, "quantization.rng_bits", rng_bits, f"allowed are 1..{MAX_RNG_BITS}")
+FAMILIES: dict[type, dict[str, tuple[tuple[type, ...], str]]] = {
+    BPTTConfig: {
+        "model": ((PatternNetConfig,), "model=pattern_net"),
+        "quantization": ((QuantizationConfig,), "quantization=iscas or full_precision"),
+        "neuron": ((CubaLIFConfig,), "neuron=cuba_lif"),
+        "dataset": ((PatternDatasetConfig,), "dataset=pattern"),
+    },
+    LocalTrainerConfig: {
+        "model": ((LocalConvConfig, LocalMLPConfig), "model=local_conv or local_mlp"),
+        "quantization": ((LocalQuantizationConfig,), "quantization=icons or icons_full_precision"),
+        "neuron": ((TraceLIFConfig,), "neuron=trace_lif"),
+        "dataset": ((EventDatasetConfig,), "dataset=synthetic_gesture, nmnist, dvs_gesture or slow_poker"),
+    },
+}
 
 
-def _numbers(config: Config) -> Iterator[tuple[str, float | None, float, float, bool]]:
-    """(key, value, lowest, highest, lowest allowed too)."""
-    for name in ("num_inputs", "num_hidden", "num_outputs", "fan_in"):
-        yield f"model.{name}", getattr(config.model, name), 1, 1_000_000, True
-    yield "model.init_beta", config.model.init_beta, 0, math.inf, False
-    for name in ("dt", "tau_mem", "tau_syn", "tau_vr"):
-        yield f"neuron.{name}", getattr(config.neuron, name), 0, math.inf, False
-    yield "neuron.threshold", config.neuron.threshold, 0, math.inf, False
-    yield "neuron.surrogate_slope", config.neuron.surrogate_slope, 0, math.inf, True
-    yield "dataset.num_steps", config.dataset.num_steps, 1, 10_000_000, True
-    yield "dataset.density", config.dataset.density, 0, 1, True
-    yield "dataset.threshold", config.dataset.threshold, 0, 1, True
-    yield "dataset.seed", config.dataset.seed, 0, 2**63, True
+def check_family(config: Config) -> None:
+    """Raise ConfigError if a group's option belongs to the other kind of experiment than the trainer."""
+    trainer = "bptt" if isinstance(config.trainer, BPTTConfig) else "local"
+    example = "pattern" if trainer == "bptt" else "gesture_demo"
+    for group, (classes, options) in FAMILIES[type(config.trainer)].items():
+        if not isinstance(getattr(config, group), classes):
+            raise ConfigError(
+                f"trainer={trainer} goes with {options}, not with the {group} that is chosen; an experiment sets all groups "
+                f"at once, such as experiment={example}"
+            )
+
+
+def _check_pattern(config: Config) -> None:
+    """What only the pattern experiment has."""
+    check_bits(config, ("weight_bits", "state_bits", "membrane_bits", "synapse_bits", "error_bits", "gradient_bits"))
+    check_numbers(_pattern_numbers(config))
+    _check_decays(config)
+    _check_threshold(config)
+
+
+def _common_numbers(config: Config) -> Numbers:
+    """(key, value, lowest, highest, lowest allowed too) of what every experiment has."""
     yield "threads", config.threads, 1, 1024, True
     yield "seed", config.seed, 0, 2**63, True
     yield "trainer.epochs", config.trainer.epochs, 1, 10**9, True
@@ -73,17 +101,18 @@ def _numbers(config: Config) -> Iterator[tuple[str, float | None, float, float, 
         yield f"logging.limits.{name}", value, 0, 1, True
 
 
-def _check_numbers(config: Config) -> None:
-    for name, value, lowest, highest, closed in _numbers(config):
-        if value is None:
-            continue
-        inside = (value >= lowest if closed else value > lowest) and value <= highest and math.isfinite(value)
-        bound = f"{'at least' if closed else 'above'} {lowest:g}" + (
-            f" and at most {highest:g}" if highest < math.inf else ""
-        )
-        require(inside, name, value, f"it must be {bound}")
-    betas = getattr(config.optimizer, "betas", [0, 0])
-    require(len(betas) == 2, "optimizer.betas", betas, "give two numbers, such as [0.9,0.999]")
+def _pattern_numbers(config: Config) -> Numbers:
+    for name in ("num_inputs", "num_hidden", "num_outputs", "fan_in"):
+        yield f"model.{name}", getattr(config.model, name), 1, 1_000_000, True
+    yield "model.init_beta", config.model.init_beta, 0, math.inf, False
+    for name in ("dt", "tau_mem", "tau_syn", "tau_vr"):
+        yield f"neuron.{name}", getattr(config.neuron, name), 0, math.inf, False
+    yield "neuron.threshold", config.neuron.threshold, 0, math.inf, False
+    yield "neuron.surrogate_slope", config.neuron.surrogate_slope, 0, math.inf, True
+    yield "dataset.num_steps", config.dataset.num_steps, 1, 10_000_000, True
+    yield "dataset.density", config.dataset.density, 0, 1, True
+    yield "dataset.threshold", config.dataset.threshold, 0, 1, True
+    yield "dataset.seed", config.dataset.seed, 0, 2**63, True
 
 
 def _check_decays(config: Config) -> None:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.checks import require
+from qsnn.config.require import require
 from qsnn.config.schema_datasets import (
     DVSGestureConfig,
     EventDatasetConfig,

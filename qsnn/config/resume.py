@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.builders import flatten, plain_config
+from qsnn.config.common_builders import flatten, plain_config
 from qsnn.config.schema import Config
 from qsnn.errors import RunFolderError
 from qsnn.training.checkpoint import LAST, load_checkpoint, remove_leftovers
 from qsnn.training.loop import Run
 
 # What may differ between a run and its continuation: how long, where, how fast and how much is told.
-FREE_KEYS = ("resume", "trainer.epochs", "trainer.checkpoint_every", "device", "kernels", "threads", "logging.")
+FREE_KEYS = (
+    "resume", "trainer.epochs", "trainer.checkpoint_every", "device", "kernels", "threads", "logging.", "dataset.root",
+    "dataset.cache", "dataset.num_workers",
+)  # fmt: skip
 
 
 def checkpoint_path(folder: Path) -> Path:
@@ -18,14 +21,14 @@ def checkpoint_path(folder: Path) -> Path:
     return folder / "checkpoints" / LAST
 
 
-def restore(run: Run, folder: Path) -> None:
+def restore(run: Run[Any], folder: Path) -> None:
     """Load the last checkpoint of ``folder`` into ``run``. Raises RunFolderError if it is of another run."""
     path = checkpoint_path(folder)
     saved = load_checkpoint(path)
     try:
         check_same_config(run.facts["config"], saved["config"], path)
         if run.facts["data"] != saved["data"]:
-            raise RunFolderError(f"{path} was trained on other data: dataset.input or dataset.target has changed since")
+            raise RunFolderError(f"{path} was trained on other data: the files of dataset.* have changed since")
         run.state.load_state_dict(saved)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         first_line = str(error).splitlines()[0] if str(error) else ""

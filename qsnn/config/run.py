@@ -6,13 +6,26 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from qsnn.config.builders import build_logging, build_run, flatten, to_config
+from qsnn.config.builders import build_run
+from qsnn.config.common_builders import build_logging, flatten, to_config
 from qsnn.config.resume import checkpoint_path, restore
 from qsnn.config.schema import Config
 from qsnn.errors import NonFiniteError, RunFolderError
-from qsnn.training.loop import Outcome, Run, train
-from qsnn.training.reporter import Reporter
-from qsnn.training.summary import git_commit, library_versions, memory_bytes, summary_table, write_json
+from qsnn.training.local_reporter import LocalReporter
+from qsnn.training.local_run import LocalRun
+from qsnn.training.loop import Outcome, train
+from qsnn.training.pattern_reporter import PatternReporter
+from qsnn.training.pattern_run import PatternRun
+from qsnn.training.reporter import RunIdentity
+from qsnn.training.summary import (
+    git_commit,
+    library_versions,
+    local_memory,
+    local_table,
+    pattern_memory,
+    pattern_table,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +44,7 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
         log.info("resuming %s after epoch %d", folder, run.state.epoch)
     facts = describe_run(config, overrides, run)
     try:
-        outcome = train(run, lambda: make_reporter(config, cfg, run))
+        outcome = _train(config, cfg, run)
     except NonFiniteError as error:
         write_json(
             folder / "summary.json", {"status": "failed", "error": str(error), **facts, "epochs": run.state.epoch}
@@ -43,43 +56,71 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
     return outcome
 
 
-def make_reporter(config: Config, cfg: DictConfig, run: Run) -> Reporter:
-    """The reporter of a run, with the config as text and the hyperparameters of its row in the HParams table."""
-    silent = run.loss.of_silence(run.pattern.target)
-    text = OmegaConf.to_yaml(cfg, resolve=True)
-    return Reporter(
-        run.folder, run.state, run.settings.epochs, build_logging(config), silent, text, hyperparameters(run)
-    )
+def _train(config: Config, cfg: DictConfig, run: PatternRun | LocalRun) -> Outcome:
+    """Train with the reporter that belongs to the kind of run."""
+    settings, text = build_logging(config), OmegaConf.to_yaml(cfg, resolve=True)
+    if isinstance(run, LocalRun):
+        pieces = run.batches_per_epoch()
+        position = run.state.epoch * pieces + run.state.batch
+        scores = ["accuracy/final_test", "accuracy/best_test"]
+        identity = RunIdentity(
+            run.folder,
+            run.state.epoch,
+            position,
+            run.settings.epochs * pieces,
+            "batch",
+            text,
+            hyperparameters(run),
+            scores,
+        )
+        return train(run, lambda: LocalReporter(identity, settings))
+    epoch, scores = run.state.epoch, ["loss/final_distance", "loss/best_distance"]
+    identity = RunIdentity(run.folder, epoch, epoch, run.settings.epochs, "epoch", text, hyperparameters(run), scores)
+    return train(run, lambda: PatternReporter(identity, settings, run.loss.of_silence(run.pattern.target)))
 
 
-def hyperparameters(run: Run) -> dict[str, int | float | str | bool]:
+def hyperparameters(run: PatternRun | LocalRun) -> dict[str, int | float | str | bool]:
     """Every leaf of the config but paths and logging, as TensorBoard takes them."""
     flat = flatten(run.facts["config"])
     kept = {key: value for key, value in flat.items() if not key.startswith(("logging.", "resume"))}
     return {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in kept.items()}
 
 
-def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, Any]:
+def describe_run(config: Config, overrides: list[str], run: PatternRun | LocalRun) -> dict[str, Any]:
     """What summary.json says of a run beside its results."""
+    if isinstance(run, LocalRun):
+        own = {"recordings": recordings(run), "memory_bytes": local_memory(run.state.model)}
+        backend = run.settings.backend
+    else:
+        silent = run.loss.of_silence(run.pattern.target)
+        own, backend = {"silent_distance": silent, "memory_bytes": pattern_memory(run.state.model)}, run.loss.backend
     return {
         "experiment": config.name,
         "seed": config.seed,
         "overrides": overrides,
-        "silent_distance": run.loss.of_silence(run.pattern.target),
+        **own,
         "quantization": dict(vars(config.quantization)),
-        "memory_bytes": memory_bytes(run.state.model),
         "device": config.device,
-        "kernels": run.loss.backend.name,
+        "kernels": backend.name,
         "versions": library_versions(),
         "git_commit": git_commit(),
     }
 
 
-def report(run: Run, outcome: Outcome) -> None:
+def recordings(run: LocalRun) -> dict[str, int]:
+    """How many there are of each kind."""
+    return {name: len(part) for name, part in run.split._asdict().items()}
+
+
+def report(run: PatternRun | LocalRun, outcome: Outcome) -> None:
     """The table at the end, and where everything is."""
-    silent = run.loss.of_silence(run.pattern.target)
-    table = summary_table(outcome, run.state.epoch, memory_bytes(run.state.model), silent)
-    files = ["summary.json", "metrics.jsonl", "raster.png", "checkpoints/last.pt", "checkpoints/best.pt"]
+    epoch, files = run.state.epoch, ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
+    if isinstance(run, LocalRun):
+        table = local_table(outcome, epoch, local_memory(run.state.model), recordings(run))
+    else:
+        silent = run.loss.of_silence(run.pattern.target)
+        table = pattern_table(outcome, epoch, pattern_memory(run.state.model), silent)
+    files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))
     if outcome.status != "finished":
         log.info("  go on: python -m qsnn.train resume=%s", relative(run.folder))

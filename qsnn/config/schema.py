@@ -11,6 +11,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import II, MISSING
 
 from qsnn.config.keys import key
+from qsnn.config.schema_datasets import DVSGestureConfig, NMNISTConfig, SlowPokerConfig, SyntheticGestureConfig
+from qsnn.config.schema_local import (
+    LocalConvConfig,
+    LocalMLPConfig,
+    LocalQuantizationConfig,
+    LocalTrainerConfig,
+    TraceLIFConfig,
+)
 
 
 @dataclass
@@ -181,11 +189,17 @@ class Config:
 
 
 GROUPS: dict[str, dict[str, type]] = {
-    "model": {"pattern_net": PatternNetConfig},
-    "quantization": {"bits": QuantizationConfig},
-    "neuron": {"cuba_lif": CubaLIFConfig},
-    "dataset": {"pattern": PatternDatasetConfig},
-    "trainer": {"bptt": BPTTConfig},
+    "model": {"pattern_net": PatternNetConfig, "local_conv": LocalConvConfig, "local_mlp": LocalMLPConfig},
+    "quantization": {"bits": QuantizationConfig, "local_bits": LocalQuantizationConfig},
+    "neuron": {"cuba_lif": CubaLIFConfig, "trace_lif": TraceLIFConfig},
+    "dataset": {
+        "pattern": PatternDatasetConfig,
+        "dvs_gesture": DVSGestureConfig,
+        "slow_poker": SlowPokerConfig,
+        "nmnist": NMNISTConfig,
+        "synthetic_gesture": SyntheticGestureConfig,
+    },
+    "trainer": {"bptt": BPTTConfig, "local": LocalTrainerConfig},
     "optimizer": {"adamax": AdamaxConfig, "adam": AdamConfig, "sgd": SGDConfig},
 }
 

@@ -1,6 +1,7 @@
 """What `qsnn.evaluate` does: a finished run's folder to its scores, from the checkpoints alone."""
 
 import json
+from typing import Any
 
 from qsnn.config.builders import build_run, to_config
 from qsnn.config.command_line import compose_config, merge_overrides, quoted, take_path
@@ -9,6 +10,8 @@ from qsnn.config.resume import restore
 from qsnn.errors import ConfigError, RunFolderError
 from qsnn.training.bptt import evaluate
 from qsnn.training.checkpoint import BEST, load_checkpoint
+from qsnn.training.local_run import LocalRun
+from qsnn.training.pattern_run import PatternRun
 from qsnn.training.pictures import write_raster
 
 
@@ -20,16 +23,29 @@ def score_run(arguments: list[str]) -> str:
     merged = [text for text in merge_overrides(saved_overrides(folder), overrides) if not text.startswith("hydra.")]
     run = build_run(to_config(compose_config([*merged, f"resume={quoted(folder)}"])), folder)
     restore(run, folder)
+    best_path = folder / "checkpoints" / BEST
+    best = load_checkpoint(best_path) if best_path.exists() else None
+    try:
+        scores = score_local(run, best) if isinstance(run, LocalRun) else score_pattern(run, best)
+    except (KeyError, RuntimeError) as error:
+        raise RunFolderError(f"{best_path} does not fit this run: {str(error).splitlines()[0]}") from error
+    return json.dumps({"run": str(folder), "epochs": run.state.epoch, **scores}, indent=2)
+
+
+def score_pattern(run: PatternRun, best: dict[str, Any] | None) -> dict[str, Any]:
+    """Distances and rates of the last and of the best weights; writes raster.png."""
     final, activity = evaluate(run.state.model, run.pattern, run.loss)
     title = f"epoch {run.state.epoch}, distance {final['distance']:.1f} ({final['relative_distance']:.1%} of silence)"
-    write_raster(folder / "raster.png", activity, run.pattern.target, title)
-    scores = {"run": str(folder), "epochs": run.state.epoch, "final": final}
-    best_path = folder / "checkpoints" / BEST
-    if best_path.exists():
-        best = load_checkpoint(best_path)
-        try:
-            run.state.model.load_state_dict(best["model"])
-        except (KeyError, RuntimeError) as error:
-            raise RunFolderError(f"{best_path} does not fit this run: {str(error).splitlines()[0]}") from error
-        scores["best"] = {"epoch": best["epoch"], **evaluate(run.state.model, run.pattern, run.loss)[0]}
-    return json.dumps(scores, indent=2)
+    write_raster(run.folder / "raster.png", activity, run.pattern.target, title)
+    if best is None:
+        return {"final": final}
+    run.state.model.load_state_dict(best["model"])
+    return {"final": final, "best": {"epoch": best["epoch"], **evaluate(run.state.model, run.pattern, run.loss)[0]}}
+
+
+def score_local(run: LocalRun, best: dict[str, Any] | None) -> dict[str, Any]:
+    """Test accuracies, rates and confusion matrices of the last and of the best weights."""
+    final = run.evaluate(run.split.test).summary("test")
+    if best is None:
+        return {"final": final}
+    return {"final": final, "best": {"epoch": best["epoch"], **run.test_of(best["model"]).summary("test")}}

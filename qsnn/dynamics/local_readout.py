@@ -98,9 +98,7 @@ def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) 
     return torch.where(mean < POTENTIAL_TARGET, -L2_FACTOR * parameters.l2 / count, 0.0).to(torch.float32)
 
 
-def membrane_error(
-    back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
-) -> Tensor:
+def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters) -> Tensor:
     """The error at U (B, C, H, W), straight through its quantizer, as the weights learn from it.
 
         e   = quantize_error(back) + l1 term
@@ -112,5 +110,5 @@ def membrane_error(
     error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
     through_sigmoid = error * (1 - activation) * activation
     shape = step.membrane.shape[2:]
-    gradient = functional.max_unpool2d(through_sigmoid, step.winner, p.pooling, output_size=shape)
+    gradient = functional.max_unpool2d(through_sigmoid, step.winner, [p.pooling, p.pooling], output_size=shape)
     return quantize_error(gradient + potential_gradient(step.mean(), step.membrane.numel(), p), p.error_bits)

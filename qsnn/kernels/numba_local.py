@@ -99,7 +99,10 @@ def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, paramet
     """`local_readout.membrane_error`."""
     p = parameters
     error = back.clone(memory_format=torch.channels_last)
-    l1_term, l2_term = activity_gradient(back.numel(), p), potential_gradient(step.mean(), step.membrane.numel(), p).item()
+    l1_term, l2_term = (
+        activity_gradient(back.numel(), p),
+        potential_gradient(step.mean(), step.membrane.numel(), p).item(),
+    )
     gaps, fmt = error.numel() < step.membrane.numel(), _format(symmetric(p.error_bits))
     flat = (_maps(part).reshape(-1) for part in (error, activation))
     rest = kernels.through_sigmoid(*flat, l1_term, l2_term, gaps, fmt)

@@ -83,14 +83,14 @@ class LocalLayer(nn.Module):
     """``weight`` (O, C, k, k) and ``bias`` (O), in units of weight_mult; buffers, all saved: ``tau_mem`` and ``tau_syn``
     (C, H, W) in seconds, ``readout_weight`` and ``readout_feedback`` (K, F)."""
 
+    weight: Tensor
+    bias: Tensor
     tau_mem: Tensor
     tau_syn: Tensor
     readout_weight: Tensor
     readout_feedback: Tensor
 
-    def __init__(
-        self, tensors: dict[str, Tensor], settings: LocalLayerSettings, backend: LocalBackend
-    ) -> None:
+    def __init__(self, tensors: dict[str, Tensor], settings: LocalLayerSettings, backend: LocalBackend) -> None:
         super().__init__()
         for name in ("weight", "bias"):
             self.register_parameter(name, nn.Parameter(tensors[name], requires_grad=False))
@@ -101,7 +101,9 @@ class LocalLayer(nn.Module):
     def output_shape(self) -> tuple[int, int, int]:
         """(O, H, W) of the membrane, before pooling."""
         channels, _, *kernel = self.weight.shape
-        height, width = (n + 2 * self.settings.padding - k + 1 for n, k in zip(self.tau_mem.shape[1:], kernel, strict=True))
+        height, width = (
+            n + 2 * self.settings.padding - k + 1 for n, k in zip(self.tau_mem.shape[1:], kernel, strict=True)
+        )
         return channels, height, width
 
     def pooled_shape(self) -> tuple[int, int, int]:

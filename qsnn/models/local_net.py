@@ -43,10 +43,10 @@ class LocalBits(NamedTuple):
 
 
 class LocalInit(NamedTuple):
-    """How weights start, and the readout. ``init_beta``, ``bias_gain``: `initial_tensors`; ``readout_amplitude``:
-    `readout_scale`; ``l1``, ``l2``: activity regularisers."""
+    """How weights start, and the readout. ``weight_mult``: one for each layer; ``init_beta``, ``bias_gain``:
+    `initial_tensors`; ``readout_amplitude``: `readout_scale`; ``l1``, ``l2``: activity regularisers."""
 
-    weight_mult: float
+    weight_mult: list[float]
     init_beta: float
     bias_gain: float
     readout_amplitude: float
@@ -122,7 +122,12 @@ def initial_tensors(
         for tau, (low, high) in bounds.items()
     }
     readout, feedback = readout_matrices(
-        seed, name, num_classes, math.prod(geometry.output_shape(inputs)), bits.readout_weight_bits, init.readout_amplitude
+        seed,
+        name,
+        num_classes,
+        math.prod(geometry.output_shape(inputs)),
+        bits.readout_weight_bits,
+        init.readout_amplitude,
     )
     fixed = {"readout_weight": readout, "readout_feedback": feedback}
     return {"weight": quantize(weight, fmt), "bias": quantize(bias, fmt), **taus, **fixed}, start.scale
@@ -133,12 +138,13 @@ class LocalNet(nn.Module):
 
     def __init__(self, layers: dict[str, LocalLayer], num_classes: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict(layers)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
         self.num_classes = num_classes
 
     def named_layers(self) -> dict[str, LocalLayer]:
         """The layers by name, input first."""
-        return {name: layer for name, layer in self.layers.items() if isinstance(layer, LocalLayer)}
+        return {name: layer for name, layer in self.named_children() if isinstance(layer, LocalLayer)}
 
     def initial_states(self, batch_size: int) -> dict[str, LayerState]:
         """Every layer at rest."""
@@ -153,7 +159,10 @@ def build_local_net(
     inputs: Shape, geometries: list[Geometry], num_classes: int,
     neuron: TraceNeuron, bits: LocalBits, init: LocalInit, seed: int, backend: LocalBackend,
 ) -> LocalNet:  # fmt: skip
-    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W). Raises ConfigError if nothing is left of them."""
+    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W).
+
+    Raises ConfigError if nothing is left of them.
+    """
     layers = {}
     for number, geometry in enumerate(geometries, start=1):
         name, outputs = f"layer{number}", geometry.output_shape(inputs)
@@ -167,7 +176,7 @@ def build_local_net(
             neuron.tau_ref, neuron.dt, bits.refractory_bits, bits.membrane_bits, neuron.decay_bits
         )._replace(scale=scale, pooling=geometry.pooling)
         settings = LocalLayerSettings(
-            padding=geometry.padding, weight_mult=init.weight_mult, dt=neuron.dt, trace_cap=neuron.trace_cap,
+            padding=geometry.padding, weight_mult=init.weight_mult[number - 1], dt=neuron.dt, trace_cap=neuron.trace_cap,
             readout_scale=readout_scale(bits.readout_weight_bits, init.readout_amplitude, math.prod(outputs)),
             refractory=refractory, weight_bits=bits.weight_bits, membrane_trace_bits=bits.membrane_trace_bits,
             synapse_trace_bits=bits.synapse_trace_bits, decay_bits=neuron.decay_bits, sigmoid_bits=bits.sigmoid_bits,

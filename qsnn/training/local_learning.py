@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,20 +9,11 @@ from torch.nn import functional
 
 from qsnn.data.event_batches import Batch
 from qsnn.errors import NonFiniteError
-from qsnn.kernels.backend import Backend
+from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import RandomStream, symmetric, uniform
 from qsnn.training.local_state import LocalTrainingState
-
-
-class LocalRounding(NamedTuple):
-    """How gradients become updates: ``gradient_bits=None`` hands them to the rule as they are. ``backend`` does it."""
-
-    eta: float
-    gradient_bits: int | None
-    rng_bits: int
-    backend: Backend
 
 
 @dataclass
@@ -45,20 +35,21 @@ Learn = Callable[[str, LayerStep, Tensor, int], None]
 
 
 def run_batch(
-    model: LocalNet, batch: Batch, burn_in: int, weights: dict[str, tuple[Tensor, Tensor]], constants: dict[str, LayerConstants],
-    learn: Learn | None = None, keep_raster: bool = False,
+    model: LocalNet, batch: Batch, burn_in: int, weights: dict[str, tuple[Tensor, Tensor]],
+    constants: dict[str, LayerConstants], learn: Learn | None = None, keep_raster: bool = False,
 ) -> dict[str, LayerTally]:  # fmt: skip
     """Present a batch from rest, step by step; ``learn(layer name, step, readout, time)`` is called after burn-in.
 
     ``weights`` (`LocalLayer.effective_weights` by layer) is read anew at every step, so that ``learn`` can change it.
     """
     layers, states = model.named_layers(), model.initial_states(batch.input.shape[1])
-    device = next(model.parameters()).device
+    first = next(iter(layers.values()))
+    device, maps = first.weight.device, (-1, *first.tau_mem.shape)
     votes = torch.zeros(batch.input.shape[1], model.num_classes, dtype=torch.int64, device=device)
     tallies = {name: LayerTally(votes.clone(), raster=[] if keep_raster else None) for name in layers}
     one = torch.ones_like(votes[:, :1])
     for time, events in enumerate(batch.input.to(device)):
-        spikes = events.to(torch.float32)
+        spikes = events.to(torch.float32).reshape(maps)
         for name, layer in layers.items():
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
             spikes, tally = step.activation.spikes, tallies[name]
@@ -83,7 +74,13 @@ def evaluate_batch(model: LocalNet, batch: Batch, burn_in: int, keep_raster: boo
 
 @torch.no_grad()
 def train_batch(
-    state: LocalTrainingState, batch: Batch, burn_in: int, dropout: float, rounding: LocalRounding, lr_factor: float
+    state: LocalTrainingState,
+    batch: Batch,
+    burn_in: int,
+    dropout: float,
+    rounding: GradientRounding,
+    lr_factor: float,
+    backend: Backend,
 ) -> dict[str, LayerTally]:
     """Learn from a batch. ``lr_factor`` multiplies the rule's learning rate, ``dropout`` is a probability.
 
@@ -92,7 +89,10 @@ def train_batch(
     model, layers, constants = state.model, state.model.named_layers(), state.model.constants()
     weights = {name: layer.effective_weights() for name, layer in layers.items()}
     num_steps, batch_size = batch.input.shape[:2]
-    masks = {name: _dropout_mask(state, name, (num_steps - burn_in, batch_size, model.num_classes), dropout) for name in layers}
+    masks = {
+        name: _dropout_mask(state, name, (num_steps - burn_in, batch_size, model.num_classes), dropout)
+        for name in layers
+    }
     target = functional.one_hot(batch.labels, model.num_classes).to(torch.float32).to(next(model.parameters()).device)
     learned = {name: LayerTally(target) for name in layers}
     first = state.step + 1 - burn_in
@@ -100,7 +100,7 @@ def train_batch(
     def learn(name: str, step: LayerStep, readout: Tensor, time: int) -> None:
         layer, sums = layers[name], learned[name]
         gradient = layer.gradient(step, readout, target, masks[name][time - burn_in], constants[name])
-        sums.updates += _update_layer(state, layer, name, gradient, rounding, lr_factor, first + time)
+        sums.updates += _update_layer(state, layer, name, gradient, rounding, lr_factor, first + time, backend)
         sums.weight_steps += layer.weight.numel() + layer.bias.numel()
         sums.loss += gradient.loss.item()
         weights[name] = layer.effective_weights()
@@ -123,15 +123,15 @@ def _dropout_mask(state: LocalTrainingState, name: str, shape: tuple[int, ...], 
 
 def _update_layer(
     state: LocalTrainingState, layer: LocalLayer, name: str, gradient: LocalGradient,
-    rounding: LocalRounding, lr_factor: float, number: int,
+    rounding: GradientRounding, lr_factor: float, number: int, backend: Backend,
 ) -> int:  # fmt: skip
     """Change weights and bias, their slots and streams, by update ``number``; how many of them moved."""
     moved, rule = 0, state.rule._replace(lr=state.rule.lr * lr_factor)
     for part, values in (("weight", gradient.weight), ("bias", gradient.bias)):
         key, parameter = f"{name}.{part}", getattr(layer, part)
-        flat, state.streams[key] = _rounded(values, state.streams[key], rounding)
+        flat, state.streams[key] = _rounded(values, layer.settings.weight_mult, state.streams[key], rounding, backend)
         stored = parameter.data.view(flat.shape)
-        stored, state.slots[key] = rounding.backend.update_weights(rule, stored, flat, state.slots[key], number)
+        stored, state.slots[key] = backend.update_weights(rule, stored, flat, state.slots[key], number)
         fmt = symmetric(rounding.gradient_bits)
         if fmt is not None:
             stored = stored.clamp_(fmt.smallest, fmt.largest)
@@ -140,20 +140,20 @@ def _update_layer(
     return moved
 
 
-def _rounded(values: Tensor, stream: RandomStream, rounding: LocalRounding) -> tuple[Tensor, RandomStream]:
+def _rounded(
+    values: Tensor, weight_mult: float, stream: RandomStream, rounding: GradientRounding, backend: Backend
+) -> tuple[Tensor, RandomStream]:
     """The gradient as rows, one an output channel, rounded if it is quantized."""
     flat = values.contiguous(memory_format=torch.contiguous_format).view(len(values), -1)
     if rounding.gradient_bits is None:
-        return flat, stream
-    return rounding.backend.round_gradient(flat, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+        return flat * weight_mult, stream  # of the stored weights, which weight_mult multiplies
+    return backend.round_gradient(flat, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
 
 
 def _check_finite(state: LocalTrainingState) -> None:
     for name, parameter in state.model.named_parameters():
         if not parameter.isfinite().all():
             raise NonFiniteError(
-                f"{name.removeprefix('layers.')} is not finite in epoch {state.epoch + 1}: training stopped, the last good "
+                f"{name} is not finite in epoch {state.epoch + 1}: training stopped, the last good "
                 "checkpoint is kept; try a smaller optimizer.lr_full_precision or optimizer.eta"
             )
-
-

@@ -20,7 +20,10 @@ class LocalReporter(Reporter):
     def after_batch(self, sums: dict[str, float]) -> None:
         """Move the bar."""
         last = list(sums)[-1].split("/")[0]
-        share, loss = sums[f"{last}/correct"] / sums[f"{last}/samples"], sums[f"{last}/loss"] / max(1, sums[f"{last}/steps"])
+        share, loss = (
+            sums[f"{last}/correct"] / sums[f"{last}/samples"],
+            sums[f"{last}/loss"] / max(1, sums[f"{last}/steps"]),
+        )
         self._bar.update(1)
         self._bar.set_postfix_str(f"train={share:.1%}, loss={loss:.3f}{self._validated}", refresh=False)
 

@@ -11,7 +11,8 @@ from qsnn.data.event_dataset import EventDataset
 from qsnn.data.event_split import Indices, Split
 from qsnn.data.event_windows import WindowSettings
 from qsnn.dynamics import schedule_factor
-from qsnn.training.local_learning import LayerTally, LocalRounding, evaluate_batch, train_batch
+from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.training.local_learning import LayerTally, evaluate_batch, train_batch
 from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record
 from qsnn.training.local_state import BestEpoch, LocalTrainingState
@@ -31,7 +32,8 @@ class LocalSettings(NamedTuple):
     lr_div: int | None
     validate_every: int
     checkpoint_every: int
-    rounding: LocalRounding
+    rounding: GradientRounding
+    backend: Backend
     lr_schedule: str
     eta_schedule: str
     num_halvings: int
@@ -41,11 +43,17 @@ class LocalSettings(NamedTuple):
     def lr_factor(self, epoch: int) -> float:
         """What multiplies the learning rate in ``epoch``."""
         factor = schedule_factor(self.lr_schedule, epoch, self.epochs, self.num_halvings)
-        return factor if self.rounding.gradient_bits is not None else factor / FULL_PRECISION_DIVISOR ** self._divisions(epoch)
+        return (
+            factor
+            if self.rounding.gradient_bits is not None
+            else factor / FULL_PRECISION_DIVISOR ** self._divisions(epoch)
+        )
 
-    def rounding_in(self, epoch: int) -> LocalRounding:
+    def rounding_in(self, epoch: int) -> GradientRounding:
         """Gradient rounding with the eta of ``epoch``."""
-        factor = schedule_factor(self.eta_schedule, epoch, self.epochs, self.num_halvings) / 2.0 ** self._divisions(epoch)
+        factor = schedule_factor(self.eta_schedule, epoch, self.epochs, self.num_halvings) / 2.0 ** self._divisions(
+            epoch
+        )
         return self.rounding._replace(eta=self.rounding.eta * factor)
 
     def _divisions(self, epoch: int) -> int:
@@ -84,8 +92,9 @@ class LocalRun(NamedTuple):
         batch = self._next_batch()
         epoch = state.epoch + 1
         tallies = train_batch(
-            state, batch, settings.burn_in, settings.dropout, settings.rounding_in(epoch), settings.lr_factor(epoch)
-        )
+            state, batch, settings.burn_in, settings.dropout, settings.rounding_in(epoch), settings.lr_factor(epoch),
+            settings.backend,
+        )  # fmt: skip
         add_up(state.sums, tallies, batch.labels)
         state.batch += 1
         reporter.after_batch(state.sums)

@@ -54,7 +54,13 @@ class Scores:
         layers = {f"{part}_accuracy_{name}": value for name, value in self.accuracies().items()}
         rates = {f"rate_{name}": value for name, value in self.rates().items()}
         spikes = {f"spikes_{name}": value for name, value in self.spikes.items()}
-        return {f"{part}_accuracy": self.accuracy(), **layers, **rates, **spikes, "confusion": self.last_confusion().tolist()}
+        return {
+            f"{part}_accuracy": self.accuracy(),
+            **layers,
+            **rates,
+            **spikes,
+            "confusion": self.last_confusion().tolist(),
+        }
 
 
 def empty_scores(model: LocalNet) -> Scores:
@@ -81,13 +87,17 @@ def epoch_record(sums: dict[str, float], validation: Scores | None) -> dict[str,
     spikes and weight updates, and the share of neurons times steps, or weights times steps, that these are."""
     record = {}
     for name in dict.fromkeys(key.split("/")[0] for key in sums):
+
         def total(key: str, name: str = name) -> float:
             return sums[f"{name}/{key}"]
 
         record[f"train_accuracy_{name}"] = total("correct") / total("samples")
         record[f"loss_{name}"] = total("loss") / max(1, total("steps"))
         record[f"spikes_{name}"], record[f"rate_{name}"] = total("spikes"), total("spikes") / total("chances")
-        record[f"updates_{name}"], record[f"update_share_{name}"] = total("updates"), total("updates") / max(1, total("weights"))
+        record[f"updates_{name}"], record[f"update_share_{name}"] = (
+            total("updates"),
+            total("updates") / max(1, total("weights")),
+        )
     if validation is not None:
         record |= {f"validation_accuracy_{name}": value for name, value in validation.accuracies().items()}
     return record

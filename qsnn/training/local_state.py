@@ -62,10 +62,9 @@ class LocalTrainingState:
 
 def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTrainingState:
     """The state before the first batch; every weight's gradient and every layer's dropout has a stream of its own."""
-    parameters = {name.removeprefix("layers."): value.detach() for name, value in model.named_parameters()}
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
     streams = {name: random_stream(seed, f"{name}/gradient") for name in parameters}
     streams |= {f"{name}/dropout": random_stream(seed, f"{name}/dropout") for name in model.named_layers()}
-    slots = {
-        name: tuple(torch.zeros(len(value), value[0].numel()) for _ in range(rule.num_slots)) for name, value in parameters.items()
-    }
+    rows = {name: value.reshape(len(value), -1) for name, value in parameters.items()}
+    slots = {name: tuple(torch.zeros_like(value) for _ in range(rule.num_slots)) for name, value in rows.items()}
     return LocalTrainingState(model, rule, slots, streams)

@@ -104,7 +104,11 @@ def local_table(outcome: Outcome, epochs: int, memory: dict[str, float], parts: 
     rows += [("recordings", ", ".join(f"{count} {name}" for name, count in parts.items()))]
     for title, scores in (("last weights", outcome.final), ("best weights", outcome.best)):
         layers = [v for k, v in scores.items() if k.startswith("test_accuracy_")]
-        text = f"test {scores['test_accuracy']:.1%} (by layer {', '.join(f'{v:.1%}' for v in layers)})" if layers else "not tested"
+        text = (
+            f"test {scores['test_accuracy']:.1%} (by layer {', '.join(f'{v:.1%}' for v in layers)})"
+            if layers
+            else "not tested"
+        )
         if "validation_accuracy" in scores:
             text += f"; validation {scores['validation_accuracy']:.1%}, epoch {scores['epoch']}"
         rows.append((title, text))

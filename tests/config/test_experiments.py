@@ -7,18 +7,18 @@ import pytest
 from omegaconf import OmegaConf
 from scripts_module import load_script
 
-from qsnn.config.builders import build_run, to_config
+from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, group_options, known_keys
 from qsnn.config.paths import config_folder
 from qsnn.config.schema import GROUPS
-from qsnn.training.loop import train_epoch
+from qsnn.training.pattern_run import train_epoch
 
 OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_builds_and_takes_a_step(group: str, option: str, tmp_path: Path) -> None:
-    run = build_run(to_config(compose_config([f"{group}={option}"])), tmp_path)
+    run = build_pattern_run(to_config(compose_config([f"{group}={option}"])), tmp_path)
     before = {name: linear.weight.detach().clone() for name, linear in run.state.model.linears().items()}
     result = train_epoch(run, keep_errors=True)[0]
     assert result.distance > 0
@@ -78,5 +78,5 @@ ORIGINAL_ARGUMENTS = {
 def test_default_config_is_the_original_programs() -> None:
     cfg = compose_config([])
     assert {key: OmegaConf.select(cfg, key) for key in ORIGINAL_ARGUMENTS} == ORIGINAL_ARGUMENTS
-    lif = build_run(to_config(cfg), Path()).state.model.hidden.lif.dynamics
+    lif = build_pattern_run(to_config(cfg), Path()).state.model.hidden.lif.dynamics
     assert (lif.synapse_decay, lif.membrane_decay) == (0.75, 0.875)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from qsnn.config.builders import build_run, to_config
+from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import prepare_arguments
 from qsnn.errors import QsnnError
 
@@ -56,7 +56,7 @@ def test_mistake_is_explained_in_one_line(override: str, tmp_path: Path) -> None
     from qsnn.config.command_line import compose_config
 
     with pytest.raises(QsnnError) as caught:
-        build_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
+        build_pattern_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
     assert MISTAKES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -72,7 +72,7 @@ def test_data_that_does_not_fit_the_net_names_the_keys_to_change(
 
     torch.save(array, tmp_path / "data.pt")
     with pytest.raises(QsnnError, match=message):
-        build_run(to_config(compose_config([f"dataset.{name}={tmp_path}/data.pt"])), tmp_path)
+        build_pattern_run(to_config(compose_config([f"dataset.{name}={tmp_path}/data.pt"])), tmp_path)
 
 
 def test_mistake_in_a_sweep_is_found_before_its_first_run(tmp_path: Path) -> None:

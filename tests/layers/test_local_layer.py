@@ -24,7 +24,9 @@ def read_golden(path: Path) -> SimpleNamespace:
     """A decolle_layer_*.npz as tensors, its bit widths by name."""
     with np.load(path, allow_pickle=False) as file:
         raw = {key: file[key] for key in file.files}
-    bits = dict.fromkeys(NAMES.values()) | {NAMES[k]: int(v) for k, v in (str(entry).split("=") for entry in raw.pop("bits"))}
+    bits = dict.fromkeys(NAMES.values()) | {
+        NAMES[k]: int(v) for k, v in (str(entry).split("=") for entry in raw.pop("bits"))
+    }
     membrane_shape = (raw["x_shape"][0], *raw["U"].shape[1:])
     rasters = {
         name: torch.from_numpy(np.unpackbits(raw.pop(name))[: np.prod(shape)].reshape(shape).astype(np.float32))

@@ -4,7 +4,7 @@ import pytest
 from helpers import SMALL
 from scripts_module import load_script
 
-from qsnn.training.loop import train_epoch
+from qsnn.training.pattern_run import train_epoch
 
 
 def test_benchmarks_autograd_loop_follows_the_projects_distances() -> None:

@@ -9,7 +9,7 @@ from helpers import make_run
 from scripts_module import load_script
 
 from qsnn.errors import NonFiniteError
-from qsnn.training.loop import train_epoch
+from qsnn.training.pattern_run import train_epoch
 
 
 def step(run, keep_errors=False):  # type: ignore[no-untyped-def]

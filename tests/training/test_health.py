@@ -8,7 +8,7 @@ from helpers import make_run
 
 from qsnn.quantization import symmetric
 from qsnn.training.health import Limits, code_health, crossed_limits, measure_health
-from qsnn.training.loop import train_epoch
+from qsnn.training.pattern_run import train_epoch
 from qsnn.training.state import share_never_changed
 
 

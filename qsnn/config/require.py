@@ -1,0 +1,41 @@
+"""How a wrong value is told: the key, the value, what is allowed."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from qsnn.config.schema import Config
+from qsnn.errors import ConfigError
+
+MAX_BITS, MAX_RNG_BITS = 16, 24
+
+Numbers = Iterator[tuple[str, float | None, float, float, bool]]
+"""(key, value, lowest, highest, lowest allowed too)"""
+
+
+def require(condition: bool, name: str, value: Any, allowed: str) -> None:
+    """Raise ConfigError unless ``condition`` holds."""
+    if not condition:
+        raise ConfigError(f"{name}={'null' if value is None else value} is not possible: {allowed}")
+
+
+def check_bits(config: Config, names: tuple[str, ...]) -> None:
+    """Raise ConfigError for a bit width that no format has."""
+    for name in names:
+        bits = getattr(config.quantization, name)
+        allowed = f"allowed are 1..{MAX_BITS}, or null for full precision"
+        require(bits is None or 1 <= bits <= MAX_BITS, f"quantization.{name}", bits, allowed)
+    rng_bits = config.quantization.rng_bits
+    require(1 <= rng_bits <= MAX_RNG_BITS, "quantization.rng_bits", rng_bits, f"allowed are 1..{MAX_RNG_BITS}")
+
+
+def check_numbers(numbers: Numbers) -> None:
+    """Raise ConfigError for the first number out of its range; None is not set."""
+    for name, value, lowest, highest, closed in numbers:
+        if value is None:
+            continue
+        inside = (value >= lowest if closed else value > lowest) and value <= highest and math.isfinite(value)
+        bound = f"{'at least' if closed else 'above'} {lowest:g}" + (
+            f" and at most {highest:g}" if highest < math.inf else ""
+        )
+        require(inside, name, value, f"it must be {bound}")
