@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from qsnn.config.schema import Config
+from qsnn.config.schema import Config, PatternDatasetConfig
 from qsnn.dynamics import DECAY_RULES, SCHEDULES, decay_factor
 from qsnn.errors import ConfigError
 from qsnn.quantization import quantize, symmetric
@@ -23,6 +23,8 @@ def require(condition: bool, name: str, value: Any, allowed: str) -> None:
 
 def check_config(config: Config) -> None:
     """Check every key that can be wrong without the data at hand. Raises ConfigError."""
+    if not isinstance(config.dataset, PatternDatasetConfig):
+        raise ConfigError("model=pattern_net retains a pattern, it does not tell recordings apart: use dataset=pattern")
     _check_bits(config)
     _check_numbers(config)
     _check_decays(config)

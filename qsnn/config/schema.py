@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import II, MISSING
 
 from qsnn.config.keys import key
+from qsnn.config.schema_datasets import DVSGestureConfig, NMNISTConfig, SlowPokerConfig, SyntheticGestureConfig
 
 
 @dataclass
@@ -184,7 +185,13 @@ GROUPS: dict[str, dict[str, type]] = {
     "model": {"pattern_net": PatternNetConfig},
     "quantization": {"bits": QuantizationConfig},
     "neuron": {"cuba_lif": CubaLIFConfig},
-    "dataset": {"pattern": PatternDatasetConfig},
+    "dataset": {
+        "pattern": PatternDatasetConfig,
+        "dvs_gesture": DVSGestureConfig,
+        "slow_poker": SlowPokerConfig,
+        "nmnist": NMNISTConfig,
+        "synthetic_gesture": SyntheticGestureConfig,
+    },
     "trainer": {"bptt": BPTTConfig},
     "optimizer": {"adamax": AdamaxConfig, "adam": AdamConfig, "sgd": SGDConfig},
 }

@@ -11,12 +11,24 @@ from qsnn.config.builders import build_run, to_config
 from qsnn.config.command_line import compose_config, group_options, known_keys
 from qsnn.config.paths import config_folder
 from qsnn.config.schema import GROUPS
+from qsnn.config.schema_datasets import EventDatasetConfig
+from qsnn.errors import ConfigError
 from qsnn.training.loop import train_epoch
 
 OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+# They hold recordings to tell apart; pattern_net, the default model, refuses them.
+EVENT_DATASETS = [option for option, schema in GROUPS["dataset"].items() if issubclass(schema, EventDatasetConfig)]
+
+
+@pytest.mark.parametrize("option", EVENT_DATASETS)
+def test_event_datasets_are_refused_by_the_pattern_net(option: str) -> None:
+    with pytest.raises(ConfigError, match="model=pattern_net retains a pattern"):
+        to_config(compose_config([f"dataset={option}"]))
+
+
+@pytest.mark.parametrize(("group", "option"), [entry for entry in OPTIONS if entry[1] not in EVENT_DATASETS])
 def test_every_option_composes_builds_and_takes_a_step(group: str, option: str, tmp_path: Path) -> None:
     run = build_run(to_config(compose_config([f"{group}={option}"])), tmp_path)
     before = {name: linear.weight.detach().clone() for name, linear in run.state.model.linears().items()}
@@ -48,8 +60,9 @@ def test_schema_defaults_are_those_of_the_default_option_files() -> None:
     }.items():
         composed = compose_config([])[group]
         assert composed == OmegaConf.structured(GROUPS[group][defaults])
-    for option, schema in GROUPS["optimizer"].items():
-        assert compose_config([f"optimizer={option}"]).optimizer == OmegaConf.structured(schema)
+    for group in ("optimizer", "dataset"):
+        for option, schema in GROUPS[group].items():
+            assert compose_config([f"{group}={option}"])[group] == OmegaConf.structured(schema)
 
 
 def test_docs_explain_every_key_and_are_up_to_date() -> None:
