@@ -13,7 +13,7 @@ that is there already is read in full and compared with its checksums; it is mad
 data set's files or the options of its reader have changed. dataset.cache=<folder> chooses where caches are kept.
 Any other override of qsnn.train is taken too, so that one list of words serves both.
 
-  dataset   dvs_gesture | slow_poker | nmnist
+  dataset   synthetic_gesture | dvs_gesture | slow_poker | nmnist
 """
 
 

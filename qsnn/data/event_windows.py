@@ -60,7 +60,10 @@ def pixel_table(sensor: tuple[int, int], settings: WindowSettings) -> NDArray[np
 def jitter_times(time: NDArray[Any], sigma: float, rng: np.random.Generator) -> NDArray[np.int64]:
     """Times (microseconds) shifted by trunc(sigma * N(0, 1)) milliseconds each: most stay, few move by 1 ms or more."""
     shift = rng.standard_normal(len(time), dtype=np.float32) * np.float32(sigma)
-    return time + np.trunc(shift).astype(np.int64) * 1000
+    moved = time.astype(np.int64)
+    far = np.flatnonzero(np.abs(shift) >= 1)  # few, so that the rest need no rounding
+    moved[far] += np.trunc(shift[far]).astype(np.int64) * 1000
+    return moved
 
 
 def scatter(batch: NDArray[Any], sample: int, step: NDArray[Any], pixel: NDArray[np.int64], on: NDArray[Any]) -> None:

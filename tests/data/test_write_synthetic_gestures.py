@@ -7,6 +7,7 @@ from scripts_module import load_script
 
 from qsnn.data.aedat3 import read_aedat3
 from qsnn.data.dvs_gesture import DVSGesture
+from qsnn.data.prepare import prepare_dataset
 from qsnn.data.synthetic_gesture import SyntheticGesture
 
 script = load_script("write_synthetic_gestures")
@@ -64,6 +65,13 @@ def test_reading_the_written_folder_gives_the_generated_recordings(folder: Path,
         for one, other in zip(read.events, generated.events, strict=True):
             assert one.dtype == other.dtype
             assert np.array_equal(one, other)
+
+
+def test_prepared_folder_and_prepared_generator_hold_the_same(folder: Path, source: SyntheticGesture, tmp_path: Path):
+    real, generated = (prepare_dataset(data, tmp_path, progress=False) for data in (DVSGesture(folder), source))
+    for name in ("time", "address", "labels", "is_test"):
+        assert np.array_equal(getattr(real, name), getattr(generated, name)), name
+    assert (real.classes, real.sensor) == (generated.classes, generated.sensor)
 
 
 def test_script_writes_from_the_command_line(tmp_path: Path):

@@ -1,0 +1,113 @@
+"""The config of event data sets: every leaf arrives, and every wrong value is named."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from event_builders import write_gestures, write_nmnist, write_poker
+
+from qsnn.config.event_data import build_dataset, build_source, build_split, build_windows, check_event_data
+from qsnn.config.schema import PatternDatasetConfig
+from qsnn.config.schema_datasets import DVSGestureConfig, EventDatasetConfig, NMNISTConfig, SlowPokerConfig
+from qsnn.data.event_windows import WindowSettings
+from qsnn.errors import ConfigError
+
+CONFIGS = [DVSGestureConfig, SlowPokerConfig, NMNISTConfig]
+
+
+@pytest.mark.parametrize("schema", CONFIGS)
+def test_defaults_of_each_data_set_pass_the_checks(schema: type[EventDatasetConfig]) -> None:
+    check_event_data(schema(), 0.001)
+
+
+@pytest.mark.parametrize("schema", CONFIGS)
+def test_data_set_without_a_root_asks_for_it(schema: type[EventDatasetConfig]) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.root=null is not possible: give the folder"):
+        build_source(schema())
+
+
+def test_pattern_is_no_data_set_of_events() -> None:
+    with pytest.raises(ConfigError, match="such as dataset=nmnist"):
+        build_source(PatternDatasetConfig())
+
+
+def test_paper_defaults_give_500_steps_in_training_and_1800_in_test() -> None:
+    config = DVSGestureConfig()
+    assert build_windows(config, 0.001, training=True) == WindowSettings(0.001, 500, 0, 4, 0.5)
+    assert build_windows(config, 0.001, training=False) == WindowSettings(0.001, 1800, 0, 4, 0.0)
+
+
+WRONG = [
+    ({"window_train": 0.0}, "dataset.window_train=0.0 is not possible: it must be 1 to 1000000 time steps of 0.001 s"),
+    ({"window_test": math.nan}, "dataset.window_test=nan is not possible"),
+    ({"window_test": math.inf}, "dataset.window_test=inf is not possible"),
+    ({"input_mode": 4}, "dataset.input_mode=4 is not possible: allowed are 0, 1, 2, 3"),
+    ({"downsample": 0}, "dataset.downsample=0 is not possible: it must be at least 1 and at most 128"),
+    ({"jitter": -0.5}, "dataset.jitter=-0.5"),
+    ({"jitter": math.nan}, "dataset.jitter=nan"),
+    ({"num_workers": -1}, "dataset.num_workers=-1"),
+    ({"seed": -1}, "dataset.seed=-1"),
+    ({"validation_share": 1.0}, "dataset.validation_share=1.0 is not possible: it must be at least 0 and below 1"),
+    ({"num_folds": 1}, "dataset.num_folds=1 is not possible: allowed are 2..1000, or null"),
+    ({"num_folds": 5, "fold": 5}, "dataset.fold=5 is not possible: allowed are 0..4"),
+    ({"fold": 1}, "dataset.fold=1 is not possible: it counts folds, which need dataset.num_folds"),
+    ({"piece_events": 100}, "dataset.piece_duration=0.5 is not possible: set either it or dataset.piece_events"),
+    ({"piece_duration": None}, "dataset.piece_duration=null is not possible: set either it or"),
+    ({"piece_duration": 0.0}, "dataset.piece_duration=0.0 is not possible: it must be at least 0.001"),
+    ({"piece_duration": None, "piece_events": 0}, "dataset.piece_events=0"),
+    ({"test_share": 1.0}, "dataset.test_share=1.0 is not possible: it must be above 0 and below 1"),
+    ({"on_bit": 2}, "dataset.on_bit=2 is not possible: allowed are 0 and 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "message"), WRONG)
+def test_check_names_a_value_that_is_not_possible(values: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_event_data(SlowPokerConfig(**values), 0.001)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dt", [0.0, 0.0000015, 1e-9, math.nan, math.inf, -0.001])
+def test_check_refuses_steps_that_are_no_whole_microseconds(dt: float) -> None:
+    with pytest.raises(ConfigError, match=r"neuron\.dt=.* is not possible: .* whole number"):
+        check_event_data(NMNISTConfig(), dt)
+
+
+def test_every_option_of_slow_poker_reaches_its_reader(tmp_path: Path) -> None:
+    write_poker(tmp_path)
+    plain = build_dataset(SlowPokerConfig(root=str(tmp_path)), progress=False)
+    turned = SlowPokerConfig(
+        root=str(tmp_path), cache=str(tmp_path / "c"), piece_duration=None, piece_events=50, test_share=0.5, on_bit=0,
+        mirror_x=True, mirror_y=True, sort_time=True,
+    )  # fmt: skip
+    check_event_data(turned, 0.001)
+    other = build_dataset(turned, progress=False)
+    assert other.folder.parent == tmp_path / "c"
+    assert other.num_recordings == 4 * 40
+    assert other.is_test.sum() == 4 * 20
+    one, two = (np.concatenate([d.events(i).x for i in range(20)])[:500] for d in (plain, other))
+    assert np.array_equal(127 - one, two)
+    one, two = (np.concatenate([d.events(i).y for i in range(20)])[:500] for d in (plain, other))
+    assert np.array_equal(127 - one, two)
+    one, two = (np.concatenate([d.events(i).polarity for i in range(20)])[:500] for d in (plain, other))
+    assert np.array_equal(~one, two)
+
+
+def test_folds_and_validation_share_reach_the_split(tmp_path: Path) -> None:
+    write_gestures(tmp_path)
+    config = DVSGestureConfig(root=str(tmp_path), num_folds=4, fold=2, validation_share=0.34)
+    dataset = build_dataset(config, progress=False)
+    parts = build_split(config, dataset)
+    assert [len(set(dataset.groups[part])) for part in parts] == [2, 1, 1]
+    others = [build_split(DVSGestureConfig(num_folds=4, fold=fold), dataset).test.tolist() for fold in range(4)]
+    assert parts.test.tolist() == others[2]
+    assert len({tuple(test) for test in others}) == 4
+
+
+def test_seed_reaches_the_split(tmp_path: Path) -> None:
+    write_nmnist(tmp_path, train=8)
+    dataset = build_dataset(NMNISTConfig(root=str(tmp_path)), progress=False)
+    splits = {tuple(build_split(NMNISTConfig(seed=seed), dataset).validation) for seed in range(5)}
+    assert len(splits) == 5
