@@ -18,7 +18,7 @@ from qsnn.data.event_dataset import EventDataset
 from qsnn.data.event_windows import WindowSettings, input_shape, jitter_times, pixel_table, raster_type, scatter
 from qsnn.data.streams import random_stream
 
-_JITTER_REACH = 8  # standard deviations: further than any 32-bit normal deviate
+_JITTER_REACH = 8.2  # standard deviations: as far as `jitter_times` moves
 
 
 class Batch(NamedTuple):
@@ -125,7 +125,7 @@ def _window(
     reach = int(_JITTER_REACH * settings.jitter + 1) * 1000
     time, address = dataset.raw(recording, start - reach, start + length + reach)
     moved = jitter_times(time, settings.jitter, rng) - start
-    inside = (moved >= 0) & (moved < length)
+    inside = np.flatnonzero(moved.view(np.uint64) < length)  # negative ones are huge
     return moved[inside] // settings.step, address[inside]
 
 

@@ -44,8 +44,10 @@ class Backend(NamedTuple):
     """(T, B, I) input spikes, (T, B, N) errors -> (I, N), summed over time and batch"""
     quantize_error: Callable[[Tensor, int | None], Tensor]
     """(T, B, N) gradient -> errors over the whole sequence's maximum"""
-    lif_sequence: Callable[[Tensor, LIFState, LIFParameters], LIFActivity]
-    lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState, LIFParameters], Tensor]
+    lif_sequence: Callable[[Tensor, LIFState | None, LIFParameters], LIFActivity]
+    """input current (T, B, N), state (None: at rest), parameters -> spikes and states"""
+    lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState | None, LIFParameters], Tensor]
+    """gradient at the spikes, input current, activity, state before it, parameters -> gradient at the current"""
     van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
     round_gradient: Callable[[Tensor, RandomStream, float, int, int], tuple[Tensor, RandomStream]]

@@ -2,11 +2,13 @@
 
 from torch import Tensor
 
+from qsnn import dynamics
 from qsnn.dynamics import (
+    LIFActivity,
+    LIFParameters,
+    LIFState,
     Slots,
     UpdateRule,
-    lif_sequence,
-    lif_sequence_backward,
     van_rossum_distance,
     van_rossum_gradient,
 )
@@ -46,6 +48,19 @@ def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: f
 def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     """``dw = sum over t and batch of x[t]^T e_h[t]``."""
     return spikes.flatten(0, 1).T @ error.flatten(0, 1)
+
+
+def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
+    """`dynamics.lif_sequence`, at rest if there is no state."""
+    return dynamics.lif_sequence(current, LIFState.zeros(current[0]) if state is None else state, parameters)
+
+
+def lif_sequence_backward(
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LIFParameters
+) -> Tensor:
+    """`dynamics.lif_sequence_backward`, likewise."""
+    initial = LIFState.zeros(current[0]) if initial is None else initial
+    return dynamics.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
 
 
 def round_gradient(

@@ -6,7 +6,9 @@ from torch import Tensor
 
 def array(tensor: Tensor) -> np.ndarray:
     """The contiguous numpy view of a CPU tensor; a copy if it is not contiguous."""
-    return tensor.detach().contiguous().numpy()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return np.ascontiguousarray(tensor.numpy())
 
 
 def matrix(tensor: Tensor) -> np.ndarray:

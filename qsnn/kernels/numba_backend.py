@@ -3,6 +3,7 @@
 What a kernel is not made for (other dtypes, empty tensors) goes to the definition itself.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -41,22 +42,36 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
     return out
 
 
-def _states(synapse: float | Tensor, membrane: float | Tensor, shape: torch.Size) -> np.ndarray:
+def _pair(synapse: float | Tensor, membrane: float | Tensor, shape: torch.Size) -> np.ndarray:
     """Two things per neuron, floats or tensors that broadcast to (B, N), as one array (2, B*N)."""
-    both = np.empty((2, *shape), np.float32)
-    for row, values in zip(both, (synapse, membrane), strict=True):
+    pair = np.empty((2, *shape), np.float32)
+    for row, values in zip(pair, (synapse, membrane), strict=True):
         row[...] = array(values) if isinstance(values, Tensor) else values
-    return both.reshape(2, -1)
+    return pair.reshape(2, -1)
+
+
+_same_pair = functools.lru_cache(maxsize=64)(_pair)  # kernels do not write to it
+
+
+def _decays(parameters: LIFParameters, shape: torch.Size) -> np.ndarray:
+    """The decays of synapse and membrane, one per neuron."""
+    decays = parameters.synapse_decay, parameters.membrane_decay
+    return (_pair if any(isinstance(decay, Tensor) for decay in decays) else _same_pair)(*decays, shape)
+
+
+def _states(state: LIFState | None, shape: torch.Size) -> np.ndarray:
+    """The states, 0 for None."""
+    return _same_pair(0.0, 0.0, shape) if state is None else _pair(*state, shape)
 
 
 @or_eager("lif_sequence")
-def lif_sequence(current: Tensor, state: LIFState, parameters: LIFParameters) -> LIFActivity:
+def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
     """`qsnn.dynamics.lif_sequence`."""
     p, shape, out = parameters, current.shape[1:], torch.empty(3, *current.shape)
     formats = grids(p.synapse_bits, p.membrane_bits)
     sizes = split(
         lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
-        matrix(current), _states(*state, shape), _states(p.synapse_decay, p.membrane_decay, shape), p.threshold,
+        matrix(current), _states(state, shape), _decays(p, shape), p.threshold,
         *formats, array(out).reshape(3, len(current), -1),
     )  # fmt: skip
     activity = LIFActivity(*out.unbind())
@@ -66,14 +81,14 @@ def lif_sequence(current: Tensor, state: LIFState, parameters: LIFParameters) ->
 
 @or_eager("lif_sequence_backward")
 def lif_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState, parameters: LIFParameters
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LIFParameters
 ) -> Tensor:
     """`qsnn.dynamics.lif_sequence_backward`."""
     p, shape, out = parameters, current.shape[1:], torch.empty(current.shape)
     formats = grids(p.synapse_bits, p.membrane_bits, p.error_bits)
     size = lif.lif_backward[len(formats[0])](
-        matrix(grad_spikes), matrix(current), *(matrix(tensor) for tensor in activity), _states(*initial, shape),
-        _states(p.synapse_decay, p.membrane_decay, shape), p.threshold, p.surrogate_slope, formats, matrix(out),
+        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), _states(initial, shape), _decays(p, shape),
+        p.threshold, p.surrogate_slope, formats, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out
@@ -95,11 +110,12 @@ def van_rossum_distance(spikes: Tensor, target: Tensor, decay: float, tau: float
 @or_eager("van_rossum_gradient")
 def van_rossum_gradient(difference: Tensor, distance: Tensor, decay: float, tau: float) -> Tensor:
     """`qsnn.dynamics.van_rossum_gradient`."""
-    if distance == 0:
+    divisor = np.float32(tau) * np.float32(distance.item())
+    if divisor == 0:
         return torch.zeros_like(difference)
     out = torch.empty(difference.shape)
     columns = matrix(out)
-    arguments = (matrix(difference), float(tau * distance), decay, columns)
+    arguments = (matrix(difference), divisor, decay, columns)
     split(filters.filter_back, columns.shape[1], 3 * columns.size, *arguments)
     return out
 

@@ -38,17 +38,21 @@ def remember(tensor: Tensor, kind: str, value: Any) -> None:
 
 def forget(tensor: Tensor) -> None:
     """Drop all that was kept about what lies at this tensor's memory."""
-    for key in [key for key in _entries if key[0] == tensor.data_ptr()]:
+    for key in [key for key in list(_entries) if key[0] == tensor.data_ptr()]:  # another thread may add some
         _entries.pop(key, None)
 
 
 def recall(tensor: Tensor, kind: str) -> Any | None:
     """What was kept about this tensor, or about another one on the same memory and of the same shape; None if nothing."""
-    entry = _entries.get((tensor.data_ptr(), kind))
-    if entry is None or tensor.is_inference() or not tensor.is_contiguous():
+    address = tensor.data_ptr()
+    entry = _entries.get((address, kind))
+    if entry is None:
         return None
     owner = entry.owner()
-    if owner is None or owner.data_ptr() != tensor.data_ptr() or owner._version != entry.version:
+    if owner is None or owner._version != entry.version:
+        return None
+    # The usual case is the owner itself; else it must be an alias of it that is still at that address.
+    if owner is not tensor and (owner.data_ptr() != address or tensor.is_inference() or not tensor.is_contiguous()):
         return None
     # A tensor that is no view of the owner would count its own versions: there is none while the owner lives.
     return entry.value if entry.shape == tuple(tensor.shape) else None

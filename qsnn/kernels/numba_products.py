@@ -22,6 +22,10 @@ from qsnn.kernels.numba_quantizers import quantize_scaled
 from qsnn.kernels.numba_threads import single_threaded, split
 
 DENSEST = 0.5  # above this share of ones the dense product is taken
+DENSEST_ERROR = 0.6  # and above this share of errors that are not 0
+# What an int32 is summed to must go into a float32 without loss.
+LARGEST_SUM: dict[Any, int] = {np.int8: 2**7 - 1, np.int16: 2**15 - 1, np.int32: 2**24}
+MULTIPLES = 2**15 - 1  # what a sum of errors times weights must not exceed
 VECTOR = 64  # a multiple of how many integers a CPU adds at once
 SMALL_PRODUCT = 2**26  # multiplications of integers that one thread does in some 100 us
 BLOCK = 1024  # rows of errors that stay in the cache while every input gathers its own
@@ -121,8 +125,7 @@ def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> int:
     kind: Any = np.int32
     if codes.integers.dtype == np.int8:
         kind = np.int8 if 16 * codes.high <= 127 else np.int16
-    # What an int32 is summed to must go into a float32 without loss.
-    limit, total = min(np.iinfo(kind).max, 2**24) // codes.high, np.empty(codes.integers.shape[1], kind)
+    limit, total = LARGEST_SUM[kind] // codes.high, np.empty(codes.integers.shape[1], kind)
     work = len(lists.indices) * out.shape[1] // 10 + out.size
     kernel = rows.sum_rows[codes.integers.dtype, total.dtype]
     return max(split(kernel, len(out), work, codes.integers, *lists, limit, total, codes.step, add, out))
@@ -167,22 +170,40 @@ def has_integer_product() -> bool:
     return all(bool((product == sign * 256 * 127**2).all()) for product, sign in zip(products, (1, -1), strict=True))
 
 
-def _integer_error(codes: Codes, columns: Codes, shape: tuple[int, ...]) -> Tensor:
-    """The product of 8-bit integers, scaled."""
+def _dense_error(codes: Codes, weights: Codes) -> Tensor:
+    """The product by torch's dense one of 8-bit integers, scaled."""
     # Without the row of padding; the columns of padding add zeros.
-    factors = [torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, columns)]
-    with single_threaded(math.prod(shape) * codes.integers.shape[1] < SMALL_PRODUCT):
+    factors = [torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, weights)]
+    with single_threaded(factors[0].numel() * len(factors[1]) < SMALL_PRODUCT):
         product = torch._int_mm(factors[0], factors[1].T)
-    split(rows.scale_in_place, product.numel(), product.numel(), array(product).reshape(-1), codes.step * columns.step)
-    return product.view(torch.float32).reshape(shape)
+    split(rows.scale_in_place, product.numel(), product.numel(), array(product).reshape(-1), codes.step * weights.step)
+    return product.view(torch.float32)
+
+
+def _sparse_error(codes: Codes, weights: Codes, inputs: int) -> Tensor:
+    """The product as a sum, for each row of errors, of the multiples of weight columns that are not 0."""
+    columns = padded(codes.integers.shape[1], inputs, np.int8)
+    rows.transpose(weights.integers[:-1], columns)
+    out = torch.empty(len(codes.integers) - 1, inputs)
+    limit = MULTIPLES // (codes.high * weights.high) // 8 * 8
+    work = int(out.numel() * codes.integers.shape[1] * DENSEST_ERROR)
+    split(rows.sum_multiples, len(out), work, codes.integers, columns, limit, codes.step * weights.step, array(out))
+    return out
 
 
 def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
-    """`eager.input_error`, which is dense, in integers where both have codes of 8 bits."""
-    if not has_integer_product() or error.shape[-1] * 127**2 > 2**24:
+    """`eager.input_error`, in integers where both have codes of 8 bits whose sum a float holds."""
+    codes: Codes | None = known(error, "codes", _integer_codes) if error.shape[-1] * 127**2 <= 2**24 else None
+    weights = weight_codes(weight, weight_bits, scale) if codes is not None else None
+    if codes is None or weights is None or {codes.integers.dtype, weights.integers.dtype} != {np.dtype(np.int8)}:
         return eager.input_error(error, weight, weight_bits, scale)
-    codes = known(error, "codes", _integer_codes)
-    columns = weight_codes(weight, weight_bits, scale) if codes is not None else None
-    if columns is None or {codes.integers.dtype, columns.integers.dtype} != {np.dtype(np.int8)}:
-        return eager.input_error(error, weight, weight_bits, scale)
-    return _integer_error(codes, columns, (*error.shape[:-1], weight.shape[0]))
+    shape = (*error.shape[:-1], len(weight))
+    if has_integer_product():
+        return _dense_error(codes, weights).reshape(shape)
+    if 16 * codes.high * weights.high <= MULTIPLES:
+        nonzero = np.count_nonzero(codes.integers)
+        if nonzero <= DENSEST_ERROR * error.numel():
+            return _sparse_error(codes, weights, len(weight)).reshape(shape)
+    floats = weights.step * weights.integers[:-1, : weight.shape[1]].astype(np.float32)
+    with single_threaded(error.numel() * len(weight) < SMALL_PRODUCT):
+        return error @ torch.from_numpy(floats).T

@@ -167,6 +167,58 @@ sum_rows = {
 }
 
 
+@njit(**OPTIONS)
+def _list_nonzero(codes, indices):
+    place = 0
+    for i in range(codes.size):
+        indices[place] = i
+        place += codes[i] != 0
+    return place
+
+
+@njit(**OPTIONS)
+def _add_multiples(errors, columns, k0, k1, k2, k3, k4, k5, k6, k7, total):
+    """``total +=`` eight rows of ``columns``, each times its error."""
+    e0, e1, e2, e3 = np.int16(errors[k0]), np.int16(errors[k1]), np.int16(errors[k2]), np.int16(errors[k3])
+    e4, e5, e6, e7 = np.int16(errors[k4]), np.int16(errors[k5]), np.int16(errors[k6]), np.int16(errors[k7])
+    for j in range(total.size):
+        total[j] += (
+            e0 * columns[k0, j] + e1 * columns[k1, j] + e2 * columns[k2, j] + e3 * columns[k3, j]
+            + e4 * columns[k4, j] + e5 * columns[k5, j] + e6 * columns[k6, j] + e7 * columns[k7, j]
+        )  # fmt: skip
+
+
+@compiled("void(int64, int64, int8[:,::1], int8[:,::1], int64, float32, float32[:,::1])")
+def sum_multiples(start, stop, errors, columns, limit, step, out):
+    """``out[m] = step * sum over n of errors[m, n] * columns[n]``, skipping errors of 0.
+
+    ``limit``: how many products fit into an int16, a multiple of 8. The last row of ``columns`` holds zeros.
+    """
+    total, indices = np.empty(columns.shape[1], np.int16), np.empty(errors.shape[1] + 8, np.int32)
+    for m in range(start, stop):
+        count = _list_nonzero(errors[m], indices)
+        indices[count : count + 8] = columns.shape[0] - 1
+        for begin in range(0, max(count, 1), limit):
+            total[:] = 0
+            for k in range(begin, min(begin + limit, count), 8):
+                _add_multiples(
+                    errors[m], columns, indices[k], indices[k + 1], indices[k + 2], indices[k + 3],
+                    indices[k + 4], indices[k + 5], indices[k + 6], indices[k + 7], total,
+                )  # fmt: skip
+            if begin == 0:
+                _scale_row(m, total, step, out)
+            else:
+                _add_scaled(m, total, step, out)
+
+
+@compiled("void(int8[:,::1], int8[:,::1])")
+def transpose(codes, out):
+    """``out[n, i] = codes[i, n]`` as far as ``out`` reaches."""
+    for i in range(np.uint64(codes.shape[0])):
+        for n in range(np.uint64(codes.shape[1])):
+            out[n, i] = codes[i, n]
+
+
 @compiled("void(int64, int64, int32[::1], float32)")
 def scale_in_place(start, stop, numbers, step):
     """Replace integers by the bits of the floats that are ``step`` times them."""

@@ -39,7 +39,7 @@ def single_threaded(wanted: bool) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, grain: int = 1_000_000) -> list[Any]:
+def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, grain: int = 2_000_000) -> list[Any]:
     """Call ``kernel(start, stop, *arguments)`` on parts of ``range(total)`` and return the results in order.
 
     One part per thread of torch, fewer where a part would have less than ``grain`` of the ``work`` (in tenths of a

@@ -2,6 +2,6 @@
 
 from qsnn.layers.lif import LIF
 from qsnn.layers.linear import QuantizedLinear
-from qsnn.layers.spiking_linear import SpikingActivity, SpikingGradients, SpikingLinear
+from qsnn.layers.spiking_linear import SpikingActivity, SpikingLinear
 
-__all__ = ["LIF", "QuantizedLinear", "SpikingActivity", "SpikingGradients", "SpikingLinear"]
+__all__ = ["LIF", "QuantizedLinear", "SpikingActivity", "SpikingLinear"]

@@ -40,8 +40,8 @@ class LIF(nn.Module):
 
     def forward(self, current: Tensor, state: LIFState | None = None) -> tuple[LIFActivity, LIFState]:
         """Input current (T, B, N) and state (B, N each; None: at rest) to spikes and states (T, B, N), and last state."""
-        state = LIFState.zeros(current[0]) if state is None else state
         if torch.is_grad_enabled():
+            state = LIFState.zeros(current[0]) if state is None else state
             activity = LIFActivity(*_LIFSequence.apply(current, state, self.dynamics, self.backend))
         else:
             activity = self.backend.lif_sequence(current, state, self.dynamics)
@@ -50,5 +50,4 @@ class LIF(nn.Module):
     @torch.no_grad()
     def backward(self, grad_spikes: Tensor, current: Tensor, activity: LIFActivity, state: LIFState | None) -> Tensor:
         """Gradient at the input current from that at the spikes, (T, B, N) each; ``state`` as it was for `forward`."""
-        state = LIFState.zeros(current[0]) if state is None else state
         return self.backend.lif_sequence_backward(grad_spikes, current, activity, state, self.dynamics)

@@ -1,6 +1,6 @@
 """A fully connected layer on quantized weights, whose backward pass quantizes the error over the whole sequence."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,8 @@ from torch import Tensor, nn
 from qsnn.kernels.backend import Backend
 
 
-class LinearGradients(NamedTuple):
-    """What the backward pass of a layer gives: at the input spikes (None unless needed), at the stored weights."""
-
-    spikes: Tensor | None
-    weight: Tensor
-
-
 class _QuantizedProduct(torch.autograd.Function):
-    """`QuantizedLinear.current` and `QuantizedLinear.backward` as one node of an autograd graph."""
+    """`QuantizedLinear.current`, with the errors and gradients of that layer, as one node of an autograd graph."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, layer: "QuantizedLinear") -> Tensor:
@@ -27,7 +20,9 @@ class _QuantizedProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None]:
         x, _ = ctx.saved_tensors  # asking for the weight makes autograd check that it has not changed since
-        return *ctx.layer.backward(x, grads[0], ctx.needs_input_grad[0]), None
+        layer = ctx.layer
+        error = layer.error(grads[0])
+        return layer.input_error(error) if ctx.needs_input_grad[0] else None, layer.weight_gradient(x, error), None
 
 
 class QuantizedLinear(nn.Module):
@@ -65,17 +60,18 @@ class QuantizedLinear(nn.Module):
         """`forward` without a graph."""
         return self.backend.input_current(x, self.weight, self.weight_bits, self.attenuation)
 
-    @torch.no_grad()
-    def backward(self, x: Tensor, grad_current: Tensor, needs_input: bool) -> LinearGradients:
-        """``e_h = quantize_error(g_h)``, ``g_x = e_h @ w_q^T``, ``dw = x^T e_h``, from ``g_h`` (T, B, N).
+    def error(self, grad_current: Tensor) -> Tensor:
+        """``e_h = quantize_error(g_h)`` over the whole sequence (T, B, N)."""
+        return self.backend.quantize_error(grad_current, self.error_bits)
 
-        The gradient passes straight through the quantization of the weights, without the factor 1/scale.
-        """
-        error = self.backend.quantize_error(grad_current, self.error_bits)
-        grad_x = None
-        if needs_input:
-            grad_x = self.backend.input_error(error, self.weight, self.weight_bits, self.attenuation)
-        return LinearGradients(grad_x, self.backend.weight_gradient(x, error))
+    @torch.no_grad()
+    def input_error(self, error: Tensor) -> Tensor:
+        """``g_x[t] = e_h[t] @ w_q^T``, the gradient at the input spikes (T, B, I)."""
+        return self.backend.input_error(error, self.weight, self.weight_bits, self.attenuation)
+
+    def weight_gradient(self, x: Tensor, error: Tensor) -> Tensor:
+        """``dw = x^T e_h``, (I, N): straight through the quantization of the weights, without the factor 1/scale."""
+        return self.backend.weight_gradient(x, error)
 
     def forward(self, x: Tensor) -> Tensor:
         """Input spikes (T, B, I) to input current (T, B, N)."""

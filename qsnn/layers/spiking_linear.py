@@ -19,14 +19,6 @@ class SpikingActivity(NamedTuple):
     membrane: Tensor
 
 
-class SpikingGradients(NamedTuple):
-    """Gradients at input current (T, B, N), stored weights (I, N) and input spikes (T, B, I; None unless needed)."""
-
-    current: Tensor
-    weight: Tensor
-    spikes: Tensor | None
-
-
 class SpikingLinear(nn.Module):
     """`QuantizedLinear` followed by `LIF`: input spikes (T, B, I) to `SpikingActivity` and the last state."""
 
@@ -43,10 +35,6 @@ class SpikingLinear(nn.Module):
         activity, state = self.lif(current, state)
         return SpikingActivity(current, *activity), state
 
-    def backward(
-        self, x: Tensor, activity: SpikingActivity, state: LIFState | None, grad_spikes: Tensor, needs_input: bool
-    ) -> SpikingGradients:
-        """From the gradient at the spikes of ``activity``, which `forward` gave for ``x`` and ``state``; no graph."""
-        grad_current = self.lif.backward(grad_spikes, activity.current, LIFActivity(*activity[1:]), state)
-        gradients = self.linear.backward(x, grad_current, needs_input)
-        return SpikingGradients(grad_current, gradients.weight, gradients.spikes)
+    def current_gradient(self, activity: SpikingActivity, state: LIFState | None, grad_spikes: Tensor) -> Tensor:
+        """Gradient at the input current from that at the spikes of ``activity``, which `forward` gave from ``state``."""
+        return self.lif.backward(grad_spikes, activity.current, LIFActivity(*activity[1:]), state)

@@ -1,12 +1,13 @@
 """The pattern-retention net of [ISCAS]: input spikes, a hidden and an output layer of current-based LIF neurons."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFParameters, LIFState
 from qsnn.kernels.backend import Backend
-from qsnn.layers import QuantizedLinear, SpikingActivity, SpikingGradients, SpikingLinear
+from qsnn.layers import QuantizedLinear, SpikingActivity, SpikingLinear
 from qsnn.quantization import initial_weights, random_stream, weight_init
 
 
@@ -15,13 +16,6 @@ class PatternNetActivity(NamedTuple):
 
     hidden: SpikingActivity
     output: SpikingActivity
-
-
-class PatternNetGradients(NamedTuple):
-    """Gradients of both layers."""
-
-    hidden: SpikingGradients
-    output: SpikingGradients
 
 
 class PatternNetState(NamedTuple):
@@ -46,17 +40,26 @@ class PatternNet(nn.Module):
         return PatternNetActivity(hidden, output), PatternNetState(hidden_state, output_state)
 
     def backward(
-        self, x: Tensor, activity: PatternNetActivity, grad_spikes: Tensor, state: PatternNetState | None = None
-    ) -> PatternNetGradients:
+        self,
+        x: Tensor,
+        activity: PatternNetActivity,
+        grad_spikes: Tensor,
+        use: Callable[[str, Tensor, Tensor], None],
+        state: PatternNetState | None = None,
+    ) -> None:
         """From the gradient at the output spikes of ``activity``, which `forward` gave for ``x`` and ``state``.
 
-        The same numbers as autograd's, without a graph: `forward` may have run under ``torch.no_grad``.
+        Calls ``use(layer, gradient at its input current, weight gradient)`` for both layers, the output first, as soon as
+        a layer's weights are no longer needed. The same numbers as autograd's, without a graph: `forward` may have run
+        under ``torch.no_grad``.
         """
-        hidden, output = activity
-        at_output = self.output.backward(hidden.spikes, output, state.output if state else None, grad_spikes, True)
-        assert at_output.spikes is not None
-        at_hidden = self.hidden.backward(x, hidden, state.hidden if state else None, at_output.spikes, False)
-        return PatternNetGradients(at_hidden, at_output)
+        hidden, output = self.hidden, self.output
+        grad = output.current_gradient(activity.output, state.output if state else None, grad_spikes)
+        error = output.linear.error(grad)
+        grad_spikes = output.linear.input_error(error)
+        use("output", grad, output.linear.weight_gradient(activity.hidden.spikes, error))
+        grad = hidden.current_gradient(activity.hidden, state.hidden if state else None, grad_spikes)
+        use("hidden", grad, hidden.linear.weight_gradient(x, hidden.linear.error(grad)))
 
     def linears(self) -> dict[str, QuantizedLinear]:
         """The layers with weights, by name, input first."""

@@ -38,22 +38,30 @@ def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> Non
         raise _not_finite(name, tensor, epoch)
 
 
-def _update(
-    state: TrainingState, gradients: dict[str, Tensor], rounding: GradientRounding, lr_factor: float, keep_rounded: bool
-) -> dict[str, Tensor]:
-    """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for."""
-    kept, rule, epoch = {}, state.rule._replace(lr=state.rule.lr * lr_factor), state.epoch + 1
-    for name, linear in state.model.linears().items():
+class _Updater:
+    """Takes the gradients of a step as they come: checks and rounds them, lets the rule change the weights."""
+
+    def __init__(self, state: TrainingState, rounding: GradientRounding, lr_factor: float, keep_errors: bool) -> None:
+        self._state, self._rounding, self._keep_errors = state, rounding, keep_errors
+        self._rule = state.rule._replace(lr=state.rule.lr * lr_factor)
+        self.currents: dict[str, Tensor] = {}
+        self.gradients: dict[str, Tensor] = {}
+        self.rounded: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, grad_current: Tensor, gradient: Tensor) -> None:
+        """Change the weights of layer ``name``. Raises NonFiniteError."""
+        state, epoch, linear = self._state, self._state.epoch + 1, self._state.model.linears()[name]
+        check_finite(f"{name}.weight.grad", gradient, epoch, linear.backend)
         update = linear.backend.train_weights(
-            rule, rounding, linear.weight, gradients[name], state.slots[name], state.streams[name],
-            epoch, linear.weight_bits, keep_rounded,
+            self._rule, self._rounding, linear.weight, gradient, state.slots[name], state.streams[name],
+            epoch, linear.weight_bits, self._keep_errors,
         )  # fmt: skip
         if not update.finite:
             raise _not_finite(f"{name}.weight", linear.weight, epoch)
         state.slots[name], state.streams[name] = update.slots, update.stream
+        self.currents[name], self.gradients[name] = grad_current, gradient
         if update.rounded is not None:
-            kept[name] = update.rounded
-    return kept
+            self.rounded[name] = update.rounded
 
 
 def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
@@ -86,16 +94,15 @@ def train_step(
     distance, grad_spikes = loss.with_gradient(activity.output.spikes, pattern.target)
     if not math.isfinite(distance):
         raise _not_finite("distance", torch.tensor(distance), epoch)
-    gradients = model.backward(pattern.input, activity, grad_spikes)._asdict()
-    for name, gradient in gradients.items():
-        check_finite(f"{name}.weight.grad", gradient.weight, epoch, backend)
-        if keep_errors:
-            getattr(activity, name).current.grad = gradient.current
     _keep_best(state, epoch, distance)
-    of_weights = {name: gradient.weight for name, gradient in gradients.items()}
-    rounded = _update(state, of_weights, rounding, lr_factor, keep_errors)
+    updater = _Updater(state, rounding, lr_factor, keep_errors)
+    model.backward(pattern.input, activity, grad_spikes, updater)
     state.epoch = epoch
-    return StepResult(distance, activity, of_weights, rounded)
+    if keep_errors:
+        for name, layer in activity._asdict().items():
+            layer.current.grad = updater.currents[name]
+    gradients = {name: updater.gradients[name] for name in model.linears()}
+    return StepResult(distance, activity, gradients, updater.rounded)
 
 
 @torch.no_grad()

@@ -220,33 +220,36 @@ def test_prepare_shows_progress_only_if_asked(tmp_path: Path, capsys: pytest.Cap
 
 
 class Slow(ListSource):
-    """A source whose recordings take their time; it tells when it begins."""
+    """A source that tells when it begins and, if it shall hold, when it is half through, where it waits for good."""
 
-    def __init__(self, pause: float, channel: Connection) -> None:
+    def __init__(self, hold: bool, channel: Connection) -> None:
         super().__init__([Recording(f"r{i}", i % 3, "g", False, random_events(i, 1000)) for i in range(10)])
-        self._pause, self._channel = pause, channel
+        self._hold, self._channel = hold, channel
 
     def recordings(self) -> Iterator[Recording]:
         self._channel.send("begins")
-        for recording in super().recordings():
-            time.sleep(self._pause)
+        for number, recording in enumerate(super().recordings()):
+            if self._hold and number == 5:
+                self._channel.send("half")
+                self._channel.recv()
+            time.sleep(0.02)
             yield recording
 
 
-def prepare_slowly(folder: Path, pause: float, most_bytes: int | None, channel: Connection) -> None:
+def prepare_slowly(folder: Path, hold: bool, most_bytes: int | None, channel: Connection) -> None:
     """What each process of the tests below does: tell when it begins, and the fingerprint or the error at the end."""
     if most_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     try:
-        channel.send(prepare_dataset(Slow(pause, channel), folder, progress=False).fingerprint)
+        channel.send(prepare_dataset(Slow(hold, channel), folder, progress=False).fingerprint)
     except DataError as error:
         channel.send(str(error))
 
 
-def start(folder: Path, pause: float, most_bytes: int | None = None) -> tuple[BaseProcess, Connection]:
+def start(folder: Path, hold: bool = False, most_bytes: int | None = None) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("fork")  # quick: what is imported stays imported
     ours, theirs = context.Pipe()
-    process = context.Process(target=prepare_slowly, args=(folder, pause, most_bytes, theirs))
+    process = context.Process(target=prepare_slowly, args=(folder, hold, most_bytes, theirs))
     process.start()
     theirs.close()
     return process, ours
@@ -264,7 +267,7 @@ def everything(process: BaseProcess, channel: Connection) -> list[str]:
 
 
 def test_processes_at_once_make_one_cache(tmp_path: Path) -> None:
-    told = [everything(*running) for running in [start(tmp_path, 0.05) for _ in range(3)]]
+    told = [everything(*running) for running in [start(tmp_path) for _ in range(3)]]
     assert sum("begins" in words for words in told) == 1
     assert len({words[-1] for words in told}) == 1
     assert len(caches(tmp_path)) == 1
@@ -272,21 +275,20 @@ def test_processes_at_once_make_one_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_preparation_leaves_nothing_that_counts_as_a_cache(tmp_path: Path, number: int) -> None:
-    process, channel = start(tmp_path, 0.2)
-    assert channel.recv() == "begins"
-    time.sleep(0.3)
+    process, channel = start(tmp_path, hold=True)
+    assert (channel.recv(), channel.recv()) == ("begins", "half")
     assert process.pid is not None
     os.kill(process.pid, number)
     assert everything(process, channel) == []
     assert process.exitcode != 0
     assert list(tmp_path.glob("listed-*")) == []
     assert len(caches(tmp_path)) == (1 if number == signal.SIGKILL else 0)  # half a cache, under another name
-    assert everything(*start(tmp_path, 0.0))[0] == "begins"
+    assert everything(*start(tmp_path))[0] == "begins"
     assert [path.name.startswith("listed-") for path in caches(tmp_path)] == [True]
 
 
 def test_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
-    _, message = everything(*start(tmp_path, 0.0, most_bytes=15_000))
+    _, message = everything(*start(tmp_path, most_bytes=15_000))
     assert f"the cache {tmp_path}/listed-" in message
     assert "cannot be written (File too large): free some space there" in message
     assert caches(tmp_path) == []

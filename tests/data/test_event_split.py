@@ -4,49 +4,50 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_builders import ListSource, random_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsnn.data.event_dataset import EventDataset
 from qsnn.data.event_split import Split, split
-from qsnn.data.events import Recording
-from qsnn.data.prepare import prepare_dataset
 from qsnn.errors import DataError
 
 
-def make(folder: Path, rows: list[tuple[int, str, bool]], in_time: bool = False) -> EventDataset:
-    """A data set of (label, group, is_test)."""
-    events = random_events(0, 3, 8)
-    recordings = [Recording(f"r{i}", label, group, test, events) for i, (label, group, test) in enumerate(rows)]
-    return prepare_dataset(ListSource(recordings, (8, 8), in_time), folder, progress=False)
+def make(rows: list[tuple[int, str, bool]], in_time: bool = False) -> EventDataset:
+    """A data set of (label, group, is_test), without events: a split does not look at them."""
+    labels, groups, is_test = (np.array(column) for column in zip(*rows, strict=True))
+    nothing = np.zeros(0, np.uint32)
+    return EventDataset(
+        folder=Path(), fingerprint="", name="listed", classes=tuple("abcdefghijk"), sensor=(8, 8), in_time=in_time,
+        labels=labels.astype(np.int64), groups=groups, names=np.arange(len(rows)).astype(str), is_test=is_test,
+        durations=np.zeros(len(rows), np.int64), offsets=np.zeros(len(rows) + 1, np.int64), time=nothing, address=nothing,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> EventDataset:
+def digits() -> EventDataset:
     """300 independent recordings, class k has 12 + 4 k."""
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 12 + 4 * np.arange(10)))
     rows = [(int(label), f"r{i}", i % 6 == 0) for i, label in enumerate(labels)]
-    return make(tmp_path_factory.mktemp("cache"), rows)
+    return make(rows)
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> EventDataset:
+def people() -> EventDataset:
     """29 people with 1 to 4 times 11 gestures, the last 6 for testing."""
     rows = [
         (label, f"user{user:02}", user >= 23) for user in range(29) for _ in range(1 + user % 4) for label in range(11)
     ]
-    return make(tmp_path_factory.mktemp("cache"), rows)
+    return make(rows)
 
 
 @pytest.fixture(scope="module")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> EventDataset:
+def cards() -> EventDataset:
     """Four recordings of 50 to 80 pieces, the last 20 % for testing."""
     sizes = {"club": 50, "diamond": 61, "heart": 70, "spade": 80}
     rows = [
         (label, suit, piece >= 0.8 * size) for label, (suit, size) in enumerate(sizes.items()) for piece in range(size)
     ]
-    return make(tmp_path_factory.mktemp("cache"), rows, in_time=True)
+    return make(rows, in_time=True)
 
 
 @pytest.fixture(params=["digits", "people", "cards"])
@@ -152,10 +153,10 @@ def test_validation_of_one_fold_never_meets_its_test_part_of_another_seed(digits
     ],
 )
 def test_split_refuses_too_few_recordings(
-    tmp_path: Path, rows: list[tuple[int, str, bool]], share: float, num_folds: int | None
+    rows: list[tuple[int, str, bool]], share: float, num_folds: int | None
 ) -> None:
     with pytest.raises(DataError, match=r"listed.*(too few recordings|a fold would be empty)"):
-        split(make(tmp_path, rows), share, 0, num_folds)
+        split(make(rows), share, 0, num_folds)
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcdefgh"), st.booleans()), min_size=1, max_size=60)
@@ -164,7 +165,6 @@ ROWS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcdefgh"), st.boo
 @given(ROWS, st.floats(0, 0.9), st.integers(0, 3), st.sampled_from([None, 2, 3, 5]), st.booleans())
 @settings(deadline=None, max_examples=150)
 def test_any_split_is_disjoint_and_never_divides_a_group(
-    tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[int, str, bool]],
     share: float,
     seed: int,
@@ -172,7 +172,7 @@ def test_any_split_is_disjoint_and_never_divides_a_group(
     in_time: bool,
 ) -> None:
     rows = sorted(rows, key=lambda row: row[1])
-    dataset = make(tmp_path_factory.mktemp("cache"), rows, in_time)
+    dataset = make(rows, in_time)
     try:
         parts = split(dataset, share, seed, num_folds)
     except DataError:
