@@ -1,0 +1,36 @@
+"""Small data sets of events for the tests of local learning, and runs on them."""
+
+from pathlib import Path
+
+from event_builders import write_gestures, write_nmnist, write_poker
+
+from qsnn.config.builders import build_local_run, to_config
+from qsnn.config.command_line import compose_config
+from qsnn.training.local_run import LocalRun
+
+SMALL_NET = [
+    "model.channels=[4,6]", "model.kernel_size=[5,3]", "model.padding=[2,1]", "model.pooling=[2,1]",
+    "model.weight_mult=[1e-3,4e-4]", "model.readout_amplitude=4",
+]  # fmt: skip
+SMALL_LOCAL = [
+    "experiment=icons_gesture", "dataset=nmnist", *SMALL_NET, "dataset.downsample=4", "dataset.window_train=0.03",
+    "dataset.window_test=0.03", "trainer.burn_in=0.01", "trainer.epochs=3", "trainer.batch_size=10", "logging.progress=false",
+]  # fmt: skip
+WRITERS = {"nmnist": write_nmnist, "dvs_gesture": write_gestures, "slow_poker": write_poker}
+
+
+def data_folder(root: Path, dataset: str) -> list[str]:
+    """Overrides that name the small data set in ``root``, which is written there first if it is missing."""
+    if dataset == "synthetic_gesture":
+        small = ["num_users=2", "num_test_users=1", "lights=[led]", "duration=0.1", "validation_share=0.5"]
+        return [f"dataset.{entry}" for entry in (*small, f"cache={root}")]
+    folder = root / dataset
+    if not folder.exists():
+        WRITERS[dataset](folder)
+    return [f"dataset.root={folder}", f"dataset.cache={root / 'cache'}", "logging.progress=false"]
+
+
+def make_local_run(folder: Path, data: Path, *overrides: str) -> LocalRun:
+    """A small run on small N-MNIST files, built but not started."""
+    words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), *overrides]
+    return build_local_run(to_config(compose_config(words)), folder)
