@@ -17,12 +17,14 @@ from qsnn.quantization import symmetric
 Grid = tuple[float, float, bool]
 
 
+@functools.cache
 def grid(bits: int | None) -> Grid:
     """symmetric(bits) as the kernels want it: levels (0 for full precision), highest code, whether it has no zero."""
     fmt = symmetric(bits)
     return (0.0, 0.0, False) if fmt is None else (float(fmt.levels), float(fmt.high), not fmt.has_zero)
 
 
+@functools.cache
 def grids(*bits: int | None) -> tuple[tuple[float, ...], ...]:
     """The formats with levels and highest code alone, if all are such that this says everything."""
     all_grids = tuple(grid(width) for width in bits)
@@ -36,8 +38,10 @@ def or_eager(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def chosen(*arguments: Any) -> Any:
-            usable = all(a.dtype == torch.float32 and a.numel() > 0 for a in arguments if isinstance(a, Tensor))
-            return function(*arguments) if usable else definition(*arguments)
+            for a in arguments:
+                if isinstance(a, Tensor) and (a.dtype != torch.float32 or not a.numel()):
+                    return definition(*arguments)
+            return function(*arguments)
 
         return chosen
 

@@ -45,8 +45,8 @@ def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, gr
     One part per thread of torch, fewer where a part would have less than ``grain`` of the ``work`` (in tenths of a
     nanosecond): waking a thread takes some 30 us. The caller's thread takes the first part.
     """
-    parts = max(1, min(torch.get_num_threads(), work // grain, total))
-    if parts == 1:
+    parts = min(torch.get_num_threads(), work // grain, total) if work >= 2 * grain else 1
+    if parts <= 1:
         return [kernel(0, total, *arguments)]
     bounds = [total * part // parts for part in range(parts + 1)]
     submit = _pool(parts - 1).submit
