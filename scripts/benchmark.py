@@ -18,20 +18,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.builders import build_run, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.data import Pattern, load_pattern
 from qsnn.dynamics.lif import surrogate_gradient
 from qsnn.quantization import in_range, quantize, quantize_error, quantize_gradient, symmetric, uniform_codes
-from qsnn.training.pattern_run import PatternRun, train_epoch
+from qsnn.training.loop import Run, train_epoch
 
 Step = Callable[[], Any]
 
 
-def make_run(kernels: str, batch: int, overrides: list[str]) -> PatternRun:
+def make_run(kernels: str, batch: int, overrides: list[str]) -> Run:
     """The default run with ``batch`` different patterns."""
     config = to_config(compose_config([f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
-    run = build_pattern_run(config, Path())
+    run = build_run(config, Path())
     sizes = {"num_inputs": config.model.num_inputs, "num_outputs": config.model.num_outputs}
     settings = {**vars(config.dataset), **sizes}
     patterns = [load_pattern(**{**settings, "seed": seed}) for seed in range(batch)]
@@ -78,7 +78,7 @@ class _Spike(torch.autograd.Function):
         return grads[0] / surrogate_gradient(ctx.saved_tensors[0], 100.0)
 
 
-def autograd_layer(x: Tensor, weight: Tensor, run: PatternRun) -> Tensor:
+def autograd_layer(x: Tensor, weight: Tensor, run: Run) -> Tensor:
     """A layer as a loop of autograd operations."""
     p, linear = run.state.model.hidden.lif.dynamics, run.state.model.hidden.linear
     bits, errors = p.membrane_bits or 8, p.error_bits or 8
@@ -95,7 +95,7 @@ def autograd_layer(x: Tensor, weight: Tensor, run: PatternRun) -> Tensor:
     return torch.stack(spikes)
 
 
-def autograd_step(run: PatternRun) -> Step:
+def autograd_step(run: Run) -> Step:
     """Forward, van Rossum loss, backward, rounding and Adamax, all in plain torch operations."""
     weights = [linear.weight.detach().clone().requires_grad_() for linear in run.state.model.linears().values()]
     optimizer, streams = torch.optim.Adamax(weights, lr=1.0), list(run.state.streams.values())
@@ -123,7 +123,7 @@ def autograd_step(run: PatternRun) -> Step:
     return step
 
 
-def dense_products(run: PatternRun) -> Step:
+def dense_products(run: Run) -> Step:
     """The five float products of the step: two forward, two weight gradients, one error."""
     x = run.pattern.input.flatten(0, 1)
     weights = [linear.weight.detach() for linear in run.state.model.linears().values()]
@@ -150,7 +150,7 @@ def medians(steps: dict[str, Step], seconds: float) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def train(run: PatternRun) -> Step:
+def train(run: Run) -> Step:
     """One epoch of ``run``."""
     return lambda: train_epoch(run)
 
