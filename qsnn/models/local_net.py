@@ -167,9 +167,10 @@ def build_local_net(
     for number, geometry in enumerate(geometries, start=1):
         name, outputs = f"layer{number}", geometry.output_shape(inputs)
         if min(outputs) < 1:
+            made = f"{max(0, outputs[1])} x {max(0, outputs[2])}"
             raise ConfigError(
-                f"model: {name} gets maps of {inputs[1]} x {inputs[2]} and would make {outputs[1]} x {outputs[2]} of them; use "
-                "a smaller model.kernel_size or model.pooling, a larger model.padding or a smaller dataset.downsample"
+                f"model: {name} gets maps of {inputs[1]} x {inputs[2]} and would make {made} of them; use a smaller "
+                "model.kernel_size or model.pooling, a larger model.padding or a smaller dataset.downsample"
             )
         tensors, scale = initial_tensors(seed, name, geometry, inputs, num_classes, neuron, bits, init)
         refractory = refractory_parameters(

@@ -1,0 +1,228 @@
+"""Runs of local learning on small files in the N-MNIST format: bits, resume, scores, pictures, TensorBoard."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from local_data import SMALL_LOCAL, data_folder, make_local_run
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from qsnn.config.command_line import compose_config
+from qsnn.config.resume import restore
+from qsnn.config.run import start
+from qsnn.config.scoring import score_local
+from qsnn.errors import ConfigError, NonFiniteError, RunFolderError
+from qsnn.models.local_net import readout_scale
+from qsnn.quantization import quantize, symmetric, to_codes
+from qsnn.training.checkpoint import load_checkpoint
+from qsnn.training.local_run import LocalRun
+from qsnn.training.loop import save
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def after_batch(self, sums: dict[str, float]) -> None:
+        pass
+
+    def after_epoch(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def advance(run: LocalRun, batches: int) -> LocalRun:
+    for _ in range(batches):
+        run.advance(Quiet())  # type: ignore[arg-type]
+    return run
+
+
+def weights(run: LocalRun) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in run.state.model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_gives_the_same_bits_again_and_with_any_number_of_workers(data: Path, tmp_path: Path) -> None:
+    runs = [advance(make_local_run(tmp_path, data, f"dataset.num_workers={n}"), 4) for n in (0, 0, 2)]
+    assert all(same(weights(runs[0]), weights(run)) for run in runs[1:])
+    assert runs[0].state.streams == runs[2].state.streams
+
+
+def test_training_gives_the_same_bits_with_every_backend(data: Path, tmp_path: Path) -> None:
+    eager, numba = (advance(make_local_run(tmp_path, data, f"kernels={name}"), 3) for name in ("eager", "numba"))
+    assert same(weights(eager), weights(numba))
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+@pytest.mark.parametrize("optimizer", ["local_sgd", "adam"])
+def test_run_resumed_in_the_middle_of_an_epoch_gives_the_same_bits(
+    stop_after: int, optimizer: str, data: Path, tmp_path: Path
+) -> None:
+    overrides = [f"optimizer={optimizer}"]
+    whole = advance(make_local_run(tmp_path / "whole", data, *overrides), 7)
+    first = advance(make_local_run(tmp_path / "half", data, *overrides), stop_after)
+    save(first)
+    second = make_local_run(tmp_path / "half", data, *overrides)
+    restore(second, tmp_path / "half")
+    advance(second, 7 - stop_after)
+    assert same(weights(whole), weights(second))
+    assert whole.state.sums == second.state.sums
+    assert whole.state.streams == second.state.streams
+
+
+def test_stored_weights_stay_on_the_gradient_grid(data: Path, tmp_path: Path) -> None:
+    run = advance(make_local_run(tmp_path, data), 3)
+    for layer in run.state.model.named_layers().values():
+        to_codes(layer.weight, symmetric(10))  # raises if one has left it
+        to_codes(layer.bias, symmetric(10))
+
+
+def test_resuming_on_other_recordings_is_refused(data: Path, tmp_path: Path) -> None:
+    save(advance(make_local_run(tmp_path, data), 1))
+    other = make_local_run(tmp_path, tmp_path / "other_data")
+    changed = next((tmp_path / "other_data" / "nmnist" / "Train" / "0").glob("*.bin"))
+    changed.write_bytes(changed.read_bytes()[:-5])
+    other = make_local_run(tmp_path, tmp_path / "other_data")
+    with pytest.raises(RunFolderError, match="other data"):
+        restore(other, tmp_path)
+
+
+def test_weights_that_are_not_finite_stop_training_with_their_name(data: Path, tmp_path: Path) -> None:
+    run = make_local_run(tmp_path, data, "quantization=icons_full_precision", "optimizer.lr_full_precision=1e39")
+    with pytest.raises(NonFiniteError, match=r"layer[12]\.(weight|bias) is not finite in epoch 1"):
+        advance(run, 3)
+
+
+def test_eta_halves_and_lr_falls_to_a_fifth_every_lr_div_epochs(data: Path, tmp_path: Path) -> None:
+    settings = make_local_run(tmp_path, data, "trainer.lr_div=2").settings
+    assert [settings.rounding_in(epoch).eta for epoch in (1, 2, 3, 5)] == [1, 1, 0.5, 0.25]
+    assert settings.lr_factor(5) == 1
+    floating = make_local_run(tmp_path, data, "trainer.lr_div=2", "quantization=icons_full_precision").settings
+    assert [floating.lr_factor(epoch) for epoch in (2, 3, 5)] == [1, 0.2, pytest.approx(0.04)]
+
+
+def test_readout_scale_is_that_of_the_golden_files() -> None:
+    assert [readout_scale(bits, 0.5, 180) for bits in (6, 4, None)] == [32, 16, 1]
+
+
+def test_fixed_readout_uses_its_whole_range_and_feedback_its_signs(data: Path, tmp_path: Path) -> None:
+    layer = make_local_run(tmp_path, data).state.model.named_layers()["layer1"]
+    readout, feedback = layer.readout_weight, layer.readout_feedback
+    assert {readout.max().item(), -readout.min().item()} == {symmetric(6).largest}
+    assert torch.equal(quantize(readout, symmetric(6)), readout)
+    assert (readout * feedback >= 0).all()
+    assert not torch.equal(readout, feedback)
+
+
+def test_maps_that_a_kernel_does_not_fit_on_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"layer1 gets maps of 9 x 9 and would make 0 x 0 of them"):
+        make_local_run(tmp_path, data, "model.kernel_size=[15,3]")
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    words = [*SMALL_LOCAL, *data_folder(data, "nmnist")]
+    start(compose_config(words), folder, words)
+    return folder
+
+
+def test_summary_tells_accuracy_confusion_memory_and_bit_widths(finished: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    assert (summary["status"], summary["epochs"]) == ("finished", 3)
+    assert summary["recordings"] == {"train": 20, "validation": 10, "test": 10}
+    best = summary["best"]
+    confusion = np.array(best["confusion"])
+    assert confusion.shape == (10, 10)
+    assert confusion.sum() == 10
+    assert best["test_accuracy"] == best["test_accuracy_layer2"] == pytest.approx(np.trace(confusion) / 10)
+    assert summary["quantization"]["synapse_trace_bits"] == 10
+    # 2x4x5x5 and 4x6x3x3 weights and 10 biases of 8 bits; traces of 22 bits, membranes and refractory states of 8
+    assert summary["memory_bytes"] == {
+        "parameters": 200 + 216 + 10,
+        "state": ((2 * 81 + 4 * 16) * 22 + (4 * 81 + 6 * 16) * 8) / 8,
+    }
+
+
+def test_metrics_hold_every_epoch_by_layer(finished: Path) -> None:
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    for row in rows:
+        for layer in ("layer1", "layer2"):
+            assert 0 <= row[f"train_accuracy_{layer}"] <= 1
+            assert 0 <= row[f"validation_accuracy_{layer}"] <= 1
+            assert row[f"updates_{layer}"] > 0
+            assert row[f"loss_{layer}"] > 0
+
+
+def test_best_checkpoint_is_the_one_that_validation_chose(finished: Path, data: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    accuracies = [row["validation_accuracy_layer2"] for row in rows]
+    assert summary["best"]["validation_accuracy"] == max(accuracies)
+    assert summary["best"]["epoch"] == 1 + accuracies.index(max(accuracies))
+    best = load_checkpoint(finished / "checkpoints" / "best.pt")
+    assert best["epoch"] == summary["best"]["epoch"]
+    run = make_local_run(finished, data)
+    restore(run, finished)
+    scores = score_local(run, best)
+    assert scores["final"] == summary["final"]
+    assert scores["best"] == {key: value for key, value in summary["best"].items() if key != "validation_accuracy"}
+
+
+def test_tensorboard_has_accuracy_rasters_and_confusion(finished: Path) -> None:
+    events = EventAccumulator(str(finished), size_guidance={"scalars": 0, "images": 0}).Reload()
+    scalars, images = set(events.Tags()["scalars"]), set(events.Tags()["images"])
+    expected = {"train_accuracy/layer1", "validation_accuracy/layer2", "updates/layer1", "spikes/layer2", "loss/layer1"}
+    assert expected | {"accuracy/final_test", "accuracy/best_test"} <= scalars
+    assert {"raster/input", "raster/layer1", "raster/layer2", "confusion/validation", "confusion/test"} <= images
+    assert [point.step for point in events.Scalars("validation_accuracy/layer2")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["raster.png", "confusion.png"])
+def test_pictures_of_the_end_can_be_opened(name: str, finished: Path) -> None:
+    with Image.open(finished / name) as picture:
+        picture.verify()
+
+
+@pytest.fixture
+def refused(data: Path) -> Callable[[str], str]:
+    """The message that an override gets."""
+
+    def message(override: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            make_local_run(Path(), data, override)
+        return str(caught.value)
+
+    return message
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        (
+            "model.kernel_size=[3]",
+            "model.kernel_size=[3] is not possible: it needs 2 entries, as many as model.channels",
+        ),
+        ("model.channels=[]", "model.channels=[] is not possible: give one entry for each layer"),
+        ("model.weight_mult=[1,2,3]", "model.weight_mult=[1.0, 2.0, 3.0] is not possible: it needs 1 entry or 2"),
+        ("model.pooling=[0,1]", "model.pooling[0]=0 is not possible: it must be at least 1"),
+        ("neuron.tau_mem_lower=0.0005", "neuron.tau_mem_lower=0.0005 is not possible: it must be above 0.001"),
+        ("neuron.tau_mem_upper=0.004", "neuron.tau_mem_upper=0.004 is not possible: it must be at least 0.005"),
+        ("trainer.burn_in=0.03", "trainer.burn_in=0.03 is not possible: it leaves no step to learn in"),
+        ("trainer.dropout=1", "trainer.dropout=1.0 is not possible: it must be at least 0 and at most 0.999"),
+        ("quantization.sigmoid_bits=17", "quantization.sigmoid_bits=17 is not possible: allowed are 1..16"),
+    ],
+)
+def test_mistake_is_told_by_key_and_value(override: str, expected: str, refused: Callable[[str], str]) -> None:
+    assert expected in refused(override)
