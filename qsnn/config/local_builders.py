@@ -28,16 +28,21 @@ def build_geometries(model: LocalConvConfig | LocalMLPConfig) -> list[Geometry]:
 
 
 def build_net(config: Config, dataset: EventDataset, backend: Backend) -> LocalNet:
-    """The net with fresh weights. Raises ConfigError if the maps are too small for its kernels."""
+    """The net with fresh weights for a data set. Raises ConfigError if the maps are too small for its kernels."""
+    return build_net_for(config, dataset.sensor, len(dataset.classes), backend)
+
+
+def build_net_for(config: Config, sensor: tuple[int, int], num_classes: int, backend: Backend) -> LocalNet:
+    """The same for recordings of ``num_classes`` on a ``sensor`` (height, width)."""
     model, neuron, bits, trainer = config.model, config.neuron, config.quantization, config.trainer
-    inputs: Shape = input_shape(dataset.sensor, build_windows(config.dataset, neuron.dt, training=True))
+    inputs: Shape = input_shape(sensor, build_windows(config.dataset, neuron.dt, training=True))
     if isinstance(model, LocalMLPConfig):
         inputs = (inputs[0] * inputs[1] * inputs[2], 1, 1)
     geometries = build_geometries(model)
     mults = model.weight_mult * (len(geometries) if len(model.weight_mult) == 1 else 1)
     init = LocalInit(mults, model.init_beta, model.bias_gain, model.readout_amplitude, trainer.l1, trainer.l2)
     return build_local_net(
-        inputs, geometries, len(dataset.classes),
+        inputs, geometries, num_classes,
         TraceNeuron(**vars(neuron)),
         LocalBits(**{name: getattr(bits, name) for name in LocalBits._fields}),
         init, config.seed, select_local_backend(backend.name),

@@ -27,7 +27,8 @@ class LocalBackend(NamedTuple):
     trace_step: Callable[[Tensor, TraceState, TraceParameters], TraceState]
     """input spikes, traces, parameters -> the next traces; may reuse the memory of the old ones"""
     membrane_step: Callable[[Tensor, Tensor, RefractoryParameters], MembraneStep]
-    """drive, refractory state, parameters -> membrane, refractory state, pooled membrane and where it was found"""
+    """drive, refractory state, parameters -> membrane, refractory state, pooled membrane and where it was found; may reuse
+    the memory of both arguments"""
     activate: Callable[[Tensor, int | None], Activation]
     """pooled membrane, sigmoid_bits -> spikes, z' and z"""
     readout_error: Callable[[Tensor, Tensor, Tensor, int | None], ReadoutError]

@@ -59,13 +59,15 @@ def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -
 
 
 def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParameters) -> MembraneStep:
-    """`refractory_lif.membrane_step`."""
+    """`refractory_lif.membrane_step`, in the memory of its arguments where they have the channels-last format."""
     p = parameters
     B, C, H, W = drive.shape
-    membrane, after = _channels_last(drive.shape), _channels_last(drive.shape)
-    rows, sums = (_rows(part) for part in (drive, refractory, membrane, after)), np.zeros(C * H * W)
+    membrane, after = (part.contiguous(memory_format=torch.channels_last) for part in (drive, refractory))
+    sums = np.zeros(C * H * W)
     formats = _format(unsigned(p.refractory_bits)), _format(potential(p.membrane_bits))
-    count = torch.tensor(kernels.membrane_step(*rows, sums, p.decay, p.full_scale, *formats, p.scale))
+    count = torch.tensor(
+        kernels.membrane_step(_rows(membrane), _rows(after), sums, p.decay, p.full_scale, *formats, p.scale)
+    )
     total = torch.tensor(sums.sum())
     if p.pooling == 1:
         winner = torch.arange(H * W).view(1, 1, H, W).expand(drive.shape)

@@ -17,6 +17,7 @@ from qsnn.quantization.errors import SQRT_HALF
 
 ZERO, ONE = np.float32(0), np.float32(1)
 POTENTIAL = np.float32(8)
+BLOCK = 2048
 ROW, ROWS, MAPS, FORMAT = "float32[::1]", "float32[:, ::1]", "float32[:, :, :, ::1]", "UniTuple(float32, 2)"
 
 
@@ -61,24 +62,38 @@ def trace_step(spikes, membrane, synapse, alpha, a, beta, b, p_format, q_format,
         _quantize_unsigned(q, q_scale, q_format[0], q_format[1])
 
 
-@compiled(f"int64({ROWS}, {ROWS}, {ROWS}, {ROWS}, float64[::1], float32, float32, {FORMAT}, {FORMAT}, float32)")
-def membrane_step(drive, refractory, membrane, after, sums, decay, r_scale, r_format, u_format, scale):
-    """`refractory_lif.membrane_step` without the pooling, over (B, H*W*C): the number of spikes. Adds U to ``sums``."""
+@njit(**OPTIONS)
+def _membrane_block(u, r, sums, decay, r_scale, r_format, u_format, scale):
+    """`membrane_step` of so many neurons that they stay in the nearest cache from loop to loop."""
     num_spikes = 0
-    for batch in range(drive.shape[0]):
-        d, u, r = drive[batch], membrane[batch], after[batch]
-        r[:] = refractory[batch]
-        _quantize_unsigned(r, r_scale, r_format[0], r_format[1])
-        for i in range(d.size):
-            r[i] = decay * r[i]
-            u[i] = d[i] / scale - r[i]
-        _quantize_signed(u, POTENTIAL, u_format[0], u_format[1])
-        for i in range(d.size):
-            spike = u[i] >= ZERO
-            num_spikes += spike
-            r[i] += ONE if spike else ZERO
-        for i in range(d.size):
-            sums[i] += u[i]
+    _quantize_unsigned(r, r_scale, r_format[0], r_format[1])
+    for i in range(u.size):
+        r[i] = decay * r[i]
+        u[i] = u[i] / scale - r[i]
+    _quantize_signed(u, POTENTIAL, u_format[0], u_format[1])
+    for i in range(u.size):
+        spike = u[i] >= ZERO
+        num_spikes += spike
+        r[i] += ONE if spike else ZERO
+    for i in range(u.size):
+        sums[i] += u[i]
+    return num_spikes
+
+
+@compiled(f"int64({ROWS}, {ROWS}, float64[::1], float32, float32, {FORMAT}, {FORMAT}, float32)")
+def membrane_step(membrane, refractory, sums, decay, r_scale, r_format, u_format, scale):
+    """`refractory_lif.membrane_step` without the pooling, in place: ``membrane`` holds the drive at first, (B, H*W*C).
+
+    Adds U to ``sums`` and returns the number of spikes.
+    """
+    num_spikes = 0
+    for batch in range(membrane.shape[0]):
+        u, r = membrane[batch], refractory[batch]
+        for start in range(0, u.size, BLOCK):
+            num_spikes += _membrane_block(
+                u[start : start + BLOCK], r[start : start + BLOCK], sums[start : start + BLOCK],
+                decay, r_scale, r_format, u_format, scale,
+            )  # fmt: skip
     return num_spikes
 
 

@@ -100,7 +100,7 @@ def train_batch(
     def learn(name: str, step: LayerStep, readout: Tensor, time: int) -> None:
         layer, sums = layers[name], learned[name]
         gradient = layer.gradient(step, readout, target, masks[name][time - burn_in], constants[name])
-        sums.updates += _update_layer(state, layer, name, gradient, rounding, lr_factor, first + time, backend)
+        sums.updates += update_layer(state, layer, name, gradient, rounding, lr_factor, first + time, backend)
         sums.weight_steps += layer.weight.numel() + layer.bias.numel()
         sums.loss += gradient.loss.item()
         weights[name] = layer.effective_weights()
@@ -121,7 +121,7 @@ def _dropout_mask(state: LocalTrainingState, name: str, shape: tuple[int, ...], 
     return (numbers >= dropout).to(torch.float32)
 
 
-def _update_layer(
+def update_layer(
     state: LocalTrainingState, layer: LocalLayer, name: str, gradient: LocalGradient,
     rounding: GradientRounding, lr_factor: float, number: int, backend: Backend,
 ) -> int:  # fmt: skip

@@ -59,7 +59,7 @@ def test_membrane_step_equals_eager(
     pooling = min(pooling, *shape[2:])
     parameters = refractory_parameters(1 / 350, 0.001, r_bits, u_bits)._replace(scale=scale, pooling=pooling)
     drive, refractory = 4 * maps(shape, seed), maps(shape, seed + 1).abs()
-    eager, numba = (b.membrane_step(drive, refractory, parameters) for b in (LOCAL_EAGER, LOCAL_NUMBA))
+    eager, numba = (b.membrane_step(drive.clone(), refractory.clone(), parameters) for b in (LOCAL_EAGER, LOCAL_NUMBA))
     exact = u_bits is not None
     for name in MembraneStep._fields:
         one, other = getattr(eager, name), getattr(numba, name)
@@ -110,7 +110,7 @@ def test_not_a_number_stays_visible(pooling: int) -> None:
     drive[0, 1, 2, 2] = float("nan")
     parameters = refractory_parameters(1 / 350, 0.001, 2, 6)._replace(pooling=pooling)
     for backend in (LOCAL_EAGER, LOCAL_NUMBA):
-        step = backend.membrane_step(drive, torch.zeros_like(drive), parameters)
+        step = backend.membrane_step(drive.clone(), torch.zeros_like(drive), parameters)
         assert step.membrane.isnan().any()
         assert step.pooled.isnan().any()
         assert step.total.isnan()

@@ -1,0 +1,120 @@
+"""Time of a local-learning layer's step against its convolutions alone, forward and weight gradient; medians, interleaved.
+
+python scripts/benchmark_local.py [--threads 1] [--seconds 3] [--experiments nmnist_small icons_gesture] [--device cpu]
+
+A layer's step is all that training does with it in one time step: traces, convolution, membrane, pooling, readout, errors,
+weight gradient, stochastic rounding, update and quantized weights. Spikes are random, 5 % of the inputs. From the time of a
+step and the number of steps of the experiment's run on the full data set follows the estimate for the whole run.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from qsnn.config.command_line import compose_config, set_up
+from qsnn.config.common_builders import build_update_rule, to_config
+from qsnn.config.event_data import build_windows
+from qsnn.config.local_builders import build_net_for, build_settings
+from qsnn.config.schema import Config
+from qsnn.kernels.backend import Backend
+from qsnn.kernels.dispatch import select_backend
+from qsnn.layers.local_layer import LocalLayer, convolution_gradient
+from qsnn.training.local_learning import update_layer
+from qsnn.training.local_state import LocalTrainingState, new_local_state
+
+SENSORS = {"nmnist": (34, 34), "synthetic_gesture": (128, 128), "dvs_gesture": (128, 128), "slow_poker": (128, 128)}
+CLASSES = {"nmnist": 10, "synthetic_gesture": 11, "dvs_gesture": 11, "slow_poker": 4}
+TRAINING_SET = {"nmnist_small": 480, "gesture_demo": 396, "icons_gesture": 862, "icons_poker": 1000}
+Step = Callable[[], object]
+
+
+def layer_step(
+    state: LocalTrainingState, layer: LocalLayer, name: str, config: Config, backend: Backend
+) -> tuple[Step, Step]:
+    """One step of the layer with learning, and its convolutions alone."""
+    settings, batch = build_settings(config, backend), config.trainer.batch_size
+    device, shape = layer.weight.device, (batch, *layer.tau_mem.shape)
+    spikes = (torch.rand(shape, device=device) < 0.05).float().contiguous(memory_format=torch.channels_last)
+    constants, number = layer.constants(), len(layer.readout_weight)
+    target = functional.one_hot(torch.arange(batch, device=device) % number, number).float()
+    mask = torch.ones_like(target)
+    memory = {"state": layer.initial_state(batch)}
+
+    def step() -> None:
+        done, memory["state"] = layer(spikes, memory["state"], layer.effective_weights(), constants)
+        gradient = layer.gradient(done, layer.readout(done, constants), target, mask, constants)
+        update_layer(state, layer, name, gradient, settings.rounding, 1.0, 1, backend)
+
+    step()
+    weights, trace, padding = layer.effective_weights(), memory["state"].traces.membrane.clone(), layer.settings.padding
+    error = torch.randn(batch, *layer.output_shape(), device=device).contiguous(memory_format=torch.channels_last)
+
+    def convolutions() -> None:
+        functional.conv2d(trace, *weights, padding=padding)
+        convolution_gradient(error, trace, layer.weight, padding)
+
+    return step, convolutions
+
+
+def interleaved(steps: tuple[Step, ...], seconds: float, device: torch.device) -> list[float]:
+    """Median milliseconds of each, taken in turns."""
+    times: list[list[float]] = [[] for _ in steps]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < 5:
+        for step, taken in zip(steps, times, strict=True):
+            began = time.perf_counter()
+            step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken.append(1000 * (time.perf_counter() - began))
+    return [statistics.median(taken) for taken in times]
+
+
+def measure(experiment: str, device: torch.device, seconds: float) -> list[str]:
+    """Table rows of an experiment's layers, and the estimate of a run."""
+    config = to_config(
+        compose_config(
+            [f"experiment={experiment}", "dataset.root=."]
+            if experiment != "gesture_demo"
+            else [f"experiment={experiment}"]
+        )
+    )
+    dataset = next(name for name in SENSORS if name.replace("_", "") in type(config.dataset).__name__.lower())
+    backend = select_backend("auto", device.type)
+    net = build_net_for(config, SENSORS[dataset], CLASSES[dataset], backend).to(device)
+    state = new_local_state(net, build_update_rule(config), 0)
+    rows, total = [], 0.0
+    for name, layer in net.named_layers().items():
+        step, convolutions = interleaved(layer_step(state, layer, name, config, backend), seconds, device)
+        total += step
+        rows.append(f"| {experiment} | {name} | {step:.2f} | {convolutions:.2f} | {step / convolutions:.2f} |")
+    windows, size = build_windows(config.dataset, config.neuron.dt, training=True), config.trainer.batch_size
+    batches = -(-TRAINING_SET[experiment] // size)
+    steps = windows.num_steps * batches * config.trainer.epochs
+    hours = total * steps / 3_600_000
+    rows.append(f"| {experiment} | all, batch {size} | {total:.2f} | | {steps:,} training steps: {hours:.1f} h |")
+    return rows
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments", nargs="+", choices=TRAINING_SET, default=list(TRAINING_SET))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each layer")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    set_up()
+    torch.set_num_threads(options.threads)
+    print("| experiment | layer | step, ms | convolutions, ms | step / convolutions |\n|---|---|---|---|---|")
+    with torch.no_grad():
+        for experiment in options.experiments:
+            print("\n".join(measure(experiment, torch.device(options.device), options.seconds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
