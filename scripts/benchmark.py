@@ -1,14 +1,26 @@
-"""Time one training step of the default net side by side: backends, a plain autograd loop, the dense products alone.
+"""Time one training step of the default net side by side: backends, a plain autograd loop, dense products, other libraries.
 
-    python scripts/benchmark.py [--batches 1 16 64] [--seconds 20] [--threads 2] [--growth]
+    python scripts/benchmark.py [--batches 1 16 64] [--threads 2] [--seconds 20]
+    python scripts/benchmark.py --peers FILE --libs NAME ... [--python NAME=INTERPRETER ...] [--batches ...]
+    python scripts/benchmark.py --growth        T, N and B of the numba backend doubled one at a time
+    python scripts/benchmark.py --profile       share of each operation in an epoch
+    python scripts/benchmark.py --write         tables of all results so far to docs/performance.md, and a picture
 
-Repetitions are interleaved, so that what disturbs the machine disturbs all; medians, and ratios to the five dense
-products of the step. The autograd loop computes the same quantized arithmetic with a graph per time step, as one would
-write it without a hand-written backward pass. ``--growth`` doubles T, N and B of the numba backend one at a time.
+Repetitions are interleaved, so that what disturbs the machine disturbs all, and a repetition lasts 30 ms at least, so that
+a short step finds its own data in the cache, as it does in training. Medians. The autograd loop computes the same
+quantized arithmetic with a graph per time step, as one would write it without a hand-written backward pass.
+
+``--peers`` names a script that times other libraries: called as ``FILE --lib NAME --batch B --threads N --json`` it must
+print a line of JSON with the median milliseconds of a step, ``ms``, and ``version``. Each library runs in a process of its
+own, with the interpreter given for it, in the same run as the numba backend and the dense products. A comparison can be
+made in several such runs: every row is kept with what ours and the dense products took in its run.
 """
 
 import argparse
+import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,191 +28,190 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from qsnn.config.builders import build_run, to_config
+sys.path.insert(0, str(Path(__file__).parent))
+from benchmark_baselines import Step, autograd_step, dense_products
+from benchmark_report import DENSE, OURS, write_report
+
+from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.data import Pattern, load_pattern
-from qsnn.dynamics.lif import surrogate_gradient
-from qsnn.quantization import in_range, quantize, quantize_error, quantize_gradient, symmetric, uniform_codes
-from qsnn.training.loop import Run, train_epoch
+from qsnn.training.pattern_run import PatternRun, train_epoch
 
-Step = Callable[[], Any]
+SHORTEST = 0.03  # seconds of a repetition
+Results = dict[str, list[dict[str, Any]]]
 
 
-def make_run(kernels: str, batch: int, overrides: list[str]) -> Run:
+def make_run(kernels: str, batch: int, overrides: list[str]) -> PatternRun:
     """The default run with ``batch`` different patterns."""
     config = to_config(compose_config([f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
-    run = build_run(config, Path())
+    run = build_pattern_run(config, Path())
     sizes = {"num_inputs": config.model.num_inputs, "num_outputs": config.model.num_outputs}
     settings = {**vars(config.dataset), **sizes}
     patterns = [load_pattern(**{**settings, "seed": seed}) for seed in range(batch)]
     return run._replace(pattern=Pattern(*(torch.cat(part, dim=1) for part in zip(*patterns, strict=True))))
 
 
-class _Quantize(torch.autograd.Function):
-    """Q with E as its backward: one autograd node for each state in each time step."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, bits: int, error_bits: int) -> Tensor:
-        ctx.save_for_backward(in_range(x, symmetric(bits)))
-        ctx.error_bits = error_bits
-        return quantize(x, symmetric(bits))
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return quantize_error(grads[0], ctx.error_bits) * ctx.saved_tensors[0], None, None
-
-
-class _QuantizeError(torch.autograd.Function):
-    """The identity, with quantize_error over the whole sequence as its backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, error_bits: int) -> Tensor:
-        ctx.error_bits = error_bits
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return quantize_error(grads[0], ctx.error_bits), None
-
-
-class _Spike(torch.autograd.Function):
-    """Spike with the SuperSpike surrogate."""
-
-    @staticmethod
-    def forward(ctx: Any, distance: Tensor) -> Tensor:
-        ctx.save_for_backward(distance)
-        return (distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return grads[0] / surrogate_gradient(ctx.saved_tensors[0], 100.0)
-
-
-def autograd_layer(x: Tensor, weight: Tensor, run: Run) -> Tensor:
-    """A layer as a loop of autograd operations."""
-    p, linear = run.state.model.hidden.lif.dynamics, run.state.model.hidden.linear
-    bits, errors = p.membrane_bits or 8, p.error_bits or 8
-    scaled = weight + (quantize(weight, symmetric(linear.weight_bits)) / linear.attenuation - weight).detach()
-    current = _QuantizeError.apply(x @ scaled, errors)
-    synapse = membrane = torch.zeros_like(current[0])
-    spikes = []
-    for t in range(len(current)):
-        spike = _Spike.apply(_Quantize.apply(membrane - p.threshold, bits, errors))
-        raw = p.membrane_decay * membrane + synapse - spike.detach()
-        synapse = _Quantize.apply(p.synapse_decay * synapse + current[t], bits, errors)
-        membrane = _Quantize.apply(raw, bits, errors)
-        spikes.append(spike)
-    return torch.stack(spikes)
-
-
-def autograd_step(run: Run) -> Step:
-    """Forward, van Rossum loss, backward, rounding and Adamax, all in plain torch operations."""
-    weights = [linear.weight.detach().clone().requires_grad_() for linear in run.state.model.linears().values()]
-    optimizer, streams = torch.optim.Adamax(weights, lr=1.0), list(run.state.streams.values())
-
-    def step() -> float:
-        optimizer.zero_grad()
-        spikes = run.pattern.input
-        for weight in weights:
-            spikes = autograd_layer(spikes, weight, run)
-        trace, squares = torch.zeros_like(spikes[0]), torch.zeros(())
-        for t in range(len(spikes)):
-            trace = run.loss.decay * trace + spikes[t] - run.pattern.target[t]
-            squares = squares + trace.square().sum()
-        distance = (squares / run.loss.tau).sqrt()
-        distance.backward()
-        for number, weight in enumerate(weights):
-            assert weight.grad is not None
-            codes, streams[number] = uniform_codes(streams[number], weight.shape, 16)
-            weight.grad = quantize_gradient(weight.grad, codes, eta=0.1, gradient_bits=8, rng_bits=16)
-        optimizer.step()
-        for weight in weights:
-            weight.data.clamp_(-0.5, 0.5)
-        return distance.item()
-
-    return step
-
-
-def dense_products(run: Run) -> Step:
-    """The five float products of the step: two forward, two weight gradients, one error."""
-    x = run.pattern.input.flatten(0, 1)
-    weights = [linear.weight.detach() for linear in run.state.model.linears().values()]
-    hidden, output = torch.rand(len(x), weights[0].shape[1]), torch.rand(len(x), weights[1].shape[1])
-
-    def step() -> list[Tensor]:
-        return [x @ weights[0], hidden @ weights[1], hidden.T @ output, output @ weights[1].T, x.T @ hidden]
-
-    return step
-
-
-def medians(steps: dict[str, Step], seconds: float) -> dict[str, float]:
-    """Milliseconds of each step: median over interleaved repetitions, as many as fit, five at least."""
-    for step in steps.values():
-        step()
-        step()
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or min(map(len, times.values())) < 5:
-        for name, step in steps.items():
-            began = time.perf_counter()
-            step()
-            times[name].append(1000 * (time.perf_counter() - began))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def train(run: Run) -> Step:
+def train(run: PatternRun) -> Step:
     """One epoch of ``run``."""
     return lambda: train_epoch(run)
 
 
-def compare(batches: list[int], seconds: float, overrides: list[str]) -> None:
-    """The table of backends."""
-    print(
-        "| batch | what | ms a step | to the dense products | speed-up over the autograd loop |\n|---|---|---|---|---|"
-    )
-    for batch in batches:
-        runs = {kernels: make_run(kernels, batch, overrides) for kernels in ("numba", "eager")}
-        steps = {f"qsnn, {kernels}": train(run) for kernels, run in runs.items()}
-        steps |= {"autograd loop": autograd_step(runs["eager"]), "dense products": dense_products(runs["eager"])}
-        result = medians(steps, seconds)
-        for name, value in result.items():
-            dense, loop = value / result["dense products"], result["autograd loop"] / value
-            print(f"| {batch} | {name} | {value:.2f} | {dense:.2f} | {loop:.1f} |", flush=True)
+def seconds_of(step: Step, count: int) -> float:
+    """Of one call, mean over ``count``."""
+    began = time.perf_counter()
+    for _ in range(count):
+        step()
+    return (time.perf_counter() - began) / count
 
 
-def growth(seconds: float, overrides: list[str]) -> None:
-    """The table of growth: one size doubled at a time, numba backend."""
-    doubled = {
-        "default": (1, []),
-        "T doubled": (1, ["dataset.num_steps=500"]),
-        "N doubled": (1, ["model.num_inputs=1400", "model.num_hidden=800", "model.num_outputs=500"]),
-        "B 1 to 2": (2, []),
-        "B 16": (16, []),
-        "B 16 to 32": (32, []),
+def medians(steps: dict[str, Step], seconds: float) -> dict[str, float]:
+    """Milliseconds of each step: median over interleaved repetitions, as many as fit, five at least."""
+    counts = {}
+    for name, step in steps.items():
+        step()
+        counts[name] = 1 + int(SHORTEST / min(seconds_of(step, 1), seconds_of(step, 3)))
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or min(map(len, times.values())) < 5:
+        for name, step in steps.items():
+            times[name].append(1000 * seconds_of(step, counts[name]))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def compare(batch: int, seconds: float, threads: int, slow_ones: bool) -> dict[str, float]:
+    """Milliseconds of the numba backend and the dense products; of plain torch and the autograd loop too, if wanted."""
+    run = make_run("numba", batch, [f"threads={threads}"])
+    steps = {OURS: train(run), DENSE: dense_products(run)}
+    if slow_ones:
+        eager = make_run("eager", batch, [f"threads={threads}"])
+        steps |= {"qsnn, eager": train(eager), "autograd loop": autograd_step(eager)}
+    return medians(steps, seconds)
+
+
+def time_peer(script: Path, name: str, python: str, batch: int, threads: int) -> dict[str, Any]:
+    """What the script of peers prints about library ``name``; an ``error`` if it does not work."""
+    words = [python, str(script), "--lib", name, "--batch", str(batch), "--threads", str(threads), "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
+    return json.loads(lines[-1])
+
+
+def side_by_side(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each batch size and contestant."""
+    pythons = dict(entry.split("=", 1) for entry in options.python)
+    rows = []
+    for batch in options.batches:
+        times: dict[str, Any] = dict(compare(batch, options.seconds, options.threads, not options.peers))
+        for name in options.libs if options.peers else []:
+            found = time_peer(options.peers, name, pythons.get(name, sys.executable), batch, options.threads)
+            times[f"{name} {found.get('version', '')}".strip()] = found.get("ms", found.get("error"))
+        for name, value in times.items():
+            row = {"batch": batch, "threads": options.threads, "what": name, "ms": value}
+            rows.append({**row, "ours": times[OURS], "dense": times[DENSE]})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def growth(seconds: float, threads: int) -> list[dict[str, Any]]:
+    """One row for each size that is doubled: milliseconds, and those of what it is compared with."""
+    wide = ["model.num_inputs=1400", "model.num_hidden=800", "model.num_outputs=500"]
+    sizes: dict[str, tuple[int, list[str], str]] = {
+        "default": (1, [], "default"),
+        "T 250 to 500": (1, ["dataset.num_steps=500"], "default"),
+        "N doubled, 4 times the synapses": (1, wide, "default"),
+        "B 1 to 2": (2, [], "default"),
+        "B 16": (16, [], "default"),
+        "B 16 to 32": (32, [], "B 16"),
     }
-    steps = {name: train(make_run("numba", batch, [*more, *overrides])) for name, (batch, more) in doubled.items()}
-    result = medians(steps, seconds)
-    print("| size | ms a step | to the default |\n|---|---|---|")
-    for name, value in result.items():
-        print(f"| {name} | {value:.2f} | {value / result['default']:.2f} |")
+    runs = {name: make_run("numba", batch, [*more, f"threads={threads}"]) for name, (batch, more, _) in sizes.items()}
+    result = medians({name: train(run) for name, run in runs.items()}, seconds)
+    return [
+        {"size": name, "threads": threads, "ms": result[name], "before": result[sizes[name][2]], "than": sizes[name][2]}
+        for name in sizes
+    ]
+
+
+def profile(batch: int, seconds: float, threads: int) -> list[dict[str, Any]]:
+    """One row for each operation of the numba backend: microseconds in an epoch, and what is left around them."""
+    run, spent = make_run("numba", batch, [f"threads={threads}"]), dict[str, list[float]]()
+
+    def timed(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            result = operation(*arguments)
+            spent[name][-1] += 1e6 * (time.perf_counter() - began)
+            return result
+
+        return call
+
+    backend = run.loss.backend
+    operations: dict[str, Any] = {
+        name: timed(name, getattr(backend, name)) for name in backend._fields if name != "name"
+    }
+    for module in (run.loss, *run.state.model.modules()):
+        if hasattr(module, "backend"):
+            module.backend = backend._replace(**operations)  # type: ignore[assignment]
+    epochs, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for name in operations:
+            spent.setdefault(name, []).append(0.0)
+        epochs.append(1e6 * seconds_of(train(run), 1))
+    whole = statistics.median(epochs)
+    parts = {name: statistics.median(values) for name, values in spent.items() if any(values)}
+    parts["Python around them"] = whole - sum(parts.values())
+    return [
+        {"part": name, "batch": batch, "threads": threads, "us": us, "share": us / whole} for name, us in parts.items()
+    ]
+
+
+def keep(path: Path, kind: str, rows: list[dict[str, Any]]) -> Results:
+    """Add rows to the results file, in the place of older ones of the same thing."""
+
+    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(row.get(part) for part in ("batch", "threads", "what", "size", "part"))
+
+    results: Results = json.loads(path.read_text()) if path.exists() else {}
+    fresh = {key(row) for row in rows}
+    older = [row for row in results.get(kind, []) if key(row) not in fresh]
+    results[kind] = older + rows
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--seconds", type=float, default=20.0, help="of measuring a batch size, peers not counted")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peers", type=Path, help="a script that times other libraries")
+    parser.add_argument("--libs", nargs="+", default=[], help="which of them")
+    parser.add_argument("--python", nargs="+", default=[], metavar="NAME=INTERPRETER", help="where one is installed")
+    parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--results", type=Path, default=Path("outputs/benchmark.json"))
+    return parser.parse_args()
 
 
 def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of measuring a table's batch")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--growth", action="store_true")
-    options = parser.parse_args()
+    """Measure what is asked for, keep it, and write the report if asked to."""
+    options = parse()
     set_up()
-    overrides = [f"threads={options.threads}"]
-    if options.growth:
-        growth(options.seconds, overrides)
+    if options.write:
+        write_report(json.loads(options.results.read_text()), Path("docs/performance.md"), Path("docs/benchmark.png"))
+    elif options.growth:
+        keep(options.results, "growth", growth(options.seconds, options.threads))
+    elif options.profile:
+        for batch in options.batches:
+            keep(options.results, "profile", profile(batch, options.seconds, options.threads))
     else:
-        compare(options.batches, options.seconds, overrides)
+        keep(options.results, "steps", side_by_side(options))
     return 0
 
 
