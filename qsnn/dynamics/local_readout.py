@@ -110,5 +110,5 @@ def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, paramet
     error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
     through_sigmoid = error * (1 - activation) * activation
     shape = step.membrane.shape[2:]
-    gradient = functional.max_unpool2d(through_sigmoid, step.winner, [p.pooling, p.pooling], output_size=shape)
+    gradient = functional.max_unpool2d(through_sigmoid, step.winner.long(), [p.pooling, p.pooling], output_size=shape)
     return quantize_error(gradient + potential_gradient(step.mean(), step.membrane.numel(), p), p.error_bits)

@@ -25,7 +25,7 @@ class MembraneStep(NamedTuple):
     """One time step: ``membrane`` U (B, C, H, W) and ``refractory`` R after the spikes, of the same shape.
 
     ``pooled`` (B, C, H', W'): the largest U of each pooling window; ``winner``: where in its plane it was first found,
-    h * W + w, int64. A layer's spikes are ``membrane >= 0``, what it hands on is ``pooled >= 0``. ``total``: the sum of U,
+    h * W + w, int32. A layer's spikes are ``membrane >= 0``, what it hands on is ``pooled >= 0``. ``total``: the sum of U,
     float64 (exact on grids, so that every backend decides alike on its mean), and ``num_spikes``, int64, both scalars.
     """
 
@@ -65,4 +65,5 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
     spikes = membrane >= 0
     pooled, winner = functional.max_pool2d(membrane, p.pooling, return_indices=True)
     total = membrane.sum(dtype=torch.float64)
-    return MembraneStep(membrane, refractory + spikes.to(membrane.dtype), pooled, winner, total, spikes.sum())
+    after = refractory + spikes.to(membrane.dtype)
+    return MembraneStep(membrane, after, pooled, winner.to(torch.int32), total, spikes.sum())

@@ -70,10 +70,10 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
     )
     total = torch.tensor(sums.sum())
     if p.pooling == 1:
-        winner = torch.arange(H * W).view(1, 1, H, W).expand(drive.shape)
+        winner = torch.arange(H * W, dtype=torch.int32).view(1, 1, H, W).expand(drive.shape)
         return MembraneStep(membrane, after, membrane, winner, total, count)
     small = (B, C, H // p.pooling, W // p.pooling)
-    pooled, winner = _channels_last(small), _channels_last(small, torch.int64)
+    pooled, winner = _channels_last(small), _channels_last(small, torch.int32)
     kernels.pool(_maps(membrane), _maps(pooled), _maps(winner), p.pooling)
     return MembraneStep(membrane, after, pooled, winner, total, count)
 

@@ -108,11 +108,11 @@ def _pool_pairs(top, bottom, first, width, pooled, winner):
     """The windows of side 2 over two rows (W, C) of a map, in one pass over the channels."""
     for w in range(pooled.shape[0]):
         for c in range(pooled.shape[1]):
-            best, where = top[2 * w, c], first + 2 * w
+            best, where = top[2 * w, c], np.int32(first + 2 * w)
             for x, place in (
-                (top[2 * w + 1, c], first + 2 * w + 1),
-                (bottom[2 * w, c], first + 2 * w + width),
-                (bottom[2 * w + 1, c], first + 2 * w + width + 1),
+                (top[2 * w + 1, c], np.int32(first + 2 * w + 1)),
+                (bottom[2 * w, c], np.int32(first + 2 * w + width)),
+                (bottom[2 * w + 1, c], np.int32(first + 2 * w + width + 1)),
             ):
                 larger = _larger(x, best)
                 best = x if larger else best
@@ -122,19 +122,15 @@ def _pool_pairs(top, bottom, first, width, pooled, winner):
 
 
 @njit(**OPTIONS)
-def _pool_window(window, first, width, pooled, winner):
-    """One window (side, side, C) of any size."""
-    pooled[:] = window[0, 0]
-    winner[:] = first
-    for h in range(window.shape[0]):
-        for w in range(window.shape[1]):
-            for c in range(pooled.size):
-                larger = _larger(window[h, w, c], pooled[c])
-                pooled[c] = window[h, w, c] if larger else pooled[c]
-                winner[c] = first + h * width + w if larger else winner[c]
+def _pool_place(row, place, pooled, winner):
+    """One place of a window, over its channels."""
+    for c in range(pooled.size):
+        larger = _larger(row[c], pooled[c])
+        pooled[c] = row[c] if larger else pooled[c]
+        winner[c] = place if larger else winner[c]
 
 
-@compiled(f"void({MAPS}, {MAPS}, int64[:, :, :, ::1], int64)")
+@compiled(f"void({MAPS}, {MAPS}, int32[:, :, :, ::1], int64)")
 def pool(membrane, pooled, winner, side):
     """The first largest element of each window, rows before columns, as torch's max_pool2d finds it."""
     width = membrane.shape[2]
@@ -145,9 +141,12 @@ def pool(membrane, pooled, winner, side):
                 _pool_pairs(membrane[b, top], membrane[b, top + 1], top * width, width, pooled[b, h], winner[b, h])
                 continue
             for w in range(pooled.shape[2]):
-                left = w * side
-                window = membrane[b, top : top + side, left : left + side]
-                _pool_window(window, top * width + left, width, pooled[b, h, w], winner[b, h, w])
+                best, where = pooled[b, h, w], winner[b, h, w]
+                best[:] = membrane[b, top, w * side]
+                where[:] = top * width + w * side
+                for n in range(1, side * side):
+                    row, column = top + n // side, w * side + n % side
+                    _pool_place(membrane[b, row, column], np.int32(row * width + column), best, where)
 
 
 @compiled(f"void({ROWS}, {ROWS}, {ROWS}, {ROWS}, float64[::1], {FORMAT})")
@@ -228,31 +227,20 @@ def through_sigmoid(error, activation, l1_term, l2_term, gaps, fmt):
 
 
 @njit(**OPTIONS)
-def _unpool_pairs(error, winner, first, width, top, bottom, rest):
-    """The windows of side 2 over two rows (W, C) of a map: the error at the winner, ``rest`` at the other three."""
-    for w in range(error.shape[0]):
-        place = first + 2 * w
-        for c in range(error.shape[1]):
-            e, where = error[w, c], winner[w, c]
-            top[2 * w, c] = e if where == place else rest
-            top[2 * w + 1, c] = e if where == place + 1 else rest
-            bottom[2 * w, c] = e if where == place + width else rest
-            bottom[2 * w + 1, c] = e if where == place + width + 1 else rest
+def _unpool_place(error, winner, place, rest, out):
+    """One place of a window, over its channels: the error where it is the winner, ``rest`` elsewhere."""
+    for c in range(out.size):
+        out[c] = error[c] if winner[c] == place else rest
 
 
-@compiled(f"void({MAPS}, int64[:, :, :, ::1], {MAPS}, float32, int64)")
+@compiled(f"void({MAPS}, int32[:, :, :, ::1], {MAPS}, float32, int64)")
 def unpool(error, winner, out, rest, side):
     """``error`` at its winners and ``rest`` elsewhere."""
-    width, channels = out.shape[2], out.shape[3]
+    width = out.shape[2]
     for b in range(out.shape[0]):
-        if side != 2 or 2 * error.shape[1] < out.shape[1] or 2 * error.shape[2] < width:
+        if side * error.shape[1] < out.shape[1] or side * error.shape[2] < width:
             out[b] = rest
-        for h in range(error.shape[1]):
-            top = h * side
-            if side == 2:
-                _unpool_pairs(error[b, h], winner[b, h], top * width, width, out[b, top], out[b, top + 1], rest)
-                continue
-            for w in range(error.shape[2]):
-                for c in range(channels):
-                    where = winner[b, h, w, c]
-                    out[b, where // width, where % width, c] = error[b, h, w, c]
+        for h in range(side * error.shape[1]):
+            for w in range(side * error.shape[2]):
+                e, where = error[b, h // side, w // side], winner[b, h // side, w // side]
+                _unpool_place(e, where, np.int32(h * width + w), rest, out[b, h, w])
