@@ -144,8 +144,8 @@ def mean_curve(curves: list[list[tuple[int, float]]]) -> list[tuple[int, float]]
 
 
 def _panel(draw: ImageDraw.ImageDraw, rows: list[dict[str, Any]], corner: tuple[int, int], title: str) -> None:
-    """Distance against epochs of ``rows`` in a box of 500 x 330 pixels, a mean line and a legend entry a recipe."""
-    left, top, right, bottom = corner[0] + 50, corner[1] + 26, corner[0] + 480, corner[1] + 290
+    """Distance against epochs of ``rows`` in a box of 660 x 330 pixels, a mean line and a legend entry a recipe."""
+    left, top, right, bottom = corner[0] + 50, corner[1] + 26, corner[0] + 470, corner[1] + 290
     epochs = max((row["epochs"] for row in rows), default=1)
 
     def place(epoch: float, value: float) -> tuple[float, float]:
@@ -160,20 +160,20 @@ def _panel(draw: ImageDraw.ImageDraw, rows: list[dict[str, Any]], corner: tuple[
     for number, name in enumerate(names):
         curve = mean_curve([row["curve"] for row in rows if row["recipe"] == name])
         draw.line([place(*point) for point in curve], fill=_colour(name), width=2)
-        height = top + 4 + 14 * number
-        draw.line([(right - 190, height + 6), (right - 170, height + 6)], fill=_colour(name), width=3)
-        draw.text((right - 164, height), f"{name} {curve[-1][1]:.1%}", fill="black")
+        height = top + 16 * number
+        draw.line([(right + 10, height + 6), (right + 26, height + 6)], fill=_colour(name), width=3)
+        draw.text((right + 31, height), f"{name} {curve[-1][1]:.1%}", fill="black")
 
 
 def picture(rows: list[dict[str, Any]], path: Path) -> None:
     """Distance against epochs: a line of panels a data set, the original recipe on the left and ours on the right."""
-    sheet = Image.new("RGB", (1000, 330 * len(PANELS) + 20), "white")
+    sheet = Image.new("RGB", (1320, 330 * len(PANELS) + 20), "white")
     draw = ImageDraw.Draw(sheet)
     for line, (target, density) in enumerate(PANELS):
         shown = [row for row in rows if (row["target"], row["density"]) == (target, density)]
         for column, (title, original) in enumerate((("original recipe", True), ("our recipes", False))):
             chosen = [row for row in shown if row["recipe"].startswith("original") == original]
-            _panel(draw, chosen, (500 * column, 330 * line), f"{title}: {target} at density {density:g}")
+            _panel(draw, chosen, (660 * column, 330 * line), f"{title}: {target} at density {density:g}")
     text = "x: epochs; y: van Rossum distance in percent of a silent net's; means over the seeds that were run"
     draw.text((50, 330 * len(PANELS)), text, fill="black")
     sheet.save(path)
