@@ -64,7 +64,8 @@ def build_windows(dataset: EventDatasetConfig, dt: float, training: bool) -> Win
     """What the rasters for training, or those for validation and test, are made of. ``dt``: s."""
     length = dataset.window_train if training else dataset.window_test
     jitter = dataset.jitter if training else 0.0
-    return WindowSettings(dt, round(length / dt), dataset.input_mode, dataset.downsample, jitter)
+    shift = dataset.shift if training else 0
+    return WindowSettings(dt, round(length / dt), dataset.input_mode, dataset.downsample, jitter, shift)
 
 
 def check_event_data(dataset: EventDatasetConfig, dt: float) -> None:
@@ -79,6 +80,7 @@ def check_event_data(dataset: EventDatasetConfig, dt: float) -> None:
     require(mode in INPUT_MODES, "dataset.input_mode", mode, f"allowed are {', '.join(map(str, INPUT_MODES))}")
     _in_range("downsample", dataset.downsample, 1, 128)
     _in_range("jitter", dataset.jitter, 0, 1000)
+    _in_range("shift", dataset.shift, 0, 128)
     _in_range("num_workers", dataset.num_workers, 0, 256)
     _in_range("seed", dataset.seed, 0, 2**63)
     share = dataset.validation_share

@@ -24,6 +24,9 @@ class EventDatasetConfig:
     jitter: float = key(
         0.5, "event times move by trunc(jitter * N(0,1)) whole milliseconds in training", "ms", "0.5, fixed"
     )
+    shift: int = key(
+        0, "training windows move by up to so many pixels, of the smaller raster, in each direction", "pixels", "none"
+    )
     num_workers: int = key(0, "threads that prepare batches ahead; any number gives the same batches")
     num_folds: int | None = key(
         None, "cross-validate over all recordings in that many folds; null: the data set's own test part", "", "none"

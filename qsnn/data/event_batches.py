@@ -44,10 +44,10 @@ def train_batches(
     first_batch: int = 0,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
-    """The batches of an epoch from number ``first_batch`` on: shuffled, each recording once, random windows, jitter.
+    """The batches of an epoch from number ``first_batch`` on: shuffled, each recording once, random windows, jitter, shift.
 
     A window starts at a random step from which it fits into its recording; a recording that is shorter starts at step 0
-    and ends in silence. Both and the jitter depend on ``seed``, ``epoch`` and the recording alone.
+    and ends in silence. These, jitter and shift depend on ``seed``, ``epoch`` and the recording alone.
 
     Args:
         dataset: from `prepare_dataset`.
@@ -106,7 +106,20 @@ def make_batch(
         rng = None if draw is None else draw(recording)
         step, address = _window(dataset, recording, settings, rng)
         scatter(batch, place, step, table[address], address & 1)
+        if rng is not None and settings.shift:
+            down, right = rng.integers(-settings.shift, settings.shift + 1, 2).tolist()
+            batch[:, place] = shifted(batch[:, place], down, right)
     return Batch(torch.from_numpy(batch), torch.from_numpy(dataset.labels[index]), torch.from_numpy(index.copy()))
+
+
+def shifted(maps: NDArray[Any], down: int, right: int) -> NDArray[Any]:
+    """Maps (..., H, W) moved by whole pixels; what leaves is lost, zeros come in."""
+    height, width = maps.shape[-2:]
+    moved = np.zeros_like(maps)
+    target = np.s_[..., max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
+    source = np.s_[..., max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
+    moved[target] = maps[source]
+    return moved
 
 
 def _window(

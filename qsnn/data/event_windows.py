@@ -22,7 +22,8 @@ class WindowSettings(NamedTuple):
     OFF, a pixel is 1 where the step has an event of that kind; 1: one channel, 1 where the step has any event; 2: one
     channel of +1, 0, -1: the sign of the number of ON events less that of OFF events in the step; 3: the channel of
     2 twice. ``downsample``: pixels of the sensor, in both directions, that become one. ``jitter``: standard deviation in ms
-    of the random shift of event times in training, see `jitter_times`.
+    of the random shift of event times in training, see `jitter_times`. ``shift``: pixels, of the smaller raster, by which a
+    window moves at most in each direction in training.
     """
 
     dt: float
@@ -30,6 +31,7 @@ class WindowSettings(NamedTuple):
     input_mode: int
     downsample: int
     jitter: float
+    shift: int = 0
 
     @property
     def step(self) -> int:

@@ -234,3 +234,27 @@ def test_batches_of_workers_can_be_left_before_the_end(dataset: EventDataset) ->
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert next(batches, None) is None
+
+
+def test_shift_moves_the_whole_window_and_only_in_training(dataset: EventDataset) -> None:
+    moving = PLAIN._replace(shift=2)
+    everything = np.arange(dataset.num_recordings)
+    batch = next(train_batches(dataset, everything, moving, 20, 0, 1)).input.numpy()
+    still = next(train_batches(dataset, everything, PLAIN, 20, 0, 1)).input.numpy()
+    moves = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]
+    found = [
+        [move for move in moves if np.array_equal(batch[:, place], event_batches.shifted(still[:, place], *move))]
+        for place in range(20)
+    ]
+    assert all(len(candidates) == 1 for candidates in found)
+    assert len({candidates[0] for candidates in found}) > 5
+    assert torch.equal(first_windows(dataset, moving)[0].input, first_windows(dataset, PLAIN)[0].input)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (1, -2), (-2, 0), (9, 9)])
+def test_shifted_equals_moving_pixel_by_pixel(down: int, right: int) -> None:
+    maps = np.arange(1, 2 * 4 * 5 + 1).reshape(2, 4, 5)
+    moved = event_batches.shifted(maps, down, right)
+    for channel, y, x in itertools.product(range(2), range(4), range(5)):
+        inside = 0 <= y - down < 4 and 0 <= x - right < 5
+        assert moved[channel, y, x] == (maps[channel, y - down, x - right] if inside else 0)
