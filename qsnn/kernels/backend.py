@@ -26,6 +26,32 @@ class WeightUpdate(NamedTuple):
     rounded: Tensor | None
 
 
+class LayerSettings(NamedTuple):
+    """A layer: stored weights (I, N), their bits and attenuation, and its neurons."""
+
+    weight: Tensor
+    weight_bits: int | None
+    scale: float
+    lif: LIFParameters
+
+
+class LayerPass(NamedTuple):
+    """What a layer did, forward and back: input current, activity, gradients at the current and at the weights."""
+
+    current: Tensor
+    activity: LIFActivity
+    grad_current: Tensor
+    gradient: Tensor
+
+
+class NetPass(NamedTuple):
+    """The van Rossum distance, and both layers."""
+
+    distance: float
+    hidden: LayerPass
+    output: LayerPass
+
+
 class Backend(NamedTuple):
     """The operations of a training step. T time, B batch, I inputs, N neurons; tensors are float32.
 
@@ -60,3 +86,5 @@ class Backend(NamedTuple):
     """rule, rounding, weights, gradient, slots, stream, step, weight_bits, whether to return the rounded gradient"""
     all_finite: Callable[[Tensor], bool]
     """whether a tensor of any shape is free of NaN and Inf"""
+    net_gradients: Callable[[Tensor, Tensor, LayerSettings, LayerSettings, float, float], NetPass]
+    """input spikes, target, hidden and output layer, decay and tau of the van Rossum distance -> `NetPass`"""

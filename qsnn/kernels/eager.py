@@ -12,7 +12,8 @@ from qsnn.dynamics import (
     van_rossum_distance,
     van_rossum_gradient,
 )
-from qsnn.kernels.backend import Backend, GradientRounding, WeightUpdate
+from qsnn.kernels.backend import Backend, GradientRounding, LayerSettings, NetPass, WeightUpdate
+from qsnn.kernels.two_layers import compose_gradients
 from qsnn.quantization import (
     RandomStream,
     quantize,
@@ -103,6 +104,13 @@ def all_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
+def net_gradients(
+    x: Tensor, target: Tensor, hidden: LayerSettings, output: LayerSettings, decay: float, tau: float
+) -> NetPass:
+    """`two_layers.compose_gradients` of these operations."""
+    return compose_gradients(EAGER, x, target, hidden, output, decay, tau)
+
+
 EAGER = Backend(
     name="eager",
     clamp_weights=clamp_weights,
@@ -118,4 +126,5 @@ EAGER = Backend(
     update_weights=update_weights,
     train_weights=train_weights,
     all_finite=all_finite,
+    net_gradients=net_gradients,
 )

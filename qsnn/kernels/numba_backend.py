@@ -3,7 +3,6 @@
 What a kernel is not made for (other dtypes, empty tensors) goes to the definition itself.
 """
 
-import functools
 import math
 
 import numpy as np
@@ -15,14 +14,17 @@ from qsnn.kernels import numba_filters as filters
 from qsnn.kernels import numba_lif as lif
 from qsnn.kernels import numba_products as products
 from qsnn.kernels import numba_weights as weights
-from qsnn.kernels.backend import Backend
+from qsnn.kernels.backend import Backend, LayerSettings, NetPass
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_arrays import array, matrix
 from qsnn.kernels.numba_calls import grid, grids, largest, or_eager
+from qsnn.kernels.numba_gradients import fused_gradients
 from qsnn.kernels.numba_memory import remember
 from qsnn.kernels.numba_quantizers import error_factors, to_floats
 from qsnn.kernels.numba_scalars import INFINITY
+from qsnn.kernels.numba_states import decays, states
 from qsnn.kernels.numba_threads import split
+from qsnn.kernels.two_layers import compose_gradients
 
 CHUNK = 2**16
 
@@ -42,28 +44,6 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
     return out
 
 
-def _pair(synapse: float | Tensor, membrane: float | Tensor, shape: torch.Size) -> np.ndarray:
-    """Two things per neuron, floats or tensors that broadcast to (B, N), as one array (2, B*N)."""
-    pair = np.empty((2, *shape), np.float32)
-    for row, values in zip(pair, (synapse, membrane), strict=True):
-        row[...] = array(values) if isinstance(values, Tensor) else values
-    return pair.reshape(2, -1)
-
-
-_same_pair = functools.lru_cache(maxsize=64)(_pair)  # kernels do not write to it
-
-
-def _decays(parameters: LIFParameters, shape: torch.Size) -> np.ndarray:
-    """The decays of synapse and membrane, one per neuron."""
-    decays = parameters.synapse_decay, parameters.membrane_decay
-    return (_pair if any(isinstance(decay, Tensor) for decay in decays) else _same_pair)(*decays, shape)
-
-
-def _states(state: LIFState | None, shape: torch.Size) -> np.ndarray:
-    """The states, 0 for None."""
-    return _same_pair(0.0, 0.0, shape) if state is None else _pair(*state, shape)
-
-
 @or_eager("lif_sequence")
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
     """`qsnn.dynamics.lif_sequence`."""
@@ -71,7 +51,7 @@ def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParamet
     formats = grids(p.synapse_bits, p.membrane_bits)
     sizes = split(
         lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
-        matrix(current), _states(state, shape), _decays(p, shape), p.threshold,
+        matrix(current), states(state, shape), decays(p, shape), p.threshold,
         *formats, array(out).reshape(3, len(current), -1),
     )  # fmt: skip
     activity = LIFActivity(*out.unbind())
@@ -87,7 +67,7 @@ def lif_sequence_backward(
     p, shape, out = parameters, current.shape[1:], torch.empty(current.shape)
     formats = grids(p.synapse_bits, p.membrane_bits, p.error_bits)
     size = lif.lif_backward[len(formats[0])](
-        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), _states(initial, shape), _decays(p, shape),
+        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
         p.threshold, p.surrogate_slope, formats, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
@@ -126,6 +106,14 @@ def all_finite(tensor: Tensor) -> bool:
     return largest(tensor) < INFINITY
 
 
+def net_gradients(
+    x: Tensor, target: Tensor, hidden: LayerSettings, output: LayerSettings, decay: float, tau: float
+) -> NetPass:
+    """`two_layers.compose_gradients`, in one kernel where that can be."""
+    fused = fused_gradients(x, target, hidden, output, decay, tau)
+    return compose_gradients(NUMBA, x, target, hidden, output, decay, tau) if fused is None else fused
+
+
 NUMBA = Backend(
     name="numba",
     clamp_weights=weights.clamp_weights,
@@ -141,4 +129,5 @@ NUMBA = Backend(
     update_weights=weights.update_weights,
     train_weights=weights.train_weights,
     all_finite=all_finite,
+    net_gradients=net_gradients,
 )

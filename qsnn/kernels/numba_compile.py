@@ -1,5 +1,6 @@
 """How the kernels are compiled: at their first call, for the types given beforehand, and kept on disk."""
 
+import functools
 import logging
 import threading
 import zlib
@@ -18,9 +19,9 @@ ROW, MATRIX = "float32[::1]", "float32[:,::1]"
 GRID = "Tuple((float32, float32, b1))"  # see `numba_scalars`
 GRIDS = {2: "UniTuple(float32, 2)", 3: GRID}
 
-# The disk cache of a kernel does not notice a change in another file, so its name carries a hash of the one it uses.
-_SCALARS = Path(__file__).with_name("numba_scalars.py")
-_STAMP = f"{zlib.crc32(_SCALARS.read_bytes() if _SCALARS.exists() else b''):08x}"
+# The disk cache of a kernel does not notice a change in another file, so its name carries a hash of all that it may use.
+_SOURCES = sorted(Path(__file__).parent.glob("numba_*.py"))
+_STAMP = f"{zlib.crc32(b''.join(source.read_bytes() for source in _SOURCES)):08x}"
 
 
 class Kernel:
@@ -36,13 +37,19 @@ class Kernel:
     def __call__(self, *arguments: Any) -> Any:
         """The result of the compiled function; TypeError for arguments that the signature is not made for."""
         if self._dispatcher is None:
-            self._compile()
+            self.compile()
         return self._dispatcher(*arguments)
 
-    def _compile(self) -> None:
+    def compile(self) -> None:
+        """Compile now, unless it has been done."""
         with self._lock:
             if self._dispatcher is None:  # no other thread has done so meanwhile
                 self._dispatcher = _dispatcher(self._function, self._signature)
+
+    @functools.cached_property
+    def jitted(self) -> Any:
+        """The same function as a part of other kernels, which compile it for the types that they hand to it."""
+        return numba.njit(**OPTIONS)(self._function)
 
     @property
     def stats(self) -> Any:
@@ -66,7 +73,7 @@ def compiled(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     numba keeps it in ``__pycache__`` beside the source or, where that cannot be written, in the user's cache folder;
     ``NUMBA_CACHE_DIR`` overrides both. Where no folder can be written the code is compiled anew in every process.
-    Kernels call only helpers of their own module and of `numba_scalars`.
+    Kernels call only what the modules numba_* of this folder define.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:

@@ -52,7 +52,7 @@ def padded(rows: int, columns: int, kind: Any) -> np.ndarray:
     return np.zeros((rows + 1, -(-columns // VECTOR) * VECTOR), kind)
 
 
-def _spike_lists(spikes: Tensor) -> Spikes | bool:
+def spike_lists(spikes: Tensor) -> Spikes | bool:
     """The ones of (..., I) spikes row by row; False if it is not binary or too dense to gain by it."""
     matrix = bits(spikes)
     counts = np.empty(len(matrix), np.int64)
@@ -66,9 +66,9 @@ def _spike_lists(spikes: Tensor) -> Spikes | bool:
     return lists
 
 
-def _column_lists(spikes: Tensor) -> list[Spikes] | bool:
+def column_lists(spikes: Tensor) -> list[Spikes] | bool:
     """The same column by column, for each block of rows; False as above."""
-    lists = known(spikes, "rows", _spike_lists)
+    lists = known(spikes, "rows", spike_lists)
     if not lists:
         return False
     width, blocks = spikes.shape[-1], []
@@ -120,11 +120,16 @@ def weight_codes(weight: Tensor, weight_bits: int | None, scale: float) -> Codes
     return None if codes is None else codes._replace(step=codes.step / scale)
 
 
+def sum_kind(codes: Codes) -> Any:
+    """The smallest integers that hold the sum of a fair number of rows."""
+    if codes.integers.dtype != np.int8:
+        return np.int32
+    return np.int8 if 16 * codes.high <= LARGEST_SUM[np.int8] else np.int16
+
+
 def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> int:
-    """`numba_rows.sum_rows` in the smallest integers that hold the sum of a fair number of rows."""
-    kind: Any = np.int32
-    if codes.integers.dtype == np.int8:
-        kind = np.int8 if 16 * codes.high <= 127 else np.int16
+    """`numba_rows.sum_rows`."""
+    kind = sum_kind(codes)
     limit, total = LARGEST_SUM[kind] // codes.high, np.empty(codes.integers.shape[1], kind)
     work = len(lists.indices) * out.shape[1] // 10 + out.size
     kernel = rows.sum_rows[codes.integers.dtype, total.dtype]
@@ -133,7 +138,7 @@ def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> int:
 
 def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """`eager.input_current`: for each row of spikes the sum of the weight rows of its ones."""
-    lists = known(spikes, "rows", _spike_lists)
+    lists = known(spikes, "rows", spike_lists)
     codes = weight_codes(weight, weight_bits, scale) if lists else None
     if codes is None:
         return eager.input_current(spikes, weight, weight_bits, scale)
@@ -144,7 +149,7 @@ def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale
 
 def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     """`eager.weight_gradient`: for each input the sum of the error rows of its spikes."""
-    blocks = known(spikes, "columns", _column_lists)
+    blocks = known(spikes, "columns", column_lists)
     codes = known(error, "codes", _integer_codes) if blocks else None
     if codes is None:
         return eager.weight_gradient(spikes, error)

@@ -14,7 +14,7 @@ os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
-def _pool(workers: int) -> ThreadPoolExecutor:
+def pool(workers: int) -> ThreadPoolExecutor:
     """The pool with ``workers`` threads of this process: a forked child inherits the object but not the threads."""
     key = (os.getpid(), workers)
     if key not in _pools:
@@ -49,6 +49,6 @@ def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, gr
     if parts <= 1:
         return [kernel(0, total, *arguments)]
     bounds = [total * part // parts for part in range(parts + 1)]
-    submit = _pool(parts - 1).submit
+    submit = pool(parts - 1).submit
     others = [submit(kernel, bounds[part], bounds[part + 1], *arguments) for part in range(1, parts)]
     return [kernel(bounds[0], bounds[1], *arguments), *(other.result() for other in others)]

@@ -46,8 +46,3 @@ class LIF(nn.Module):
         else:
             activity = self.backend.lif_sequence(current, state, self.dynamics)
         return activity, LIFState(activity.synapse[-1], activity.membrane[-1])
-
-    @torch.no_grad()
-    def backward(self, grad_spikes: Tensor, current: Tensor, activity: LIFActivity, state: LIFState | None) -> Tensor:
-        """Gradient at the input current from that at the spikes, (T, B, N) each; ``state`` as it was for `forward`."""
-        return self.backend.lif_sequence_backward(grad_spikes, current, activity, state, self.dynamics)

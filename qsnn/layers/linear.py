@@ -9,20 +9,25 @@ from qsnn.kernels.backend import Backend
 
 
 class _QuantizedProduct(torch.autograd.Function):
-    """`QuantizedLinear.current`, with the errors and gradients of that layer, as one node of an autograd graph."""
+    """``h = x @ w_q`` and back: ``e_h = quantize_error(g_h)``, ``g_x = e_h @ w_q^T``, ``dw = x^T e_h``.
+
+    The gradient passes straight through the quantization of the weights, without the factor 1/scale.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, layer: "QuantizedLinear") -> Tensor:
         ctx.layer = layer
         ctx.save_for_backward(x, weight)
-        return layer.current(x)
+        return layer.backend.input_current(x, weight, layer.weight_bits, layer.attenuation)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        x, _ = ctx.saved_tensors  # asking for the weight makes autograd check that it has not changed since
-        layer = ctx.layer
-        error = layer.error(grads[0])
-        return layer.input_error(error) if ctx.needs_input_grad[0] else None, layer.weight_gradient(x, error), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        layer: QuantizedLinear = ctx.layer
+        (x, weight), (needs_x, needs_weight, _) = ctx.saved_tensors, ctx.needs_input_grad
+        backend = layer.backend
+        error = backend.quantize_error(grads[0], layer.error_bits)
+        grad_x = backend.input_error(error, weight, layer.weight_bits, layer.attenuation) if needs_x else None
+        return grad_x, backend.weight_gradient(x, error) if needs_weight else None, None
 
 
 class QuantizedLinear(nn.Module):
@@ -56,25 +61,8 @@ class QuantizedLinear(nn.Module):
         """Bring the stored weights into the range of symmetric(weight_bits); before every forward pass in training."""
         self.backend.clamp_weights(self.weight, self.weight_bits)
 
-    def current(self, x: Tensor) -> Tensor:
-        """`forward` without a graph."""
-        return self.backend.input_current(x, self.weight, self.weight_bits, self.attenuation)
-
-    def error(self, grad_current: Tensor) -> Tensor:
-        """``e_h = quantize_error(g_h)`` over the whole sequence (T, B, N)."""
-        return self.backend.quantize_error(grad_current, self.error_bits)
-
-    @torch.no_grad()
-    def input_error(self, error: Tensor) -> Tensor:
-        """``g_x[t] = e_h[t] @ w_q^T``, the gradient at the input spikes (T, B, I)."""
-        return self.backend.input_error(error, self.weight, self.weight_bits, self.attenuation)
-
-    def weight_gradient(self, x: Tensor, error: Tensor) -> Tensor:
-        """``dw = x^T e_h``, (I, N): straight through the quantization of the weights, without the factor 1/scale."""
-        return self.backend.weight_gradient(x, error)
-
     def forward(self, x: Tensor) -> Tensor:
         """Input spikes (T, B, I) to input current (T, B, N)."""
         if not torch.is_grad_enabled():
-            return self.current(x)
+            return self.backend.input_current(x, self.weight, self.weight_bits, self.attenuation)
         return _QuantizedProduct.apply(x, self.weight, self)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
-from qsnn.kernels.backend import Backend
+from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.kernels.backend import Backend, LayerSettings
 from qsnn.layers.lif import LIF
 from qsnn.layers.linear import QuantizedLinear
 
@@ -35,6 +35,7 @@ class SpikingLinear(nn.Module):
         activity, state = self.lif(current, state)
         return SpikingActivity(current, *activity), state
 
-    def current_gradient(self, activity: SpikingActivity, state: LIFState | None, grad_spikes: Tensor) -> Tensor:
-        """Gradient at the input current from that at the spikes of ``activity``, which `forward` gave from ``state``."""
-        return self.lif.backward(grad_spikes, activity.current, LIFActivity(*activity[1:]), state)
+    def settings(self) -> LayerSettings:
+        """The layer as `Backend.net_gradients` wants it."""
+        linear = self.linear
+        return LayerSettings(linear.weight, linear.weight_bits, linear.attenuation, self.lif.dynamics)

@@ -38,12 +38,6 @@ class VanRossumDistance(nn.Module):
         """The distance, a scalar."""
         return _VanRossum.apply(spikes, target, self.decay, self.tau, self.backend)
 
-    @torch.no_grad()
-    def with_gradient(self, spikes: Tensor, target: Tensor) -> tuple[float, Tensor]:
-        """The distance and its gradient at the spikes (T, B, N), without a graph."""
-        distance, difference = self.backend.van_rossum_distance(spikes, target, self.decay, self.tau)
-        return distance.item(), self.backend.van_rossum_gradient(difference, distance, self.decay, self.tau)
-
     def of_silence(self, target: Tensor) -> float:
         """The distance of a net that never spikes: what every result is relative to."""
         return self.forward(torch.zeros_like(target), target).item()

@@ -1,8 +1,8 @@
 """The pattern-retention net of [ISCAS]: input spikes, a hidden and an output layer of current-based LIF neurons."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFParameters, LIFState
@@ -16,6 +16,15 @@ class PatternNetActivity(NamedTuple):
 
     hidden: SpikingActivity
     output: SpikingActivity
+
+
+class PatternNetGradients(NamedTuple):
+    """Distance and activity of a pass, gradients at the input currents and at the stored weights, by layer."""
+
+    distance: float
+    activity: PatternNetActivity
+    currents: dict[str, Tensor]
+    weights: dict[str, Tensor]
 
 
 class PatternNetState(NamedTuple):
@@ -39,27 +48,20 @@ class PatternNet(nn.Module):
         output, output_state = self.output(hidden.spikes, state.output if state else None)
         return PatternNetActivity(hidden, output), PatternNetState(hidden_state, output_state)
 
-    def backward(
-        self,
-        x: Tensor,
-        activity: PatternNetActivity,
-        grad_spikes: Tensor,
-        use: Callable[[str, Tensor, Tensor], None],
-        state: PatternNetState | None = None,
-    ) -> None:
-        """From the gradient at the output spikes of ``activity``, which `forward` gave for ``x`` and ``state``.
+    @torch.no_grad()
+    def gradients(self, x: Tensor, target: Tensor, decay: float, tau: float) -> PatternNetGradients:
+        """A forward pass from rest, the van Rossum distance to ``target`` and the backward pass, without a graph.
 
-        Calls ``use(layer, gradient at its input current, weight gradient)`` for both layers, the output first, as soon as
-        a layer's weights are no longer needed. The same numbers as autograd's, without a graph: `forward` may have run
-        under ``torch.no_grad``.
+        The same numbers as `forward`, `VanRossumDistance` and autograd give, several times faster: with the numba backend
+        it is one kernel.
         """
-        hidden, output = self.hidden, self.output
-        grad = output.current_gradient(activity.output, state.output if state else None, grad_spikes)
-        error = output.linear.error(grad)
-        grad_spikes = output.linear.input_error(error)
-        use("output", grad, output.linear.weight_gradient(activity.hidden.spikes, error))
-        grad = hidden.current_gradient(activity.hidden, state.hidden if state else None, grad_spikes)
-        use("hidden", grad, hidden.linear.weight_gradient(x, hidden.linear.error(grad)))
+        backend = self.hidden.linear.backend
+        done = backend.net_gradients(x, target, self.hidden.settings(), self.output.settings(), decay, tau)
+        layers = {"hidden": done.hidden, "output": done.output}
+        activity = PatternNetActivity(*(SpikingActivity(layer.current, *layer.activity) for layer in layers.values()))
+        currents = {name: layer.grad_current for name, layer in layers.items()}
+        weights = {name: layer.gradient for name, layer in layers.items()}
+        return PatternNetGradients(done.distance, activity, currents, weights)
 
     def linears(self) -> dict[str, QuantizedLinear]:
         """The layers with weights, by name, input first."""

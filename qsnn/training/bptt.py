@@ -38,30 +38,22 @@ def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> Non
         raise _not_finite(name, tensor, epoch)
 
 
-class _Updater:
-    """Takes the gradients of a step as they come: checks and rounds them, lets the rule change the weights."""
-
-    def __init__(self, state: TrainingState, rounding: GradientRounding, lr_factor: float, keep_errors: bool) -> None:
-        self._state, self._rounding, self._keep_errors = state, rounding, keep_errors
-        self._rule = state.rule._replace(lr=state.rule.lr * lr_factor)
-        self.currents: dict[str, Tensor] = {}
-        self.gradients: dict[str, Tensor] = {}
-        self.rounded: dict[str, Tensor] = {}
-
-    def __call__(self, name: str, grad_current: Tensor, gradient: Tensor) -> None:
-        """Change the weights of layer ``name``. Raises NonFiniteError."""
-        state, epoch, linear = self._state, self._state.epoch + 1, self._state.model.linears()[name]
-        check_finite(f"{name}.weight.grad", gradient, epoch, linear.backend)
+def _update(
+    state: TrainingState, gradients: dict[str, Tensor], rounding: GradientRounding, lr_factor: float, keep_rounded: bool
+) -> dict[str, Tensor]:
+    """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for."""
+    kept, rule, epoch = {}, state.rule._replace(lr=state.rule.lr * lr_factor), state.epoch + 1
+    for name, linear in state.model.linears().items():
         update = linear.backend.train_weights(
-            self._rule, self._rounding, linear.weight, gradient, state.slots[name], state.streams[name],
-            epoch, linear.weight_bits, self._keep_errors,
+            rule, rounding, linear.weight, gradients[name], state.slots[name], state.streams[name],
+            epoch, linear.weight_bits, keep_rounded,
         )  # fmt: skip
         if not update.finite:
             raise _not_finite(f"{name}.weight", linear.weight, epoch)
         state.slots[name], state.streams[name] = update.slots, update.stream
-        self.currents[name], self.gradients[name] = grad_current, gradient
         if update.rounded is not None:
-            self.rounded[name] = update.rounded
+            kept[name] = update.rounded
+    return kept
 
 
 def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
@@ -88,21 +80,19 @@ def train_step(
     """
     model, epoch, backend = state.model, state.epoch + 1, loss.backend
     model.clamp_weights()
-    activity, _ = model(pattern.input)
-    for name, layer in activity._asdict().items():
+    found = model.gradients(pattern.input, pattern.target, loss.decay, loss.tau)
+    for name, layer in found.activity._asdict().items():
         check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
-    distance, grad_spikes = loss.with_gradient(activity.output.spikes, pattern.target)
-    if not math.isfinite(distance):
-        raise _not_finite("distance", torch.tensor(distance), epoch)
-    _keep_best(state, epoch, distance)
-    updater = _Updater(state, rounding, lr_factor, keep_errors)
-    model.backward(pattern.input, activity, grad_spikes, updater)
+        if keep_errors:
+            layer.current.grad = found.currents[name]
+    if not math.isfinite(found.distance):
+        raise _not_finite("distance", torch.tensor(found.distance), epoch)
+    for name, gradient in found.weights.items():
+        check_finite(f"{name}.weight.grad", gradient, epoch, backend)
+    _keep_best(state, epoch, found.distance)
+    rounded = _update(state, found.weights, rounding, lr_factor, keep_errors)
     state.epoch = epoch
-    if keep_errors:
-        for name, layer in activity._asdict().items():
-            layer.current.grad = updater.currents[name]
-    gradients = {name: updater.gradients[name] for name in model.linears()}
-    return StepResult(distance, activity, gradients, updater.rounded)
+    return StepResult(found.distance, found.activity, found.weights, rounded)
 
 
 @torch.no_grad()

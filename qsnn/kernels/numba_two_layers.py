@@ -1,0 +1,204 @@
+"""All of an epoch up to the weight gradients in one jitted kernel: `two_layers.compose_gradients` on integer codes.
+
+The single operations cost some 50 us each in Python, more than most of them compute at batch 1. The kernel is made of the
+same functions as they are. T time, B batch; R = T*B rows of (I inputs, H hidden, N output) neurons; (T, M) with
+M = B*H or B*N are the same memory.
+"""
+# mypy: allow-untyped-defs
+
+import numpy as np
+from numba import njit
+
+from qsnn.kernels import numba_filters as filters
+from qsnn.kernels import numba_lif as lif
+from qsnn.kernels import numba_quantizers as quantizers
+from qsnn.kernels import numba_rows as rows
+from qsnn.kernels.numba_compile import GRIDS, MATRIX, OPTIONS, compiled
+from qsnn.kernels.numba_scalars import ONE, factors_of
+from qsnn.kernels.numba_team import meet, share
+
+FINISHED, TOO_DENSE, NOT_A_NUMBER = 0, 1, 2
+# Rows of ``sizes``, the bits of maxima by thread; of both layers where a pair is kept.
+MEMBRANE, CURRENT, STRAY, GRADIENT, NUM_SIZES = 0, 2, 3, 4, 6
+CODE8 = np.dtype("int8")
+DENSEST = 0.5  # share of hidden spikes above which the dense product is faster
+
+_sum_rows = rows.sum_rows[CODE8, CODE8].jitted
+_transpose_lists, _sum_multiples, _transpose = (
+    rows.transpose_lists.jitted,
+    rows.sum_multiples.jitted,
+    rows.transpose.jitted,
+)
+_lif_forward, _lif_backward = lif.lif_forward[2].jitted, lif.lif_backward[2].jitted
+_difference, _squares, _filter_back = (
+    filters.filtered_difference.jitted, filters.sums_of_squares.jitted, filters.filter_back.jitted
+)  # fmt: skip
+_quantize = quantizers.quantize_scaled[CODE8].jitted
+
+
+LISTS = "Tuple((int64[::1], int64[::1], int32[::1]))"
+CODES, CUBE, LINE = "int8[:,::1]", "float32[:,:,::1]", "int32[:,::1]"
+
+
+@njit(**OPTIONS)
+def _list_spikes(first, last, spikes, lists):
+    """The ones of rows of spikes, in lists that have room for all; how many there are."""
+    starts, ends, indices = lists
+    count, width = 0, spikes.shape[1]
+    for r in range(first, last):
+        row, place = indices[r * (width + 1) : (r + 1) * (width + 1)], 0
+        for i in range(width):
+            row[place] = i
+            place += spikes[r, i] != 0
+        starts[r], ends[r] = r * (width + 1), r * (width + 1) + place
+        count += place
+    return count
+
+
+@njit(**OPTIONS)
+def _gather(first, last, codes, lists, limit, kind, step, out):
+    """`sum_rows` into fresh rows of ``out``."""
+    starts, ends, indices = lists
+    total = np.empty(codes.shape[1], kind.dtype)
+    return _sum_rows(first, last, codes, starts, ends, indices, limit, total, step, False, out)
+
+
+@njit(**OPTIONS)
+def _neurons(first, last, current, decays, theta, grids, out):
+    """`lif_forward` from rest."""
+    current = current.reshape(out.shape[1], out.shape[2])
+    return _lif_forward(first, last, current, np.zeros_like(decays), decays, theta, grids[0], grids[1], out)
+
+
+@njit(**OPTIONS)
+def _back(grad_spikes, current, out, decays, theta, slope, grids, grad):
+    """`lif_backward` from rest."""
+    shape = out.shape[1], out.shape[2]
+    return _lif_backward(
+        grad_spikes.reshape(shape), current.reshape(shape), out[0], out[1], out[2], np.zeros_like(decays), decays,
+        theta, slope, grids, grad.reshape(shape),
+    )  # fmt: skip
+
+
+@njit(**OPTIONS)
+def _errors(first, last, grad, size, grid, codes):
+    """Rows of the codes of `quantize_error`; whether there was no NaN."""
+    return _quantize(first, last, grad, factors_of(size, grid[0]), (grid[0], grid[1], False), codes)
+
+
+@njit(**OPTIONS)
+def _loss(member, team, counters, meetings, out, target, decay, tau, chunk, squares, difference, grad, distance):
+    """The distance, into ``distance[0]``, and its gradient; returns the meetings."""
+    first, last = share(target.shape[1], member, team)
+    _difference(first, last, out[0], target, decay, difference)
+    meetings = meet(counters, team, meetings)
+    if member == 0:
+        _squares(0, squares.size, difference.reshape(-1), chunk, squares)
+        distance[0] = np.sqrt(squares.sum() / tau)
+    meetings = meet(counters, team, meetings)
+    divisor = np.float32(tau) * np.float32(distance[0])
+    if divisor == 0:
+        grad[:, first:last] = 0
+    else:
+        _filter_back(first, last, difference, divisor, decay, grad)
+    return meet(counters, team, meetings)
+
+
+@njit(**OPTIONS)
+def _forward(
+    member, team, counters, meetings, x_rows, codes, steps, limit, kind, decays, theta, grids, currents, outs, spikes,
+    lists, sizes, counts,
+):  # fmt: skip
+    """Both layers; returns the meetings and whether the hidden spikes are sparse."""
+    num_rows = spikes.shape[0]
+    first, last = share(num_rows, member, team)
+    _gather(first, last, codes[0], x_rows, limit, kind, steps[0], currents[0])
+    meetings = meet(counters, team, meetings)
+    low, high = share(outs[0].shape[2], member, team)
+    sizes[MEMBRANE, member] = _neurons(low, high, currents[0], decays[0], theta, grids, outs[0])
+    meetings = meet(counters, team, meetings)
+    counts[member] = _list_spikes(first, last, spikes, lists)
+    meetings = meet(counters, team, meetings)
+    if counts.sum() > DENSEST * spikes.size:
+        return meetings, False
+    _gather(first, last, codes[1], lists, limit, kind, steps[1], currents[1])
+    meetings = meet(counters, team, meetings)
+    low, high = share(outs[1].shape[2], member, team)
+    sizes[MEMBRANE + 1, member] = _neurons(low, high, currents[1], decays[1], theta, grids, outs[1])
+    return meetings, True
+
+
+@njit(**OPTIONS)
+def _back_to_hidden(
+    member, team, counters, meetings, code, step, limit, decays, constants, grids, current, out, grad_spikes, grad,
+    grad_hidden, lists, columns, errors, weight_columns, sizes,
+):  # fmt: skip
+    """From the gradient at the output spikes to that at the hidden spikes; returns the meetings, and False for NaN."""
+    num_rows = errors.shape[0] - 1
+    first, last = share(num_rows, member, team)
+    if member == 0:
+        sizes[CURRENT, 0] = _back(grad_spikes, current, out, decays, constants[0], constants[1], grids, grad)
+    if member == team - 1:
+        _transpose(code[:-1], weight_columns)
+        _transpose_lists(0, num_rows, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
+    meetings = meet(counters, team, meetings)
+    sizes[STRAY, member] = not _errors(first, last, grad, sizes[CURRENT, 0], grids[2], errors)
+    meetings = meet(counters, team, meetings)
+    if sizes[STRAY].any():
+        return meetings, False
+    _sum_multiples(first, last, errors, weight_columns, limit, step, grad_hidden)
+    return meet(counters, team, meetings), True
+
+
+def _gradients(
+    member, team, counters, x_rows, x_columns, codes, steps, limits, kind, decays, constants, tau, chunk, grids, target,
+    currents, outs, spikes, difference, grads_spikes, grads, gradients, lists, columns, errors, weight_columns, squares,
+    sizes, counts, distance,
+):  # fmt: skip
+    """One member's part. Pairs are of hidden and output layer, see `numba_gradients`; returns one of the states above."""
+    theta, slope, decay = constants
+    level, int16, meetings = ONE / grids[2][0], np.empty(0, np.int16), 0
+    meetings, sparse = _forward(
+        member, team, counters, meetings, x_rows, codes, steps, limits[0], kind, decays, theta, grids, currents, outs,
+        spikes, lists, sizes, counts,
+    )  # fmt: skip
+    if not sparse:
+        return TOO_DENSE
+    meetings = _loss(
+        member, team, counters, meetings, outs[1], target, decay, tau, chunk, squares, difference,
+        grads_spikes[1].reshape(target.shape), distance,
+    )  # fmt: skip
+    meetings, finite = _back_to_hidden(
+        member, team, counters, meetings, codes[1], level * steps[1], limits[2], decays[1], (theta, slope), grids,
+        currents[1], outs[1], grads_spikes[1], grads[1], grads_spikes[0], lists, columns, errors[1], weight_columns, sizes,
+    )  # fmt: skip
+    if not finite:
+        return NOT_A_NUMBER
+    if member == 0:
+        sizes[CURRENT, 0] = _back(grads_spikes[0], currents[0], outs[0], decays[0], theta, slope, grids, grads[0])
+    if member > 0 or team == 1:  # whoever is not busy with that
+        first, last = share(spikes.shape[1], max(member, 1) - 1, max(team, 2) - 1)
+        sizes[GRADIENT + 1, member] = _gather(first, last, errors[1], columns, limits[1], int16, level, gradients[1])
+    meetings = meet(counters, team, meetings)
+    first, last = share(spikes.shape[0], member, team)
+    sizes[STRAY, member] = not _errors(first, last, grads[0], sizes[CURRENT, 0], grids[2], errors[0])
+    meetings = meet(counters, team, meetings)
+    if sizes[STRAY].any():
+        return NOT_A_NUMBER
+    first, last = share(gradients[0].shape[0], member, team)
+    sizes[GRADIENT, member] = _gather(first, last, errors[0], x_columns, limits[1], int16, level, gradients[0])
+    return FINISHED
+
+
+def _signature(kind: str) -> str:
+    """With currents of weights summed in integers of ``kind``."""
+    matrices, cubes = f"UniTuple({MATRIX}, 2)", f"UniTuple({CUBE}, 2)"
+    return (
+        f"int64(int64, int64, int64[::1], {LISTS}, {LISTS}, UniTuple({CODES}, 2), UniTuple(float32, 2),"
+        f" UniTuple(int64, 3), {kind}[::1], {matrices}, UniTuple(float32, 3), float64, int64, UniTuple({GRIDS[2]}, 3),"
+        f" {MATRIX}, {matrices}, {cubes}, {MATRIX}, {MATRIX}, {matrices}, {matrices}, {matrices}, {LISTS}, {LISTS},"
+        f" UniTuple({CODES}, 2), {CODES}, float64[::1], {LINE}, int64[::1], float64[::1])"
+    )
+
+
+gradients = {np.dtype(kind): compiled(_signature(kind))(_gradients) for kind in ("int8", "int16")}
