@@ -77,6 +77,8 @@ def lif_sequence_backward(
 @or_eager("van_rossum_distance")
 def van_rossum_distance(spikes: Tensor, target: Tensor, decay: float, tau: float) -> tuple[Tensor, Tensor]:
     """`qsnn.dynamics.van_rossum_distance`."""
+    if spikes.shape != target.shape:
+        return EAGER.van_rossum_distance(spikes, target, decay, tau)
     difference = torch.empty(spikes.shape)
     columns = matrix(difference)
     arguments = (matrix(spikes), matrix(target), decay, columns)

@@ -31,26 +31,36 @@ from qsnn.kernels.numba_team import run_together
 CHUNK = 2**16
 
 
-class Scratch(NamedTuple):
-    """Memory for what nobody sees afterwards: hidden spikes by row and by column, codes of errors, columns of weights."""
+MOST_THREADS = 4  # of which each finds something worth its while in the stages of a small batch
 
+
+class Scratch(NamedTuple):
+    """Memory for what nobody sees afterwards, in the order of the kernel's arguments."""
+
+    difference: np.ndarray
+    grads_spikes: tuple[np.ndarray, ...]
     lists: tuple[np.ndarray, ...]
     columns: tuple[np.ndarray, ...]
     errors: tuple[np.ndarray, ...]
     weight_columns: np.ndarray
+    squares: np.ndarray
 
 
 @functools.lru_cache(maxsize=4)
-def _scratch(num_rows: int, num_hidden: int, num_outputs: int, thread: int) -> Scratch:
-    """``thread``: whose memory it is."""
+def _scratch(shape: tuple[int, int], num_hidden: int, num_outputs: int, thread: int) -> Scratch:
+    """For (T, B) steps and sequences; ``thread``: whose memory it is."""
+    num_rows = shape[0] * shape[1]
 
-    def lists(count: int, room: int) -> tuple[np.ndarray, ...]:
+    def lists(count: int) -> tuple[np.ndarray, ...]:
+        room = num_rows * (num_hidden + 1)
         return np.empty(count, np.int64), np.empty(count, np.int64), np.empty(room, np.int32)
 
-    room = num_rows * (num_hidden + 1)
     errors = tuple(padded(num_rows, width, np.int8) for width in (num_hidden, num_outputs))
+    difference = np.empty((shape[0], shape[1] * num_outputs), np.float32)
+    grads = tuple(np.empty((num_rows, width), np.float32) for width in (num_hidden, num_outputs))
     weight_columns = padded(errors[1].shape[1], num_hidden, np.int8)
-    return Scratch(lists(num_rows, room), lists(num_hidden, room), errors, weight_columns)
+    squares = np.empty(-(-difference.size // CHUNK))
+    return Scratch(difference, grads, lists(num_rows), lists(num_hidden), errors, weight_columns, squares)
 
 
 class Operands(NamedTuple):
@@ -62,7 +72,7 @@ class Operands(NamedTuple):
     grids: tuple[tuple[float, ...], ...]
 
 
-def find_operands(x: Tensor, hidden: LayerSettings, output: LayerSettings) -> Operands | None:
+def find_operands(x: Tensor, target: Tensor, hidden: LayerSettings, output: LayerSettings) -> Operands | None:
     """None where the kernel is not made for these numbers.
 
     It is for sparse spikes, weights of few bits, ordinary 8-bit errors and a batch of one block of rows.
@@ -71,7 +81,11 @@ def find_operands(x: Tensor, hidden: LayerSettings, output: LayerSettings) -> Op
     formats = grids(p.synapse_bits, p.membrane_bits, p.error_bits)
     if p is not output.lif or len(formats[0]) != 2 or formats[2][1] > 127:
         return None
-    if not all(tensor.dtype == torch.float32 and tensor.numel() for tensor in (x, hidden.weight, output.weight)):
+    tensors = x, target, hidden.weight, output.weight
+    if x.dim() != 3 or not all(tensor.dtype == torch.float32 and tensor.numel() for tensor in tensors):
+        return None
+    H, N = hidden.weight.shape[-1], output.weight.shape[-1]
+    if [tuple(tensor.shape) for tensor in tensors[1:]] != [(*x.shape[:2], N), (x.shape[2], H), (H, N)]:
         return None
     if isinstance(p.synapse_decay, Tensor) or isinstance(p.membrane_decay, Tensor):
         return None
@@ -96,15 +110,8 @@ class Outputs(NamedTuple):
 
     currents: tuple[Tensor, ...]
     activities: tuple[Tensor, ...]
-    difference: Tensor
-    grads_spikes: tuple[Tensor, ...]
     grads: tuple[Tensor, ...]
     gradients: tuple[Tensor, ...]
-
-
-def _by_row(tensor: Tensor) -> np.ndarray:
-    """(T, B, N) as (T*B, N)."""
-    return array(tensor).reshape(-1, tensor.shape[-1])
 
 
 def _outputs(x: Tensor, hidden: LayerSettings, output: LayerSettings) -> Outputs:
@@ -113,8 +120,7 @@ def _outputs(x: Tensor, hidden: LayerSettings, output: LayerSettings) -> Outputs
     def pair(*before: int) -> tuple[Tensor, ...]:
         return tuple(torch.empty(*before, *shape) for shape in shapes)
 
-    gradients = tuple(torch.empty(layer.weight.shape) for layer in (hidden, output))
-    return Outputs(pair(), pair(3), torch.empty(shapes[1]), pair(), pair(), gradients)
+    return Outputs(pair(), pair(3), pair(), tuple(torch.empty(layer.weight.shape) for layer in (hidden, output)))
 
 
 def _net_pass(outputs: Outputs, sizes: list[int], distance: float) -> NetPass:
@@ -132,16 +138,18 @@ def fused_gradients(
     x: Tensor, target: Tensor, hidden: LayerSettings, output: LayerSettings, decay: float, tau: float
 ) -> NetPass | None:
     """`two_layers.compose_gradients`, or None where the kernel is not made for the numbers that come up."""
-    operands = find_operands(x, hidden, output)
-    if operands is None or target.dtype != torch.float32:
+    operands = find_operands(x, target, hidden, output)
+    if operands is None:
         return None
-    outputs, team, p = _outputs(x, hidden, output), torch.get_num_threads(), hidden.lif
+    outputs, p = _outputs(x, hidden, output), hidden.lif
     codes, kind, high = operands.codes, sum_kind(operands.codes[0]), int(operands.grids[2][1])
-    rows = [
-        tuple(_by_row(tensor) for tensor in pair) for pair in (outputs.currents, outputs.grads_spikes, outputs.grads)
-    ]
+    currents, grads = (
+        tuple(array(tensor).reshape(-1, tensor.shape[-1]) for tensor in pair)
+        for pair in (outputs.currents, outputs.grads)
+    )
     outs = tuple(array(out).reshape(3, len(x), -1) for out in outputs.activities)
-    scratch = _scratch(*rows[0][0].shape, rows[0][1].shape[1], threading.get_ident())
+    scratch = _scratch(tuple(x.shape[:2]), currents[0].shape[1], currents[1].shape[1], threading.get_ident())
+    team = min(torch.get_num_threads(), MOST_THREADS)
     sizes, distance = np.zeros((kernels.NUM_SIZES, team), np.int32), np.zeros(1)
     states = run_together(
         kernels.gradients[np.dtype(kind)], team,
@@ -149,8 +157,7 @@ def fused_gradients(
         (LARGEST_SUM[kind] // codes[0].high, LARGEST_SUM[np.int16] // high, MULTIPLES // (codes[0].high * high) // 8 * 8),
         np.empty(0, kind), tuple(decays(p, current.shape[1:]) for current in outputs.currents),
         (p.threshold, p.surrogate_slope, decay), tau, CHUNK, operands.grids, matrix(target),
-        rows[0], outs, outs[0][0].reshape(rows[0][0].shape), matrix(outputs.difference), rows[1], rows[2],
-        tuple(array(gradient) for gradient in outputs.gradients), *scratch,
-        np.empty(-(-outputs.difference.numel() // CHUNK)), sizes, np.zeros(team, np.int64), distance,
+        currents, outs, outs[0][0].reshape(currents[0].shape), grads, tuple(array(tensor) for tensor in outputs.gradients),
+        *scratch, sizes, np.zeros(team, np.int64), distance,
     )  # fmt: skip
     return None if any(states) else _net_pass(outputs, sizes.max(1).tolist(), float(np.float32(distance[0])))

@@ -138,6 +138,8 @@ def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> int:
 
 def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """`eager.input_current`: for each row of spikes the sum of the weight rows of its ones."""
+    if spikes.shape[-1] != weight.shape[0]:
+        return eager.input_current(spikes, weight, weight_bits, scale)  # which says what is wrong
     lists = known(spikes, "rows", spike_lists)
     codes = weight_codes(weight, weight_bits, scale) if lists else None
     if codes is None:
@@ -149,6 +151,8 @@ def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale
 
 def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     """`eager.weight_gradient`: for each input the sum of the error rows of its spikes."""
+    if spikes.shape[:-1] != error.shape[:-1]:
+        return eager.weight_gradient(spikes, error)  # which says what is wrong
     blocks = known(spikes, "columns", column_lists)
     codes = known(error, "codes", _integer_codes) if blocks else None
     if codes is None:
@@ -196,9 +200,14 @@ def _sparse_error(codes: Codes, weights: Codes, inputs: int) -> Tensor:
     return out
 
 
+def _fits(error: Tensor, weight: Tensor) -> bool:
+    """Whether the shapes belong together and a float holds the sums of products of 8-bit integers."""
+    return error.shape[-1] == weight.shape[1] and error.shape[-1] * 127**2 <= 2**24
+
+
 def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """`eager.input_error`, in integers where both have codes of 8 bits whose sum a float holds."""
-    codes: Codes | None = known(error, "codes", _integer_codes) if error.shape[-1] * 127**2 <= 2**24 else None
+    codes: Codes | None = known(error, "codes", _integer_codes) if _fits(error, weight) else None
     weights = weight_codes(weight, weight_bits, scale) if codes is not None else None
     if codes is None or weights is None or {codes.integers.dtype, weights.integers.dtype} != {np.dtype(np.int8)}:
         return eager.input_error(error, weight, weight_bits, scale)

@@ -152,7 +152,7 @@ def _back_to_hidden(
 
 def _gradients(
     member, team, counters, x_rows, x_columns, codes, steps, limits, kind, decays, constants, tau, chunk, grids, target,
-    currents, outs, spikes, difference, grads_spikes, grads, gradients, lists, columns, errors, weight_columns, squares,
+    currents, outs, spikes, grads, gradients, difference, grads_spikes, lists, columns, errors, weight_columns, squares,
     sizes, counts, distance,
 ):  # fmt: skip
     """One member's part. Pairs are of hidden and output layer, see `numba_gradients`; returns one of the states above."""
@@ -196,7 +196,7 @@ def _signature(kind: str) -> str:
     return (
         f"int64(int64, int64, int64[::1], {LISTS}, {LISTS}, UniTuple({CODES}, 2), UniTuple(float32, 2),"
         f" UniTuple(int64, 3), {kind}[::1], {matrices}, UniTuple(float32, 3), float64, int64, UniTuple({GRIDS[2]}, 3),"
-        f" {MATRIX}, {matrices}, {cubes}, {MATRIX}, {MATRIX}, {matrices}, {matrices}, {matrices}, {LISTS}, {LISTS},"
+        f" {MATRIX}, {matrices}, {cubes}, {MATRIX}, {matrices}, {matrices}, {MATRIX}, {matrices}, {LISTS}, {LISTS},"
         f" UniTuple({CODES}, 2), {CODES}, float64[::1], {LINE}, int64[::1], float64[::1])"
     )
 

@@ -65,7 +65,7 @@ def test_fused_pass_equals_the_single_operations(
     arguments, before = net(seed, (inputs, hidden, outputs), batch=batch, bits=bits, lif=lif), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        assert find_operands(arguments[0], *arguments[2:4]) is not None
+        assert find_operands(*arguments[:4]) is not None
         same(NUMBA.net_gradients(*arguments), EAGER.net_gradients(*arguments))
     finally:
         torch.set_num_threads(before)
@@ -114,10 +114,20 @@ def test_what_the_fused_pass_is_not_made_for_goes_to_the_single_operations(name:
         same(ours, theirs)
 
 
+def test_fused_pass_of_sizes_that_do_not_match_is_an_error() -> None:
+    x, target, *rest = net(0, (20, 16, 8))
+    for wrong in ((x[..., :19], target), (x, target[:, :, :1]), (x, target[:29])):
+        if wrong[1].shape[-1] == 1:  # torch would broadcast it
+            assert fused_gradients(*wrong, *rest) is None
+            continue
+        with pytest.raises(RuntimeError):
+            NUMBA.net_gradients(*wrong, *rest)
+
+
 def test_fused_pass_leaves_dense_hidden_spikes_to_the_single_operations() -> None:
     always = LIF._replace(threshold=-10.0, membrane_bits=2)
     arguments = net(0, (20, 16, 8), lif=always)
-    assert find_operands(arguments[0], *arguments[2:4]) is not None
+    assert find_operands(*arguments[:4]) is not None
     assert fused_gradients(*arguments) is None
     same(NUMBA.net_gradients(*arguments), EAGER.net_gradients(*arguments))
 

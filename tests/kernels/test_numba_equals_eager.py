@@ -285,3 +285,15 @@ def test_empty_tensors_go_to_the_definition() -> None:
     nothing = torch.empty(0, 2, 3)
     assert NUMBA.lif_sequence(nothing, LIFState.zeros(torch.zeros(2, 3)), PARAMETERS).spikes.shape == (0, 2, 3)
     assert NUMBA.input_current(nothing, torch.zeros(3, 4), 2, 1.0).shape == (0, 2, 4)
+
+
+def test_shapes_that_do_not_match_are_the_errors_of_torch() -> None:
+    raster, weight, error = torch.eye(6)[:, None], torch.zeros(6, 5), torch.zeros(6, 1, 5)
+    for call in (
+        lambda: NUMBA.input_current(raster, weight[:5], 2, 1.0),
+        lambda: NUMBA.input_error(error[..., :4], weight, 2, 1.0),
+        lambda: NUMBA.weight_gradient(raster, error[:5]),
+        lambda: NUMBA.van_rossum_distance(raster, raster[:5], 0.75, 5e-3),
+    ):
+        with pytest.raises(RuntimeError):
+            call()
