@@ -69,7 +69,7 @@ class TraceLIFConfig:
     tau_mem_upper: float = key(0.035, "longest membrane time constant", "s", "tau_mem_upper")
     tau_syn_lower: float = key(0.005, "shortest synapse time constant", "s", "tau_syn_lower")
     tau_syn_upper: float = key(0.01, "longest synapse time constant", "s", "tau_syn_upper")
-    tau_ref: float = key(0.001 / 0.35, "refractory time constant", "s", "tau_ref")
+    tau_ref: float = key(0.002857142857142857, "refractory time constant", "s", "tau_ref")
     trace_cap: float = key(1.0, "share of the largest possible traces that their formats reach", "", "PQ_cap")
     decay_bits: int | None = key(None, "fractional bits of decays and gains; null: not rounded", "bits", "none")
 

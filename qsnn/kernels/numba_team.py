@@ -6,6 +6,7 @@ processes, so that a team of more threads than there are cores to spare is slow,
 # mypy: allow-untyped-defs
 
 import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ if os.name == "posix":
 else:
 
     @njit(**OPTIONS)
-    def _give_way():
+    def _give_way():  # Windows has no such call
         pass
 
 
@@ -73,9 +74,23 @@ def share(total, member, team):
     return total * member // team, total * (member + 1) // team
 
 
+_one_team = threading.Lock()  # two teams, each with a part of the pool's threads, would wait for ever
+
+
+def _fresh_lock() -> None:
+    global _one_team
+    _one_team = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_fresh_lock)
+
+
 def run_together(kernel: Kernel, team: int, *arguments: Any) -> list[Any]:
     """``kernel(member, team, counters, *arguments)`` in ``team`` threads at once; their results in order."""
     counters = np.zeros(COUNTERS, np.int64)
+    if team == 1:
+        return [kernel(0, 1, counters, *arguments)]
     kernel.compile()  # not while others wait
-    others = [pool(team - 1).submit(kernel, member, team, counters, *arguments) for member in range(1, team)]
-    return [kernel(0, team, counters, *arguments), *(other.result() for other in others)]
+    with _one_team:
+        others = [pool(team - 1).submit(kernel, member, team, counters, *arguments) for member in range(1, team)]
+        return [kernel(0, team, counters, *arguments), *(other.result() for other in others)]

@@ -60,7 +60,7 @@ def local_words(group: str, option: str, data: Path) -> list[str]:
         words = ["experiment=icons_gesture", *words, *([] if group == "dataset" else ["dataset=nmnist"])]
         words += [] if option == "local_mlp" else SMALL_NET
         words += ["dataset.downsample=2"] if dataset == "nmnist" else []
-    windows = ["dataset.window_train=0.06", "dataset.window_test=0.06", "trainer.epochs=1", "trainer.batch_size=8"]
+    windows = ["dataset.window_train=0.09", "dataset.window_test=0.09", "trainer.epochs=1", "trainer.batch_size=8"]
     return [*words, *windows, *data_folder(data, dataset)]
 
 

@@ -238,6 +238,7 @@ class Slow(ListSource):
 
 def prepare_slowly(folder: Path, hold: bool, most_bytes: int | None, channel: Connection) -> None:
     """What each process of the tests below does: tell when it begins, and the fingerprint or the error at the end."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs with SIGINT ignored
     if most_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     try:

@@ -1,5 +1,6 @@
 """The kernel that does a whole forward and backward pass gives the bits of the single operations, where it is taken."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -137,3 +138,20 @@ def test_fused_pass_leaves_gradients_that_are_not_finite_to_the_single_operation
     target[3, 0, 2] = float("nan")
     assert fused_gradients(x, target, *rest) is None
     same(NUMBA.net_gradients(x, target, *rest), EAGER.net_gradients(x, target, *rest))
+
+
+def test_fused_passes_of_several_callers_at_once_do_not_wait_for_one_another_for_ever() -> None:
+    arguments, before = net(0, (70, 40, 25), steps=60), torch.get_num_threads()
+    expected = EAGER.net_gradients(*arguments)
+
+    def train(_: int) -> list[NetPass]:
+        torch.set_num_threads(3)
+        return [fused(arguments) for _ in range(20)]
+
+    try:
+        with ThreadPoolExecutor(3) as callers:
+            for results in callers.map(train, range(3)):
+                for result in results:
+                    same(result, expected)
+    finally:
+        torch.set_num_threads(before)
