@@ -20,7 +20,7 @@ MISTAKES = {
     "quantization.weight_bits=2.5": "could not be converted to Integer",
     "seed=null": "seed=null: field 'seed' is not Optional",
     "quantization.weight_bits=2,4": "holds several values: add -m to sweep",
-    "optimizer=adamx": "optimizer=adamx does not exist: did you mean optimizer=adamax? options are adam, adamax, local_sgd, sgd",
+    "optimizer=adamx": "optimizer=adamx does not exist: did you mean optimizer=adamax? options are adam, adamax, local_sgd",
     "model=null": "model=null does not exist: options are local_conv, local_mlp, pattern_net",
     "experiment=nope": "experiment=nope does not exist: options are",
     "optimizer.momentum=0.9": "this key belongs to optimizer=sgd, which is not the one chosen",
