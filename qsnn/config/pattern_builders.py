@@ -33,6 +33,7 @@ def build_lif(config: Config) -> LIFParameters:
         synapse_bits=bits.synapse_bits,
         membrane_bits=bits.membrane_bits,
         error_bits=bits.error_bits,
+        threshold_mask=neuron.threshold_mask,
     )
 
 

@@ -76,6 +76,12 @@ class CubaLIFConfig:
     )
     threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", "", "0.9, fixed")
     surrogate_slope: float = key(100.0, "slope of the SuperSpike surrogate gradient", "", "100, fixed")
+    threshold_mask: bool = key(
+        True,
+        "stop errors at membranes too far below the threshold for the state's format; false: none dies",
+        "",
+        "fixed",
+    )
 
 
 @dataclass

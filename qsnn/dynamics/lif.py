@@ -11,6 +11,9 @@ and back, with E = quantize_error over the step's (B, N), then the straight-thro
     g_mem = beta * e_mem + e_thr                     g_syn = alpha * e_syn + e_mem                g_h[t] = e_syn
 
 The reset carries no gradient. With ``error_bits=None`` E is the identity and no mask is applied.
+
+The mask of e_thr stops the errors of a membrane below theta - 127/128 (8 bits): a neuron that is further from spiking in
+every step learns nothing any more. Without ``threshold_mask`` they pass; e_mem and e_syn are masked as ever.
 """
 
 from typing import NamedTuple
@@ -31,6 +34,7 @@ class LIFParameters(NamedTuple):
     synapse_bits: int | None
     membrane_bits: int | None
     error_bits: int | None
+    threshold_mask: bool = True
 
 
 class LIFState(NamedTuple):
@@ -110,7 +114,8 @@ def lif_sequence_backward(
     bits, mem_format = parameters.error_bits, symmetric(parameters.membrane_bits)
     before = states_before(activity, initial)
     raw = raw_states(before, current, activity.spikes, parameters)
-    mask_thr = in_range(before.membrane - parameters.threshold, mem_format)
+    passing = mem_format if parameters.threshold_mask else None
+    mask_thr = in_range(before.membrane - parameters.threshold, passing)
     mask_mem, mask_syn = in_range(raw.membrane, mem_format), in_range(raw.synapse, symmetric(parameters.synapse_bits))
     surrogate = surrogate_gradient(threshold_distance(before.membrane, parameters), parameters.surrogate_slope)
     grad_threshold = grad_spikes / surrogate

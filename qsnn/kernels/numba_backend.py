@@ -17,7 +17,7 @@ from qsnn.kernels import numba_weights as weights
 from qsnn.kernels.backend import Backend, LayerSettings, NetPass
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_arrays import array, matrix
-from qsnn.kernels.numba_calls import grid, grids, largest, or_eager
+from qsnn.kernels.numba_calls import backward_grids, grid, grids, largest, or_eager
 from qsnn.kernels.numba_gradients import fused_gradients
 from qsnn.kernels.numba_memory import remember
 from qsnn.kernels.numba_quantizers import error_factors, to_floats
@@ -65,7 +65,7 @@ def lif_sequence_backward(
 ) -> Tensor:
     """`qsnn.dynamics.lif_sequence_backward`."""
     p, shape, out = parameters, current.shape[1:], torch.empty(current.shape)
-    formats = grids(p.synapse_bits, p.membrane_bits, p.error_bits)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     size = lif.lif_backward[len(formats[0])](
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
         p.threshold, p.surrogate_slope, formats, matrix(out),

@@ -15,6 +15,7 @@ from qsnn.kernels.numba_threads import split
 from qsnn.quantization import symmetric
 
 Grid = tuple[float, float, bool]
+ANY_RANGE: Grid = (1.0, 2.0**127, False)  # levels and highest code of a format without an end, for masks alone
 
 
 @functools.cache
@@ -29,6 +30,15 @@ def grids(*bits: int | None) -> tuple[tuple[float, ...], ...]:
     """The formats with levels and highest code alone, if all are such that this says everything."""
     all_grids = tuple(grid(width) for width in bits)
     return tuple(entry[:2] for entry in all_grids) if all(g[0] and not g[2] for g in all_grids) else all_grids
+
+
+@functools.cache
+def backward_grids(
+    synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None, threshold_mask: bool
+) -> tuple[tuple[float, ...], ...]:
+    """The formats of synapse, membrane and errors, and one in whose range the threshold lets errors pass."""
+    formats = grids(synapse_bits, membrane_bits, error_bits)
+    return (*formats, formats[1] if threshold_mask else ANY_RANGE[: len(formats[1])])
 
 
 def or_eager(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -12,7 +12,7 @@ from qsnn.dynamics import LIFActivity
 from qsnn.kernels import numba_two_layers as kernels
 from qsnn.kernels.backend import LayerPass, LayerSettings, NetPass
 from qsnn.kernels.numba_arrays import array, matrix
-from qsnn.kernels.numba_calls import grids
+from qsnn.kernels.numba_calls import backward_grids
 from qsnn.kernels.numba_memory import known, remember
 from qsnn.kernels.numba_products import (
     LARGEST_SUM,
@@ -78,7 +78,7 @@ def find_operands(x: Tensor, target: Tensor, hidden: LayerSettings, output: Laye
     It is for sparse spikes, weights of few bits, ordinary 8-bit errors and a batch of one block of rows.
     """
     p = hidden.lif
-    formats = grids(p.synapse_bits, p.membrane_bits, p.error_bits)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     if p is not output.lif or len(formats[0]) != 2 or formats[2][1] > 127:
         return None
     tensors = x, target, hidden.weight, output.weight

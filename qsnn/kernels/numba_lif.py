@@ -80,10 +80,10 @@ def _backward_step(
 
     Returns the bits of the maxima of synapse and membrane gradient after it, and of ``out``.
     """
-    syn_grid, mem_grid, err_grid = grids
+    syn_grid, mem_grid, err_grid, passing = grids
     max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
     for n in range(low, high):
-        mask_thr = in_range(mem[n] - theta, mem_grid)
+        mask_thr = in_range(mem[n] - theta, passing)
         mask_mem = in_range(decays[1, n] * mem[n] + syn[n] - spikes[t, n], mem_grid)
         mask_syn = in_range(decays[0, n] * syn[n] + current[t, n], syn_grid)
         e_syn = _error(grad[0, n], factors[0], err_grid, mask_syn)
@@ -100,7 +100,7 @@ def _backward_step(
 def _lif_backward(grad_spikes, current, spikes, synapse, membrane, initial, decays, theta, slope, grids, out):
     """`lif_sequence_backward`, from the last step to the first: the maxima of a step need all its neurons.
 
-    ``grids``: of synapse, membrane and errors. Returns the bits of the maximum of ``out``.
+    ``grids``: see `numba_calls.backward_grids`. Returns the bits of the maximum of ``out``.
     """
     size, levels = out.shape[1], grids[2][0]
     old, new, thr = np.zeros((2, size), np.float32), np.empty((2, size), np.float32), np.empty(size, np.float32)
@@ -134,7 +134,7 @@ lif_forward = {
 lif_backward = {
     size: compiled(
         f"int32({MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, float32, float32,"
-        f" UniTuple({grid}, 3), {MATRIX})"
+        f" UniTuple({grid}, 4), {MATRIX})"
     )(_lif_backward)
     for size, grid in GRIDS.items()
 }

@@ -195,7 +195,7 @@ def _signature(kind: str) -> str:
     matrices, cubes = f"UniTuple({MATRIX}, 2)", f"UniTuple({CUBE}, 2)"
     return (
         f"int64(int64, int64, int64[::1], {LISTS}, {LISTS}, UniTuple({CODES}, 2), UniTuple(float32, 2),"
-        f" UniTuple(int64, 3), {kind}[::1], {matrices}, UniTuple(float32, 3), float64, int64, UniTuple({GRIDS[2]}, 3),"
+        f" UniTuple(int64, 3), {kind}[::1], {matrices}, UniTuple(float32, 3), float64, int64, UniTuple({GRIDS[2]}, 4),"
         f" {MATRIX}, {matrices}, {cubes}, {MATRIX}, {matrices}, {matrices}, {MATRIX}, {matrices}, {LISTS}, {LISTS},"
         f" UniTuple({CODES}, 2), {CODES}, float64[::1], {LINE}, int64[::1], float64[::1])"
     )

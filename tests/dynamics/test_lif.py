@@ -131,3 +131,15 @@ def test_lif_errors_scale_with_the_maximum_of_each_step_over_batch_and_neurons()
     ones[:, 1] = 1e-6
     back = EAGER.lif_sequence_backward(ones, long, recorded, LIFState.zeros(long[0]), PARAMETERS)
     assert back[:, 0].abs().sum() > 0
+
+
+def test_lif_errors_reach_a_neuron_far_below_the_threshold_only_without_the_mask(backend: Backend) -> None:
+    """At a membrane of -0.25 the distance from the threshold, -1.15, does not fit the state's format."""
+    initial = LIFState(torch.full((1, 2), -0.25), torch.tensor([[-0.05, -0.25]]))
+    activity = LIFActivity(torch.zeros(3, 1, 2), *(state.expand(3, 1, 2).contiguous() for state in initial))
+    errors = {}
+    for mask in (True, False):
+        arguments = torch.ones(3, 1, 2), torch.zeros(3, 1, 2), activity, initial
+        errors[mask] = backend.lif_sequence_backward(*arguments, PARAMETERS._replace(threshold_mask=mask))
+    assert (errors[True][0] != 0).tolist() == [[True, False]]
+    assert (errors[False][0] != 0).tolist() == [[True, True]]

@@ -56,13 +56,23 @@ def fused(arguments: Arguments) -> NetPass:
 @given(
     st.integers(0, 2**31), st.sampled_from([1, 2, 3, 4]), st.sampled_from([9, 31, 33]),
     st.sampled_from([1, 16, 65]), st.sampled_from([1, 8, 70]), st.integers(2, 5), st.integers(2, 8), st.integers(2, 8),
-    st.integers(1, 3),
+    st.integers(1, 3), st.booleans(),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
 def test_fused_pass_equals_the_single_operations(
-    seed: int, batch: int, inputs: int, hidden: int, outputs: int, bits: int, state: int, error: int, threads: int
+    seed: int,
+    batch: int,
+    inputs: int,
+    hidden: int,
+    outputs: int,
+    bits: int,
+    state: int,
+    error: int,
+    threads: int,
+    threshold_mask: bool,
 ) -> None:
     lif = LIF._replace(synapse_bits=state, membrane_bits=9 - state + 1, error_bits=error, threshold=0.3)
+    lif = lif._replace(threshold_mask=threshold_mask)
     arguments, before = net(seed, (inputs, hidden, outputs), batch=batch, bits=bits, lif=lif), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

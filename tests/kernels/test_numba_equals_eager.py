@@ -93,15 +93,22 @@ def test_errors_of_extreme_size(largest: float, bits: int) -> None:
     same(*rounded)
 
 
-@given(SEEDS, BITS, BITS, BITS, BATCHES, SIZES, st.booleans())
+@given(SEEDS, BITS, BITS, BITS, BATCHES, SIZES, st.booleans(), st.booleans())
 @few
 def test_the_recurrence_and_its_backward_pass(
-    seed: int, syn: int | None, mem: int | None, err: int | None, batch: int, neurons: int, per_neuron: bool
+    seed: int,
+    syn: int | None,
+    mem: int | None,
+    err: int | None,
+    batch: int,
+    neurons: int,
+    per_neuron: bool,
+    threshold_mask: bool,
 ) -> None:
     generator, shape = torch.Generator().manual_seed(seed), (6, batch, neurons)
     alpha, beta = torch.rand(2, neurons, generator=generator)
     decays = (alpha, beta) if per_neuron else (float(alpha[0]), float(beta[0]))
-    parameters = LIFParameters(*decays, 0.4, 100.0, syn, mem, err)
+    parameters = LIFParameters(*decays, 0.4, 100.0, syn, mem, err, threshold_mask)
     current, grad = values(generator, *shape, sparse=0.9).clamp(-2, 2), values(generator, *shape)
     initial = LIFState(*(values(generator, batch, neurons).clamp(-1, 1) for _ in range(2)))
     activity = EAGER.lif_sequence(current, initial, parameters)
