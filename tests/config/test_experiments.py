@@ -26,7 +26,14 @@ LOCAL_OPTIONS = {
     "dataset": ("dvs_gesture", "slow_poker", "nmnist", "synthetic_gesture"),
     "trainer": ("local",),
     "optimizer": ("local_sgd", "sgd", "adam"),
-    "experiment": ("icons_gesture", "icons_poker", "gesture_demo", "nmnist_small"),
+    "experiment": (
+        "icons_gesture",
+        "icons_poker",
+        "gesture_demo",
+        "nmnist_small",
+        "gesture_demo_full_precision",
+        "nmnist_small_full_precision",
+    ),
 }
 LOCAL = [(group, option) for group, options in LOCAL_OPTIONS.items() for option in options]
 PATTERN = [entry for entry in OPTIONS if entry not in LOCAL or entry[0] == "optimizer"]
