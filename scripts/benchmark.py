@@ -6,8 +6,9 @@
     python scripts/benchmark.py --profile       share of each operation in an epoch
     python scripts/benchmark.py --write         tables of all results so far to docs/performance.md, and a picture
 
-Repetitions are interleaved, so that what disturbs the machine disturbs all, and a repetition lasts 30 ms at least, so that
-a short step finds its own data in the cache, as it does in training. Medians. The autograd loop computes the same
+Repetitions are interleaved, so that what disturbs the machine disturbs all. Each begins with a step that is not timed and
+lasts 30 ms at least: in training too a step follows one of its own kind, finds its data in the cache and no threads of
+others that still spin, as OpenMP's do for milliseconds. Medians. The autograd loop computes the same
 quantized arithmetic with a graph per time step, as one would write it without a hand-written backward pass.
 
 ``--peers`` names a script that times other libraries: called as ``FILE --lib NAME --batch B --threads N --json`` it must
@@ -75,6 +76,7 @@ def medians(steps: dict[str, Step], seconds: float) -> dict[str, float]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or min(map(len, times.values())) < 5:
         for name, step in steps.items():
+            step()  # not timed: waits for the threads that the one before left spinning, and fetches its own data
             times[name].append(1000 * seconds_of(step, counts[name]))
     return {name: statistics.median(values) for name, values in times.items()}
 

@@ -17,16 +17,19 @@ from qsnn.kernels import numba_weights as weights
 from qsnn.kernels.backend import Backend, LayerSettings, NetPass
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_arrays import array, matrix
+from qsnn.kernels.numba_buffers import empty
 from qsnn.kernels.numba_calls import backward_grids, grid, grids, largest, or_eager
 from qsnn.kernels.numba_gradients import fused_gradients
 from qsnn.kernels.numba_memory import remember
 from qsnn.kernels.numba_quantizers import error_factors, to_floats
 from qsnn.kernels.numba_scalars import INFINITY
 from qsnn.kernels.numba_states import decays, states
+from qsnn.kernels.numba_team import run_together
 from qsnn.kernels.numba_threads import split
 from qsnn.kernels.two_layers import compose_gradients
 
 CHUNK = 2**16
+NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
 
 
 @or_eager("quantize_error")
@@ -37,7 +40,7 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
     codes = products.quantized_codes(error, error_factors(largest(error), grid(error_bits)[0]), error_bits)
     if codes is None:  # NaN
         return EAGER.quantize_error(error, error_bits)
-    out = torch.empty(error.shape)
+    out = empty(*error.shape)
     rows = array(out).reshape(len(codes.integers) - 1, -1)
     split(to_floats[codes.integers.dtype], len(rows), rows.size, codes.integers, codes.step, rows)
     remember(out, "codes", codes)
@@ -47,7 +50,7 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
 @or_eager("lif_sequence")
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
     """`qsnn.dynamics.lif_sequence`."""
-    p, shape, out = parameters, current.shape[1:], torch.empty(3, *current.shape)
+    p, shape, out = parameters, current.shape[1:], empty(3, *current.shape)
     formats = grids(p.synapse_bits, p.membrane_bits)
     sizes = split(
         lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
@@ -64,13 +67,15 @@ def lif_sequence_backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LIFParameters
 ) -> Tensor:
     """`qsnn.dynamics.lif_sequence_backward`."""
-    p, shape, out = parameters, current.shape[1:], torch.empty(current.shape)
+    p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
-    size = lif.lif_backward[len(formats[0])](
+    team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))
+    sizes = run_together(
+        lif.lif_backward[len(formats[0])], team, np.empty((2, team, 16), np.int32),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
         p.threshold, p.surrogate_slope, formats, matrix(out),
     )  # fmt: skip
-    remember(out, "largest", size)
+    remember(out, "largest", max(sizes))
     return out
 
 
@@ -79,7 +84,7 @@ def van_rossum_distance(spikes: Tensor, target: Tensor, decay: float, tau: float
     """`qsnn.dynamics.van_rossum_distance`."""
     if spikes.shape != target.shape:
         return EAGER.van_rossum_distance(spikes, target, decay, tau)
-    difference = torch.empty(spikes.shape)
+    difference = empty(*spikes.shape)
     columns = matrix(difference)
     arguments = (matrix(spikes), matrix(target), decay, columns)
     split(filters.filtered_difference, columns.shape[1], 3 * columns.size, *arguments)
@@ -95,7 +100,7 @@ def van_rossum_gradient(difference: Tensor, distance: Tensor, decay: float, tau:
     divisor = np.float32(tau) * np.float32(distance.item())
     if divisor == 0:
         return torch.zeros_like(difference)
-    out = torch.empty(difference.shape)
+    out = empty(*difference.shape)
     columns = matrix(out)
     arguments = (matrix(difference), divisor, decay, columns)
     split(filters.filter_back, columns.shape[1], 3 * columns.size, *arguments)

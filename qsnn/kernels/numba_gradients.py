@@ -12,6 +12,7 @@ from qsnn.dynamics import LIFActivity
 from qsnn.kernels import numba_two_layers as kernels
 from qsnn.kernels.backend import LayerPass, LayerSettings, NetPass
 from qsnn.kernels.numba_arrays import array, matrix
+from qsnn.kernels.numba_buffers import empty
 from qsnn.kernels.numba_calls import backward_grids
 from qsnn.kernels.numba_memory import known, remember
 from qsnn.kernels.numba_products import (
@@ -118,9 +119,9 @@ def _outputs(x: Tensor, hidden: LayerSettings, output: LayerSettings) -> Outputs
     shapes = [(*x.shape[:-1], layer.weight.shape[1]) for layer in (hidden, output)]
 
     def pair(*before: int) -> tuple[Tensor, ...]:
-        return tuple(torch.empty(*before, *shape) for shape in shapes)
+        return tuple(empty(*before, *shape) for shape in shapes)
 
-    return Outputs(pair(), pair(3), pair(), tuple(torch.empty(layer.weight.shape) for layer in (hidden, output)))
+    return Outputs(pair(), pair(3), pair(), tuple(empty(*layer.weight.shape) for layer in (hidden, output)))
 
 
 def _net_pass(outputs: Outputs, sizes: list[int], distance: float) -> NetPass:

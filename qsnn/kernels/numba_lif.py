@@ -21,6 +21,7 @@ from qsnn.kernels.numba_scalars import (
     size_of,
     state_of,
 )
+from qsnn.kernels.numba_team import meet, share
 
 
 @njit(**OPTIONS)
@@ -97,12 +98,29 @@ def _backward_step(
     return max_syn, max_mem, max_out
 
 
-def _lif_backward(grad_spikes, current, spikes, synapse, membrane, initial, decays, theta, slope, grids, out):
-    """`lif_sequence_backward`, from the last step to the first: the maxima of a step need all its neurons.
+@njit(**OPTIONS)
+def _maxima_of_all(member, team, counters, meetings, t, maxima, own):
+    """The maxima of step ``t`` over all members; ``maxima`` (2, team, 16): even and odd steps, a cache line a member."""
+    max_syn, max_mem, max_thr = own
+    maxima[t & 1, member, 0], maxima[t & 1, member, 1], maxima[t & 1, member, 2] = own
+    meetings = meet(counters, team, meetings)
+    for other in range(team):
+        max_syn = max(max_syn, maxima[t & 1, other, 0])
+        max_mem = max(max_mem, maxima[t & 1, other, 1])
+        max_thr = max(max_thr, maxima[t & 1, other, 2])
+    return (max_syn, max_mem, max_thr), meetings
 
-    ``grids``: see `numba_calls.backward_grids`. Returns the bits of the maximum of ``out``.
+
+def _lif_backward(
+    member, team, counters, maxima, grad_spikes, current, spikes, synapse, membrane, initial, decays, theta, slope,
+    grids, out,
+):  # fmt: skip
+    """A member's part of `lif_sequence_backward`, from the last step to the first: a step needs the maxima of all.
+
+    ``grids``: see `numba_calls.backward_grids`. Returns the bits of the maximum of the member's part of ``out``.
     """
-    size, levels = out.shape[1], grids[2][0]
+    size, levels, meetings = out.shape[1], grids[2][0], 0
+    start, stop = share(size, member, team)
     old, new, thr = np.zeros((2, size), np.float32), np.empty((2, size), np.float32), np.empty(size, np.float32)
     max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
     for t in range(out.shape[0] - 1, -1, -1):
@@ -110,12 +128,15 @@ def _lif_backward(grad_spikes, current, spikes, synapse, membrane, initial, deca
         if t > 0:
             syn, mem = synapse[t - 1], membrane[t - 1]
         max_thr = np.int32(0)
-        for low, high in parts_of(0, size, 64):
+        for low, high in parts_of(start, stop, 64):
             part = _threshold_step(t, low, high, grad_spikes, mem, theta, slope, grids[1], thr)
             max_thr = max(max_thr, part)
-        factors = (factors_of(max_syn, levels), factors_of(max_mem, levels), factors_of(max_thr, levels))
+        sizes = (max_syn, max_mem, max_thr)
+        if team > 1:
+            sizes, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, sizes)
+        factors = (factors_of(sizes[0], levels), factors_of(sizes[1], levels), factors_of(sizes[2], levels))
         max_syn, max_mem = np.int32(0), np.int32(0)
-        for low, high in parts_of(0, size, 32):
+        for low, high in parts_of(start, stop, 32):
             part_syn, part_mem, part_out = _backward_step(
                 t, low, high, syn, mem, spikes, current, decays, theta, grids, factors, old, thr, new, out
             )
@@ -133,7 +154,7 @@ lif_forward = {
 }
 lif_backward = {
     size: compiled(
-        f"int32({MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, float32, float32,"
+        f"int32(int64, int64, int64[::1], int32[:,:,::1], {', '.join([MATRIX] * 7)}, float32, float32,"
         f" UniTuple({grid}, 4), {MATRIX})"
     )(_lif_backward)
     for size, grid in GRIDS.items()

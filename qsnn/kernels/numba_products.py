@@ -16,6 +16,7 @@ from torch import Tensor
 from qsnn.kernels import eager
 from qsnn.kernels import numba_rows as rows
 from qsnn.kernels.numba_arrays import array, bits
+from qsnn.kernels.numba_buffers import empty
 from qsnn.kernels.numba_calls import grid, largest
 from qsnn.kernels.numba_memory import known, remember
 from qsnn.kernels.numba_quantizers import quantize_scaled
@@ -144,7 +145,7 @@ def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale
     codes = weight_codes(weight, weight_bits, scale) if lists else None
     if codes is None:
         return eager.input_current(spikes, weight, weight_bits, scale)
-    out = torch.empty(*spikes.shape[:-1], weight.shape[1])
+    out = empty(*spikes.shape[:-1], weight.shape[1])
     _sum_rows(codes, lists, False, array(out).reshape(-1, weight.shape[1]))
     return out
 
@@ -157,7 +158,7 @@ def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     codes = known(error, "codes", _integer_codes) if blocks else None
     if codes is None:
         return eager.weight_gradient(spikes, error)
-    out = torch.empty(spikes.shape[-1], error.shape[-1])
+    out = empty(spikes.shape[-1], error.shape[-1])
     for number, columns in enumerate(blocks):
         size = _sum_rows(codes, columns, number > 0, array(out))
     if len(blocks) == 1:  # a later block does not see the sums of inputs that have no spike in it
@@ -193,7 +194,7 @@ def _sparse_error(codes: Codes, weights: Codes, inputs: int) -> Tensor:
     """The product as a sum, for each row of errors, of the multiples of weight columns that are not 0."""
     columns = padded(codes.integers.shape[1], inputs, np.int8)
     rows.transpose(weights.integers[:-1], columns)
-    out = torch.empty(len(codes.integers) - 1, inputs)
+    out = empty(len(codes.integers) - 1, inputs)
     limit = MULTIPLES // (codes.high * weights.high) // 8 * 8
     work = int(out.numel() * codes.integers.shape[1] * DENSEST_ERROR)
     split(rows.sum_multiples, len(out), work, codes.integers, columns, limit, codes.step * weights.step, array(out))

@@ -71,12 +71,12 @@ def _neurons(first, last, current, decays, theta, grids, out):
 
 
 @njit(**OPTIONS)
-def _back(grad_spikes, current, out, decays, theta, slope, grids, grad):
-    """`lif_backward` from rest."""
-    shape = out.shape[1], out.shape[2]
+def _back(counters, grad_spikes, current, out, decays, theta, slope, grids, grad):
+    """`lif_backward` from rest, by one member: at this size its meetings would cost as much as its work."""
+    shape, maxima = (out.shape[1], out.shape[2]), np.empty((2, 1, 16), np.int32)
     return _lif_backward(
-        grad_spikes.reshape(shape), current.reshape(shape), out[0], out[1], out[2], np.zeros_like(decays), decays,
-        theta, slope, grids, grad.reshape(shape),
+        0, 1, counters, maxima, grad_spikes.reshape(shape), current.reshape(shape), out[0], out[1], out[2],
+        np.zeros_like(decays), decays, theta, slope, grids, grad.reshape(shape),
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def _back_to_hidden(
     num_rows = errors.shape[0] - 1
     first, last = share(num_rows, member, team)
     if member == 0:
-        sizes[CURRENT, 0] = _back(grad_spikes, current, out, decays, constants[0], constants[1], grids, grad)
+        sizes[CURRENT, 0] = _back(counters, grad_spikes, current, out, decays, constants[0], constants[1], grids, grad)
     if member == team - 1:
         _transpose(code[:-1], weight_columns)
         _transpose_lists(0, num_rows, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
@@ -175,7 +175,9 @@ def _gradients(
     if not finite:
         return NOT_A_NUMBER
     if member == 0:
-        sizes[CURRENT, 0] = _back(grads_spikes[0], currents[0], outs[0], decays[0], theta, slope, grids, grads[0])
+        sizes[CURRENT, 0] = _back(
+            counters, grads_spikes[0], currents[0], outs[0], decays[0], theta, slope, grids, grads[0]
+        )
     if member > 0 or team == 1:  # whoever is not busy with that
         first, last = share(spikes.shape[1], max(member, 1) - 1, max(team, 2) - 1)
         sizes[GRADIENT + 1, member] = _gather(first, last, errors[1], columns, limits[1], int16, level, gradients[1])

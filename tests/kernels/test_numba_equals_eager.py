@@ -13,6 +13,7 @@ from qsnn.dynamics import SGD, Adam, Adamax, LIFActivity, LIFParameters, LIFStat
 from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
+from qsnn.kernels.numba_backend import NEURONS
 from qsnn.quantization import RandomStream, quantize, symmetric
 
 NUMBA = select_backend("numba", "cpu")
@@ -116,6 +117,22 @@ def test_the_recurrence_and_its_backward_pass(
     activity = LIFActivity(*(strided(tensor, generator) for tensor in activity))
     arguments = (grad, current, activity, initial, parameters)
     same(NUMBA.lif_sequence_backward(*arguments), EAGER.lif_sequence_backward(*arguments))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(("error_bits", "neurons"), [(8, NEURONS), (2, NEURONS + 1), (None, NEURONS + 37)])
+def test_the_backward_recurrence_shared_by_threads(threads: int, error_bits: int | None, neurons: int) -> None:
+    """Each has its part of the neurons, and every step's error scales are those of all."""
+    generator, shape = torch.Generator().manual_seed(neurons), (40, 3, neurons)
+    parameters = PARAMETERS._replace(error_bits=error_bits)
+    current, grad = torch.randn(shape, generator=generator) / 4, torch.randn(shape, generator=generator)
+    activity, before = EAGER.lif_sequence(current, None, parameters), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = NUMBA.lif_sequence_backward(grad, current, activity, None, parameters)
+    finally:
+        torch.set_num_threads(before)
+    same(ours, EAGER.lif_sequence_backward(grad, current, activity, None, parameters))
 
 
 @given(SEEDS, st.sampled_from([0.75, 0.9, 0.8187]), BATCHES, SIZES)
