@@ -91,12 +91,13 @@ def find_operands(x: Tensor, target: Tensor, hidden: LayerSettings, output: Laye
     if isinstance(p.synapse_decay, Tensor) or isinstance(p.membrane_decay, Tensor):
         return None
     columns = known(x, "columns", column_lists)
-    if not columns or len(columns) > 1:
+    if not columns or len(columns.starts) > 1:
         return None
     codes = weight_codes(*hidden[:3]), weight_codes(*output[:3])
     if codes[0] is None or codes[1] is None or not _sums_fit(codes[0], codes[1], formats[2][1], output.weight.shape[1]):
         return None
-    return Operands(known(x, "rows", spike_lists), columns[0], (codes[0], codes[1]), formats)
+    x_columns = Spikes(columns.starts[0], columns.ends[0], columns.indices)
+    return Operands(known(x, "rows", spike_lists), x_columns, (codes[0], codes[1]), formats)
 
 
 def _sums_fit(hidden: Codes, output: Codes, highest_error: float, num_outputs: int) -> bool:

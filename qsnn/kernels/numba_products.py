@@ -28,7 +28,8 @@ DENSEST_ERROR = 0.6  # and above this share of errors that are not 0
 LARGEST_SUM: dict[Any, int] = {np.int8: 2**7 - 1, np.int16: 2**15 - 1, np.int32: 2**24}
 MULTIPLES = 2**15 - 1  # what a sum of errors times weights must not exceed
 VECTOR = 64  # a multiple of how many integers a CPU adds at once
-SMALL_PRODUCT = 2**26  # multiplications of integers that one thread does in some 100 us
+SMALL_PRODUCT = 2**24  # multiplications of floats that one thread does in some 200 us
+MULTIPLICATIONS = 40  # of integers, in a tenth of a nanosecond
 BLOCK = 1024  # rows of errors that stay in the cache while every input gathers its own
 
 
@@ -67,19 +68,15 @@ def spike_lists(spikes: Tensor) -> Spikes | bool:
     return lists
 
 
-def column_lists(spikes: Tensor) -> list[Spikes] | bool:
-    """The same column by column, for each block of rows; False as above."""
+def column_lists(spikes: Tensor) -> Spikes | bool:
+    """The same column by column, for each block of rows: ``starts`` and ``ends`` (blocks, I); False as above."""
     lists = known(spikes, "rows", spike_lists)
     if not lists:
         return False
-    width, blocks = spikes.shape[-1], []
-    for first in range(0, len(lists.starts), BLOCK):
-        last = min(first + BLOCK, len(lists.starts))
-        count = lists.ends[last - 1] - lists.starts[first]
-        columns = Spikes(np.empty(width, np.int64), np.empty(width, np.int64), np.empty(count, np.int32))
-        rows.transpose_lists(first, last, *lists, *columns)
-        blocks.append(columns)
-    return blocks
+    shape = -(-len(lists.starts) // BLOCK), spikes.shape[-1]
+    columns = Spikes(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty_like(lists.indices))
+    split(rows.transpose_blocks, shape[0], 10 * len(lists.indices), BLOCK, *lists, *columns)
+    return columns
 
 
 def _integer_codes(values: Tensor) -> Codes | None:
@@ -128,13 +125,13 @@ def sum_kind(codes: Codes) -> Any:
     return np.int8 if 16 * codes.high <= LARGEST_SUM[np.int8] else np.int16
 
 
-def _sum_rows(codes: Codes, lists: Spikes, add: bool, out: np.ndarray) -> int:
+def _sum_rows(codes: Codes, lists: Spikes, out: np.ndarray) -> int:
     """`numba_rows.sum_rows`."""
     kind = sum_kind(codes)
-    limit, total = LARGEST_SUM[kind] // codes.high, np.empty(codes.integers.shape[1], kind)
     work = len(lists.indices) * out.shape[1] // 10 + out.size
-    kernel = rows.sum_rows[codes.integers.dtype, total.dtype]
-    return max(split(kernel, len(out), work, codes.integers, *lists, limit, total, codes.step, add, out))
+    kernel = rows.sum_rows[codes.integers.dtype, np.dtype(kind)]
+    limit = LARGEST_SUM[kind] // codes.high
+    return max(split(kernel, len(out), work, codes.integers, *lists, limit, np.empty(0, kind), codes.step, out))
 
 
 def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
@@ -146,7 +143,8 @@ def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale
     if codes is None:
         return eager.input_current(spikes, weight, weight_bits, scale)
     out = empty(*spikes.shape[:-1], weight.shape[1])
-    _sum_rows(codes, lists, False, array(out).reshape(-1, weight.shape[1]))
+    one_block = Spikes(lists.starts[None], lists.ends[None], lists.indices)
+    _sum_rows(codes, one_block, array(out).reshape(-1, weight.shape[1]))
     return out
 
 
@@ -154,15 +152,12 @@ def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     """`eager.weight_gradient`: for each input the sum of the error rows of its spikes."""
     if spikes.shape[:-1] != error.shape[:-1]:
         return eager.weight_gradient(spikes, error)  # which says what is wrong
-    blocks = known(spikes, "columns", column_lists)
-    codes = known(error, "codes", _integer_codes) if blocks else None
+    lists = known(spikes, "columns", column_lists)
+    codes = known(error, "codes", _integer_codes) if lists else None
     if codes is None:
         return eager.weight_gradient(spikes, error)
     out = empty(spikes.shape[-1], error.shape[-1])
-    for number, columns in enumerate(blocks):
-        size = _sum_rows(codes, columns, number > 0, array(out))
-    if len(blocks) == 1:  # a later block does not see the sums of inputs that have no spike in it
-        remember(out, "largest", size)
+    remember(out, "largest", _sum_rows(codes, lists, array(out)))
     return out
 
 
@@ -183,9 +178,17 @@ def has_integer_product() -> bool:
 def _dense_error(codes: Codes, weights: Codes) -> Tensor:
     """The product by torch's dense one of 8-bit integers, scaled."""
     # Without the row of padding; the columns of padding add zeros.
-    factors = [torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, weights)]
-    with single_threaded(factors[0].numel() * len(factors[1]) < SMALL_PRODUCT):
-        product = torch._int_mm(factors[0], factors[1].T)
+    errors, columns = (torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, weights))
+    product = torch.empty(len(errors), len(columns), dtype=torch.int32)
+
+    def multiply(start: int, stop: int) -> None:
+        torch.set_num_threads(1)  # each thread has a setting of its own
+        torch._int_mm(errors[start:stop], columns.T, out=product[start:stop])
+
+    # By our own threads: torch's would spin for milliseconds afterwards, on the cores that the next kernels need.
+    threads = torch.get_num_threads()
+    with single_threaded(True):
+        split(multiply, len(errors), errors.numel() * len(columns) // MULTIPLICATIONS, threads=threads)
     split(rows.scale_in_place, product.numel(), product.numel(), array(product).reshape(-1), codes.step * weights.step)
     return product.view(torch.float32)
 

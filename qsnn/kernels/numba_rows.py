@@ -50,14 +50,16 @@ def list_ones(start, stop, bits, starts, indices):
         _list_row(bits[r], indices[starts[r] :])
 
 
-@compiled("void(int64, int64, int64[::1], int64[::1], int32[::1], int64[::1], int64[::1], int32[::1])")
-def transpose_lists(first, last, starts, ends, indices, column_starts, column_ends, rows):
-    """From the columns of each row to the rows ``first`` to ``last`` of each column, ascending: a counting sort."""
+@njit(**OPTIONS)
+def transpose_rows(first, last, place, starts, ends, indices, column_starts, column_ends, rows):
+    """From the columns of each row to the rows ``first`` to ``last`` of each column, ascending: a counting sort.
+
+    The lists of the columns lie in ``rows`` from ``place`` on.
+    """
     column_ends[:] = 0
     for r in range(first, last):
         for i in indices[starts[r] : ends[r]]:
             column_ends[i] += 1
-    place = 0
     for i in range(column_ends.size):
         column_starts[i] = place
         place += column_ends[i]
@@ -66,6 +68,16 @@ def transpose_lists(first, last, starts, ends, indices, column_starts, column_en
         for i in indices[starts[r] : ends[r]]:
             rows[column_ends[i]] = r
             column_ends[i] += 1
+
+
+@compiled("void(int64, int64, int64, int64[::1], int64[::1], int32[::1], int64[:,::1], int64[:,::1], int32[::1])")
+def transpose_blocks(start, stop, size, starts, ends, indices, column_starts, column_ends, rows):
+    """`transpose_rows` of the blocks ``start`` to ``stop`` of ``size`` rows each; ``rows`` is as long as ``indices``."""
+    for block in range(start, stop):
+        first, last = block * size, min((block + 1) * size, starts.size)
+        transpose_rows(
+            first, last, starts[first], starts, ends, indices, column_starts[block], column_ends[block], rows
+        )
 
 
 @njit(**OPTIONS)
@@ -132,12 +144,12 @@ def _add_scaled(m, total, step, out):
     return largest
 
 
-def _sum_rows(start, stop, codes, starts, ends, indices, limit, total, step, add, out):
+@njit(**OPTIONS)
+def sum_block(start, stop, codes, starts, ends, indices, limit, total, step, add, out):
     """``out[m] = step * sum of codes[k] for k in indices[starts[m]:ends[m]]``, added to ``out[m]`` if ``add``.
 
-    ``total`` says in which integers to sum; ``limit`` rows fit into them. Returns the bits of the maximum of ``out``.
+    ``total``: integers to sum in; ``limit`` rows fit into them. Returns the bits of the maximum of what was written.
     """
-    total = np.empty_like(total)  # of this thread
     largest, spare = np.int32(0), codes.shape[0] - 1
     for m in range(start, stop):
         begin, fresh, size = starts[m], not add, np.int32(0)
@@ -157,8 +169,30 @@ def _sum_rows(start, stop, codes, starts, ends, indices, limit, total, step, add
     return largest
 
 
+@njit(**OPTIONS)
+def _largest_of(start, stop, x):
+    largest = np.int32(0)
+    for m in range(start, stop):
+        for j in range(np.uint64(x.shape[1])):
+            largest = max(largest, size_of(x[m, j]))
+    return largest
+
+
+def _sum_rows(start, stop, codes, starts, ends, indices, limit, kind, step, out):
+    """`sum_block` over all blocks, ``starts`` and ``ends`` (blocks, M), in integers of ``kind``.
+
+    Block by block, so that the codes of one stay in the cache for all rows of ``out``.
+    """
+    total = np.empty(codes.shape[1], kind.dtype)
+    largest = np.int32(0)
+    for block in range(starts.shape[0]):
+        largest = sum_block(start, stop, codes, starts[block], ends[block], indices, limit, total, step, block > 0, out)
+    # A later block has not seen the sums of rows to which it adds nothing.
+    return _largest_of(start, stop, out) if starts.shape[0] > 1 else largest
+
+
 _SUM = (
-    "int32(int64, int64, {0}[:,::1], int64[::1], int64[::1], int32[::1], int64, {1}[::1], float32, b1, float32[:,::1])"
+    "int32(int64, int64, {0}[:,::1], int64[:,::1], int64[:,::1], int32[::1], int64, {1}[::1], float32, float32[:,::1])"
 )
 # By the types of codes and total.
 sum_rows = {

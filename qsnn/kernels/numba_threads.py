@@ -11,6 +11,8 @@ import torch
 # torch's OpenMP pool does not survive a fork: the child's first large operation of any kind would wait for ever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
+GRAIN = 2_000_000  # waking a thread takes some 30 us
+
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -39,13 +41,13 @@ def single_threaded(wanted: bool) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, grain: int = 2_000_000) -> list[Any]:
+def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, threads: int | None = None) -> list[Any]:
     """Call ``kernel(start, stop, *arguments)`` on parts of ``range(total)`` and return the results in order.
 
-    One part per thread of torch, fewer where a part would have less than ``grain`` of the ``work`` (in tenths of a
-    nanosecond): waking a thread takes some 30 us. The caller's thread takes the first part.
+    One part per thread (``threads``, or as many as torch has), fewer where a part would have less than `GRAIN` of the
+    ``work``, in tenths of a nanosecond. The caller's thread takes the first part.
     """
-    parts = min(torch.get_num_threads(), work // grain, total) if work >= 2 * grain else 1
+    parts = min(threads or torch.get_num_threads(), work // GRAIN, total) if work >= 2 * GRAIN else 1
     if parts <= 1:
         return [kernel(0, total, *arguments)]
     bounds = [total * part // parts for part in range(parts + 1)]

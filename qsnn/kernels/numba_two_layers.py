@@ -23,12 +23,7 @@ MEMBRANE, CURRENT, STRAY, GRADIENT, NUM_SIZES = 0, 2, 3, 4, 6
 CODE8 = np.dtype("int8")
 DENSEST = 0.5  # share of hidden spikes above which the dense product is faster
 
-_sum_rows = rows.sum_rows[CODE8, CODE8].jitted
-_transpose_lists, _sum_multiples, _transpose = (
-    rows.transpose_lists.jitted,
-    rows.sum_multiples.jitted,
-    rows.transpose.jitted,
-)
+_sum_multiples, _transpose = rows.sum_multiples.jitted, rows.transpose.jitted
 _lif_forward, _lif_backward = lif.lif_forward[2].jitted, lif.lif_backward[2].jitted
 _difference, _squares, _filter_back = (
     filters.filtered_difference.jitted, filters.sums_of_squares.jitted, filters.filter_back.jitted
@@ -57,10 +52,10 @@ def _list_spikes(first, last, spikes, lists):
 
 @njit(**OPTIONS)
 def _gather(first, last, codes, lists, limit, kind, step, out):
-    """`sum_rows` into fresh rows of ``out``."""
+    """`sum_block` into fresh rows of ``out``."""
     starts, ends, indices = lists
     total = np.empty(codes.shape[1], kind.dtype)
-    return _sum_rows(first, last, codes, starts, ends, indices, limit, total, step, False, out)
+    return rows.sum_block(first, last, codes, starts, ends, indices, limit, total, step, False, out)
 
 
 @njit(**OPTIONS)
@@ -140,7 +135,7 @@ def _back_to_hidden(
         sizes[CURRENT, 0] = _back(counters, grad_spikes, current, out, decays, constants[0], constants[1], grids, grad)
     if member == team - 1:
         _transpose(code[:-1], weight_columns)
-        _transpose_lists(0, num_rows, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
+        rows.transpose_rows(0, num_rows, 0, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
     meetings = meet(counters, team, meetings)
     sizes[STRAY, member] = not _errors(first, last, grad, sizes[CURRENT, 0], grids[2], errors)
     meetings = meet(counters, team, meetings)

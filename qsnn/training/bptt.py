@@ -9,6 +9,7 @@ from torch import Tensor
 from qsnn.data import Pattern
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.kernels.numba_threads import single_threaded
 from qsnn.losses import VanRossumDistance
 from qsnn.models import PatternNet, PatternNetActivity
 from qsnn.training.state import Best, TrainingState
@@ -58,9 +59,15 @@ def _update(
 
 def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
     """Copy the weights if they are the best so far. Called between loss and update."""
-    if state.best is None or distance < state.best.distance:
-        weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
-        state.best = Best(epoch, distance, weights)
+    if state.best is not None and distance >= state.best.distance:
+        return
+    weights = {name: tensor.detach() for name, tensor in state.model.state_dict().items()}
+    with single_threaded(True):  # threads of torch would spin for milliseconds after so small a copy
+        if state.best is None:
+            kept = {name: tensor.clone() for name, tensor in weights.items()}
+        else:
+            kept = {name: state.best.weights[name].copy_(tensor) for name, tensor in weights.items()}
+    state.best = Best(epoch, distance, kept)
 
 
 @torch.no_grad()

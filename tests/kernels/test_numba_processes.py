@@ -57,7 +57,7 @@ def results(batch: int = 2) -> list[Tensor]:
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_results_do_not_depend_on_the_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
-    monkeypatch.setitem(numba_threads.split.__kwdefaults__, "grain", 1)  # split the smallest work too
+    monkeypatch.setattr(numba_threads, "GRAIN", 1)  # split the smallest work too
     try:
         torch.set_num_threads(1)
         alone = results()
