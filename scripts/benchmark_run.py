@@ -2,12 +2,13 @@
 
     python scripts/benchmark_run.py start      added seconds of the first start (nothing compiled yet) and of the second
     python scripts/benchmark_run.py default    wall time and peak memory of the default run, 10,000 epochs
-    python scripts/benchmark_run.py logging    default logging against none, interleaved runs of 1,000 epochs
+    python scripts/benchmark_run.py logging    share of the default run's time that its logging takes
 
 Each prints a row of Markdown for docs/performance.md. Runs are processes of their own in a temporary folder.
 """
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -15,12 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-SILENT = [
-    "logging.metrics_every=0", "logging.health_every=0", "logging.raster_every=0", "logging.histogram_every=0",
-    "logging.tensorboard=false", "logging.progress=false",
-]  # fmt: skip
+from qsnn.config.command_line import compose_config, set_up
+from qsnn.config.run import start as start_run
+from qsnn.training.pattern_reporter import PatternReporter
 
 
 def run(folder: Path, *overrides: str, **environment: str) -> float:
@@ -51,21 +53,31 @@ def default(folder: Path) -> None:
     print(f"| its peak memory | {peak:.0f} MB |")
 
 
-def logging_price(folder: Path) -> None:
-    """The default run's first 1,000 epochs, with its logging and without."""
-    short = "trainer.epochs=1000"
-    run(folder, "trainer.epochs=1")
-    pairs = [(run(folder, short), run(folder, short, *SILENT)) for _ in range(5)]
-    price = statistics.median(on - off for on, off in pairs)
-    off = statistics.median(off for _, off in pairs)
-    print(f"| 1,000 epochs without logging | {off:.2f} s |")
-    print(f"| added by the default logging | {price:.2f} s |")
+def logging_share(folder: Path) -> None:
+    """Share of the default run's training time that is spent in its reporter: metrics, health, rasters, histograms, bar."""
+    spent = [0.0]
+
+    def timed(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            result = method(*arguments)
+            spent[0] += time.perf_counter() - began
+            return result
+
+        return call
+
+    for name in ("after_epoch", "flush", "finish"):
+        setattr(PatternReporter, name, timed(getattr(PatternReporter, name)))
+    set_up()
+    start_run(compose_config([]), folder, [])
+    seconds = json.loads((folder / "summary.json").read_text())["seconds"]
+    print(f"| share of its training time that logging takes | {100 * spent[0] / seconds:.1f} % |")
 
 
 def main() -> int:
     """Measure one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measures = {"start": start, "default": default, "logging": logging_price}
+    measures = {"start": start, "default": default, "logging": logging_share}
     parser.add_argument("what", choices=measures)
     with tempfile.TemporaryDirectory() as folder:
         measures[parser.parse_args().what](Path(folder))

@@ -166,10 +166,10 @@ class LimitsConfig:
 class LoggingConfig:
     """logging: epochs between two writings of each kind; 0 switches it off."""
 
-    metrics_every: int = key(10, "distance, firing rates, gradient norms", "epochs")
-    health_every: int = key(100, "saturation, underflow, codes in use, idle neurons", "epochs")
-    raster_every: int = key(1000, "spike rasters", "epochs")
-    histogram_every: int = key(1000, "histograms of weight and membrane codes", "epochs")
+    metrics_every: int = key(50, "distance, firing rates, gradient norms", "epochs")
+    health_every: int = key(1000, "saturation, underflow, codes in use, idle neurons", "epochs")
+    raster_every: int = key(2000, "spike rasters", "epochs")
+    histogram_every: int = key(2000, "histograms of weight and membrane codes", "epochs")
     tensorboard: bool = key(True, "write TensorBoard event files")
     progress: bool = key(True, "show the progress bar")
     limits: LimitsConfig = field(default_factory=LimitsConfig)

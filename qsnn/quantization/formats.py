@@ -108,12 +108,17 @@ def in_range(x: Tensor, fmt: Format | None) -> Tensor:
     return (x >= fmt.smallest) & (x <= fmt.largest)
 
 
+def nearest_codes(x: Tensor, fmt: Format) -> Tensor:
+    """Integer codes (int32) of ``quantize(x, fmt)``; 0 for NaN."""
+    return _codes(x, fmt).nan_to_num_().to(torch.int32)
+
+
 def to_codes(x: Tensor, fmt: Format) -> Tensor:
     """Integer codes (int32) of values that lie on the grid of ``fmt``.
 
     Raises ValueError, naming the first stray value, if one does not: a value that needs more bits is a bug.
     """
-    codes = _codes(x, fmt).nan_to_num().to(torch.int32)
+    codes = nearest_codes(x, fmt)
     stray = from_codes(codes, fmt, x.dtype) != x
     if stray.any():
         raise ValueError(f"{int(stray.sum())} of {x.numel()} values are not on the grid of {fmt}: first {x[stray][0]}")

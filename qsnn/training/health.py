@@ -2,16 +2,18 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState
 from qsnn.dynamics.lif import raw_states, states_before
 from qsnn.layers import SpikingActivity, SpikingLinear
-from qsnn.quantization import Format, quantize, shift, symmetric, to_codes
+from qsnn.quantization import Format, nearest_codes, shift, symmetric
 from qsnn.training.bptt import GradientRounding, StepResult
 from qsnn.training.state import TrainingState, share_never_changed
 
 ALWAYS_FIRING_RATE = 0.9
+LARGEST_TABLE = 2**20
 
 
 class Limits(NamedTuple):
@@ -24,20 +26,31 @@ class Limits(NamedTuple):
     always_firing: float
 
 
+def _num_different(codes: Tensor) -> int:
+    """How many different integers there are; counted in a table, which is many times faster than sorting."""
+    low, high = (end.item() for end in codes.aminmax())
+    if high - low < LARGEST_TABLE:
+        return int((torch.bincount((codes - low).flatten()) > 0).sum())
+    return codes.unique().numel()
+
+
+def _figures(raw: Tensor, codes: Tensor, at_the_end: Tensor) -> dict[str, float]:
+    nonzero = raw != 0
+    lost = int((nonzero & (codes == 0)).count_nonzero())
+    return {
+        "saturation": int(at_the_end.count_nonzero()) / at_the_end.numel(),
+        "underflow": lost / max(1, int(nonzero.count_nonzero())),
+        "codes_in_use": float(_num_different(codes)),
+    }
+
+
 def code_health(raw: Tensor, fmt: Format) -> dict[str, float]:
     """Of values before they are quantized, any shape: three figures.
 
     saturation: share that reaches or passes an end of the range. underflow: share of the non-zero values that becomes
     zero. codes_in_use: how many different codes they take.
     """
-    quantized = quantize(raw, fmt)
-    nonzero = raw != 0
-    lost = (nonzero & (quantized == 0)).sum().item()
-    return {
-        "saturation": ((raw >= fmt.largest) | (raw <= fmt.smallest)).float().mean().item(),
-        "underflow": lost / max(1, nonzero.sum().item()),
-        "codes_in_use": float(to_codes(quantized, fmt).unique().numel()),
-    }
+    return _figures(raw, nearest_codes(raw, fmt), (raw >= fmt.largest) | (raw <= fmt.smallest))
 
 
 def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -> dict[str, float]:
@@ -56,14 +69,8 @@ def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -
 
 def _gradient_health(gradient: Tensor, rounded: Tensor, bits: int) -> dict[str, float]:
     """As `code_health`, of a weight gradient and what stochastic rounding made of it; its codes have no upper end."""
-    codes = rounded * 2 ** (bits - 1)
-    nonzero = gradient != 0
-    lost = (nonzero & (codes == 0)).sum().item()
-    return {
-        "saturation": (codes.abs() >= 2 ** (bits - 1) - 1).float().mean().item() if bits > 1 else 0.0,
-        "underflow": lost / max(1, nonzero.sum().item()),
-        "codes_in_use": float(codes.unique().numel()),
-    }
+    codes = (rounded * 2 ** (bits - 1)).to(torch.int64)
+    return _figures(gradient, codes, codes.abs() >= 2 ** (bits - 1) - 1 if bits > 1 else torch.zeros(1))
 
 
 def _neurons_health(name: str, spikes: Tensor) -> dict[str, float]:

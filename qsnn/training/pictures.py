@@ -11,23 +11,27 @@ from torch import Tensor
 from qsnn.models import PatternNetActivity
 from qsnn.training.checkpoint import write_atomically
 
-Picture = NDArray[np.uint8]
+Picture = Image.Image
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 MISSED, EXTRA = (230, 159, 0), (0, 114, 178)  # orange and blue: told apart by colour-blind readers too
 PAPER = (238, 238, 238)
 MARGIN, CAPTION, CELL = 12, 18, 34
 
 
+def _boolean(spikes: Tensor) -> NDArray[np.bool_]:
+    """The first sequence of (T, B, N) spikes as (N, T)."""
+    return spikes[:, 0].T.detach().cpu().numpy() > 0
+
+
 def raster(spikes: Tensor) -> Picture:
-    """The first sequence of (T, B, N) spikes as a gray picture (N, T): black on white."""
-    return np.where(spikes[:, 0].T.detach().cpu().numpy() > 0, 0, 255).astype(np.uint8)
+    """The first sequence of (T, B, N) spikes as a picture (N, T) of one bit a pixel: black on white."""
+    return Image.fromarray(~_boolean(spikes))
 
 
 def comparison(spikes: Tensor, target: Tensor) -> Picture:
-    """Output against target (N, T, 3): black hit, orange missed, blue extra, white rightly silent."""
-    output, wanted = raster(spikes) == 0, raster(target) == 0
-    picture = np.full((*output.shape, 3), WHITE, dtype=np.uint8)
-    picture[output & wanted], picture[wanted & ~output], picture[output & ~wanted] = BLACK, MISSED, EXTRA
+    """Output against target (N, T), in a palette: black hit, orange missed, blue extra, white rightly silent."""
+    picture = Image.fromarray(_boolean(spikes) + 2 * _boolean(target).astype(np.uint8), mode="P")
+    picture.putpalette([channel for colour in (WHITE, EXTRA, MISSED, BLACK) for channel in colour])
     return picture
 
 
@@ -45,14 +49,14 @@ def rasters(activity: PatternNetActivity, input_spikes: Tensor, target: Tensor) 
 def png(picture: Picture) -> bytes:
     """The bytes of a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
+    picture.save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def sheet(panels: list[tuple[str, Picture]], title: str) -> Picture:
     """Pictures side by side, each with its caption, below a title."""
-    enlarge = max(1, 250 // panels[0][1].shape[1])  # a short sequence is drawn larger, so that captions fit
-    images = [Image.fromarray(picture).convert("RGB") for _, picture in panels]
+    enlarge = max(1, 250 // panels[0][1].width)  # a short sequence is drawn larger, so that captions fit
+    images = [picture.convert("RGB") for _, picture in panels]
     images = [
         image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST) for image in images
     ]
@@ -65,7 +69,7 @@ def sheet(panels: list[tuple[str, Picture]], title: str) -> Picture:
         draw.text((left, CAPTION + MARGIN // 2), caption, fill=BLACK)
         whole.paste(image, (left, 2 * CAPTION + MARGIN // 2))
         left += image.width + MARGIN
-    return np.asarray(whole)
+    return whole
 
 
 def write_raster(path: Path, activity: PatternNetActivity, target: Tensor, title: str) -> None:
@@ -101,4 +105,4 @@ def confusion_picture(counts: NDArray[np.int64], classes: tuple[str, ...]) -> Pi
             ink = WHITE if share > 0.5 else BLACK
             if counts[row, column]:
                 draw.text((x + CELL / 2, y + CELL / 2), str(counts[row, column]), fill=ink, font=font, anchor="mm")
-    return np.asarray(image)
+    return image

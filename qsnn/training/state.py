@@ -8,8 +8,7 @@ from torch import Tensor
 
 from qsnn.dynamics import Slots, UpdateRule
 from qsnn.models import PatternNet
-from qsnn.quantization import RandomStream, random_stream, symmetric, to_codes
-from qsnn.quantization.formats import quantize
+from qsnn.quantization import RandomStream, nearest_codes, random_stream, symmetric
 
 
 class Best(NamedTuple):
@@ -66,7 +65,7 @@ def weight_codes(model: PatternNet) -> dict[str, Tensor]:
     for name, linear in model.linears().items():
         fmt = symmetric(linear.weight_bits)
         if fmt is not None:
-            codes[name] = to_codes(quantize(linear.weight.detach(), fmt), fmt).to(torch.int16)
+            codes[name] = nearest_codes(linear.weight.detach(), fmt).to(torch.int16)
     return codes
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from qsnn.quantization import Format, to_codes
-from qsnn.quantization.formats import quantize
-from qsnn.training.pictures import Picture
+from qsnn.quantization import Format, nearest_codes
+from qsnn.training.pictures import Picture, png
 
 MAX_BINS = 256
 HParam = int | float | str | bool
@@ -38,20 +38,21 @@ class TensorBoardLog:
         return self._writer._get_file_writer()
 
     def scalars(self, values: dict[str, float], epoch: int) -> None:
-        """One point for each tag."""
-        for tag, value in values.items():
-            self._writer.add_scalar(tag, value, epoch)
+        """One point for each tag, all in one event: a quarter of the time of ``add_scalar`` for each."""
+        points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._file_writer.add_summary(Summary(value=points), epoch)
 
     def picture(self, tag: str, picture: Picture, epoch: int) -> None:
-        """A gray (H, W) or coloured (H, W, 3) picture."""
-        self._writer.add_image(tag, picture, epoch, dataformats="HWC" if picture.ndim == 3 else "HW")
+        """A picture as the PNG file of `png`: ``add_image`` would take several times as long for a raster."""
+        image = Summary.Image(width=picture.width, height=picture.height, encoded_image_string=png(picture))
+        self._file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), epoch)
 
     def histogram(self, tag: str, values: Tensor, fmt: Format | None, epoch: int) -> None:
         """Codes of ``values`` after quantization to ``fmt``, under ``code_<tag>``; the values themselves for None."""
         if fmt is None:
             self._writer.add_histogram(f"value_{tag}", values, epoch)
             return
-        codes = to_codes(quantize(values, fmt), fmt).cpu().numpy()
+        codes = nearest_codes(values, fmt).cpu().numpy()
         count = min(MAX_BINS, fmt.high - fmt.low + 1)
         edges = np.linspace(fmt.low - 0.5, fmt.high + 0.5, count + 1)
         self._writer.add_histogram(f"code_{tag}", codes, epoch, bins=edges)
