@@ -167,7 +167,7 @@ class LoggingConfig:
     """logging: epochs between two writings of each kind; 0 switches it off."""
 
     metrics_every: int = key(50, "distance, firing rates, gradient norms", "epochs")
-    health_every: int = key(1000, "saturation, underflow, codes in use, idle neurons", "epochs")
+    health_every: int = key(2000, "saturation, underflow, codes in use, idle neurons", "epochs")
     raster_every: int = key(2000, "spike rasters", "epochs")
     histogram_every: int = key(2000, "histograms of weight and membrane codes", "epochs")
     tensorboard: bool = key(True, "write TensorBoard event files")

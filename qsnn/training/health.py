@@ -70,7 +70,8 @@ def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -
 def _gradient_health(gradient: Tensor, rounded: Tensor, bits: int) -> dict[str, float]:
     """As `code_health`, of a weight gradient and what stochastic rounding made of it; its codes have no upper end."""
     codes = (rounded * 2 ** (bits - 1)).to(torch.int64)
-    return _figures(gradient, codes, codes.abs() >= 2 ** (bits - 1) - 1 if bits > 1 else torch.zeros(1))
+    largest = 1 - 2.0 ** (1 - bits)
+    return _figures(gradient, codes, rounded.abs() >= largest if bits > 1 else torch.zeros(1))
 
 
 def _neurons_health(name: str, spikes: Tensor) -> dict[str, float]:

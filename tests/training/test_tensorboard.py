@@ -18,7 +18,13 @@ from qsnn.config.run import start
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    overrides = [*SMALL, "trainer.epochs=20", "logging.raster_every=10", "logging.histogram_every=10"]
+    overrides = [
+        *SMALL,
+        "trainer.epochs=20",
+        "logging.metrics_every=10",
+        "logging.raster_every=10",
+        "logging.histogram_every=10",
+    ]
     start(compose_config(overrides), folder, overrides)
     return folder
 
