@@ -17,6 +17,16 @@ class GradientRounding(NamedTuple):
     rng_bits: int
 
 
+class StoredWeight(NamedTuple):
+    """A layer's stored weights (I, N), which a training step changes in place, and what it does so by."""
+
+    weight: Tensor
+    gradient: Tensor
+    slots: Slots
+    stream: RandomStream
+    weight_bits: int | None
+
+
 class WeightUpdate(NamedTuple):
     """What a training step did to a layer's weights, which it changed in place. ``rounded``: None unless asked for."""
 
@@ -80,10 +90,8 @@ class Backend(NamedTuple):
     """gradient, stream, eta, gradient_bits, rng_bits -> stochastically rounded gradient, stream after it"""
     update_weights: Callable[[UpdateRule, Tensor, Tensor, Slots, int], tuple[Tensor, Slots]]
     """rule, weights, gradient, slots, step -> the next weights and slots; may reuse the memory of the old ones"""
-    train_weights: Callable[
-        [UpdateRule, GradientRounding, Tensor, Tensor, Slots, RandomStream, int, int | None, bool], WeightUpdate
-    ]
-    """rule, rounding, weights, gradient, slots, stream, step, weight_bits, whether to return the rounded gradient"""
+    train_weights: Callable[[UpdateRule, GradientRounding, int, bool, list[StoredWeight]], list[WeightUpdate]]
+    """rule, rounding, step, whether to return the rounded gradients, layers -> what was done to each"""
     all_finite: Callable[[Tensor], bool]
     """whether a tensor of any shape is free of NaN and Inf"""
     net_gradients: Callable[[Tensor, Tensor, LayerSettings, LayerSettings, float, float], NetPass]

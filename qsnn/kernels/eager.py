@@ -12,7 +12,7 @@ from qsnn.dynamics import (
     van_rossum_distance,
     van_rossum_gradient,
 )
-from qsnn.kernels.backend import Backend, GradientRounding, LayerSettings, NetPass, WeightUpdate
+from qsnn.kernels.backend import Backend, GradientRounding, LayerSettings, NetPass, StoredWeight, WeightUpdate
 from qsnn.kernels.two_layers import compose_gradients
 from qsnn.quantization import (
     RandomStream,
@@ -78,18 +78,11 @@ def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Sl
     return rule.update(weight, gradient, slots, step)
 
 
-def train_weights(
-    rule: UpdateRule,
-    rounding: GradientRounding,
-    weight: Tensor,
-    gradient: Tensor,
-    slots: Slots,
-    stream: RandomStream,
-    step: int,
-    weight_bits: int | None,
-    keep_rounded: bool,
+def _train_layer(
+    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layer: StoredWeight
 ) -> WeightUpdate:
     """Round the gradient, change the weights in place by the rule, and clamp them for the next forward pass."""
+    weight, gradient, slots, stream, weight_bits = layer
     if rounding.gradient_bits is not None:
         gradient, stream = round_gradient(gradient, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
     updated, slots = rule.update(weight, gradient, slots, step)
@@ -97,6 +90,13 @@ def train_weights(
     weight.copy_(updated)
     clamp_weights(weight, weight_bits)
     return WeightUpdate(finite, slots, stream, gradient if keep_rounded else None)
+
+
+def train_weights(
+    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layers: list[StoredWeight]
+) -> list[WeightUpdate]:
+    """`_train_layer` of each."""
+    return [_train_layer(rule, rounding, step, keep_rounded, layer) for layer in layers]
 
 
 def all_finite(tensor: Tensor) -> bool:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -41,16 +41,51 @@ def single_threaded(wanted: bool) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, threads: int | None = None) -> list[Any]:
-    """Call ``kernel(start, stop, *arguments)`` on parts of ``range(total)`` and return the results in order.
+class Work(NamedTuple):
+    """``kernel(start, stop, *arguments)`` on ``range(total)``, which takes ``work`` tenths of a nanosecond in all."""
 
-    One part per thread (``threads``, or as many as torch has), fewer where a part would have less than `GRAIN` of the
-    ``work``, in tenths of a nanosecond. The caller's thread takes the first part.
+    kernel: Callable[..., Any]
+    total: int
+    work: int
+    arguments: tuple[Any, ...]
+
+
+Part = tuple[int, int, int]  # number of the work, start, stop
+
+
+def _parts(works: list[Work], threads: int) -> list[list[Part]]:
+    """Equal shares of all the work, in order: for each thread the parts that are its own."""
+    whole, done, shares = sum(entry.work for entry in works), 0, list[list[Part]]([] for _ in range(threads))
+    for number, entry in enumerate(works):
+        bounds = [whole * thread // threads - done for thread in range(threads + 1)]
+        cuts = [min(max(entry.total * bound // max(1, entry.work), 0), entry.total) for bound in bounds]
+        for thread in range(threads):
+            if cuts[thread] < cuts[thread + 1]:
+                shares[thread].append((number, cuts[thread], cuts[thread + 1]))
+        done += entry.work
+    return shares
+
+
+def split_all(works: list[Work], threads: int | None = None) -> list[list[Any]]:
+    """Do all ``works`` and return the results of each one's parts in order.
+
+    By as many threads (``threads``, or as many as torch has), fewer where one would have less than `GRAIN` of the work.
+    The caller's thread takes the first share.
     """
-    parts = min(threads or torch.get_num_threads(), work // GRAIN, total) if work >= 2 * GRAIN else 1
-    if parts <= 1:
-        return [kernel(0, total, *arguments)]
-    bounds = [total * part // parts for part in range(parts + 1)]
-    submit = pool(parts - 1).submit
-    others = [submit(kernel, bounds[part], bounds[part + 1], *arguments) for part in range(1, parts)]
-    return [kernel(bounds[0], bounds[1], *arguments), *(other.result() for other in others)]
+    whole = sum(entry.work for entry in works)
+    team = min(threads or torch.get_num_threads(), whole // GRAIN) if whole >= 2 * GRAIN else 1
+
+    def do(share: list[Part]) -> list[tuple[int, Any]]:
+        return [(n, works[n].kernel(start, stop, *works[n].arguments)) for n, start, stop in share]
+
+    if team <= 1:
+        return [[entry.kernel(0, entry.total, *entry.arguments)] for entry in works]
+    first, *rest = _parts(works, team)
+    others = [pool(team - 1).submit(do, share) for share in rest if share]
+    done = do(first) + [result for other in others for result in other.result()]
+    return [[result for n, result in done if n == number] for number in range(len(works))]
+
+
+def split(kernel: Callable[..., Any], total: int, work: int, *arguments: Any, threads: int | None = None) -> list[Any]:
+    """`split_all` of one."""
+    return split_all([Work(kernel, total, work, arguments)], threads)[0]

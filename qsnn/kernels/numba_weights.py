@@ -8,14 +8,14 @@ from torch import Tensor
 
 from qsnn.dynamics import SGD, Adam, Slots, UpdateRule
 from qsnn.kernels import numba_updates as kernels
-from qsnn.kernels.backend import GradientRounding, WeightUpdate
+from qsnn.kernels.backend import GradientRounding, StoredWeight, WeightUpdate
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_arrays import array
 from qsnn.kernels.numba_calls import grid, largest, or_eager
 from qsnn.kernels.numba_memory import forget, recall, remember
 from qsnn.kernels.numba_products import Codes, padded
 from qsnn.kernels.numba_quantizers import error_factors
-from qsnn.kernels.numba_threads import split
+from qsnn.kernels.numba_threads import Work, split, split_all
 from qsnn.quantization import RandomStream, advance
 from qsnn.quantization.random_stream import GAMMA
 
@@ -81,39 +81,43 @@ def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Sl
     return weight, slots
 
 
-def train_weights(
-    rule: UpdateRule,
-    rounding: GradientRounding,
-    weight: Tensor,
-    gradient: Tensor,
-    slots: Slots,
-    stream: RandomStream,
-    step: int,
-    weight_bits: int | None,
-    keep_rounded: bool,
-) -> WeightUpdate:
-    """`eager.train_weights`. The new weights' codes are kept in mind for the next forward pass."""
-    if not _usable(weight, gradient, *slots) or weight.dim() != 2:
-        return EAGER.train_weights(rule, rounding, weight, gradient, slots, stream, step, weight_bits, keep_rounded)
-    settings, rows, rounded = (
-        _settings(rule, step),
-        array(weight),
-        torch.empty(gradient.shape if keep_rounded else (0, 1)),
-    )
+def _codes_array(weight: Tensor, weight_bits: int) -> np.ndarray:
+    """Memory for the codes of weights (I, N): that of their codes so far, which nobody will need, or fresh."""
+    known = recall(weight, f"codes of {weight_bits} bits")
+    return known.integers if known else padded(*weight.shape, np.int8 if weight_bits <= 8 else np.int16)
+
+
+def _work(
+    rule: UpdateRule, rounding: GradientRounding, step: int, layer: StoredWeight, rounded: Tensor
+) -> tuple[Work, np.ndarray]:
+    """All that a training step does to a layer's weights, and the array that gets their codes."""
+    settings, rows = _settings(rule, step), array(layer.weight)
     how, codes = NO_ROUNDING, NO_CODES
     if rounding.gradient_bits is not None:
-        how = _rounding(gradient, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
-    if weight_bits is not None:
-        codes = padded(rows.shape[0], rows.shape[1], np.int8 if weight_bits <= 8 else np.int16)
-    bad = split(
-        kernels.update_rows[len(settings), codes.dtype], len(rows), 20 * rows.size, rows, array(gradient),
-        tuple(array(slot) for slot in slots), settings, how, _draw(stream, rounding.rng_bits), grid(weight_bits),
-        codes, array(rounded),
+        how = _rounding(layer.gradient, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+    if layer.weight_bits is not None:
+        codes = _codes_array(layer.weight, layer.weight_bits)
+    arguments = (
+        rows, array(layer.gradient), tuple(array(slot) for slot in layer.slots), settings, how,
+        _draw(layer.stream, rounding.rng_bits), grid(layer.weight_bits), codes, array(rounded),
     )  # fmt: skip
-    _keep_codes(weight, weight_bits, None if any(bad) else codes)
-    if rounding.gradient_bits is not None:
-        stream = advance(stream, rows.size)
-    return WeightUpdate(not any(bad), slots, stream, rounded if keep_rounded else None)
+    return Work(kernels.update_rows[len(settings), codes.dtype], len(rows), 20 * rows.size, arguments), codes
+
+
+def train_weights(
+    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layers: list[StoredWeight]
+) -> list[WeightUpdate]:
+    """`eager.train_weights`. The new weights' codes are kept in mind for the next forward pass."""
+    if not all(_usable(layer.weight, layer.gradient, *layer.slots) and layer.weight.dim() == 2 for layer in layers):
+        return EAGER.train_weights(rule, rounding, step, keep_rounded, layers)
+    rounded = [torch.empty(layer.gradient.shape if keep_rounded else (0, 1)) for layer in layers]
+    works = [_work(rule, rounding, step, *pair) for pair in zip(layers, rounded, strict=True)]
+    found, updates = split_all([work for work, _ in works]), []
+    for layer, (_, codes), bad, kept in zip(layers, works, found, rounded, strict=True):
+        _keep_codes(layer.weight, layer.weight_bits, None if any(bad) else codes)
+        stream = layer.stream if rounding.gradient_bits is None else advance(layer.stream, layer.weight.numel())
+        updates.append(WeightUpdate(not any(bad), layer.slots, stream, kept if keep_rounded else None))
+    return updates
 
 
 def _keep_codes(weight: Tensor, weight_bits: int | None, codes: np.ndarray | None) -> None:

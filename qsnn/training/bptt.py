@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qsnn.data import Pattern
 from qsnn.errors import NonFiniteError
-from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
 from qsnn.kernels.numba_threads import single_threaded
 from qsnn.losses import VanRossumDistance
 from qsnn.models import PatternNet, PatternNetActivity
@@ -43,12 +43,14 @@ def _update(
     state: TrainingState, gradients: dict[str, Tensor], rounding: GradientRounding, lr_factor: float, keep_rounded: bool
 ) -> dict[str, Tensor]:
     """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for."""
-    kept, rule, epoch = {}, state.rule._replace(lr=state.rule.lr * lr_factor), state.epoch + 1
-    for name, linear in state.model.linears().items():
-        update = linear.backend.train_weights(
-            rule, rounding, linear.weight, gradients[name], state.slots[name], state.streams[name],
-            epoch, linear.weight_bits, keep_rounded,
-        )  # fmt: skip
+    rule, epoch, linears = state.rule._replace(lr=state.rule.lr * lr_factor), state.epoch + 1, state.model.linears()
+    layers = [
+        StoredWeight(linear.weight, gradients[name], state.slots[name], state.streams[name], linear.weight_bits)
+        for name, linear in linears.items()
+    ]
+    updates = linears["hidden"].backend.train_weights(rule, rounding, epoch, keep_rounded, layers)
+    kept = {}
+    for (name, linear), update in zip(linears.items(), updates, strict=True):
         if not update.finite:
             raise _not_finite(f"{name}.weight", linear.weight, epoch)
         state.slots[name], state.streams[name] = update.slots, update.stream

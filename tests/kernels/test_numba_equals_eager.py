@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from qsnn.dynamics import SGD, Adam, Adamax, LIFActivity, LIFParameters, LIFState, UpdateRule
-from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_backend import NEURONS
@@ -241,8 +241,8 @@ def trained(backend: Backend, rule: UpdateRule, bits: int | None, rounding: Grad
         for step in range(1, steps + 1):
             gradient = values(generator, *shape, sparse=0.3).clone()
             gradient[5:9] = 0
-            arguments = (rule, rounding, weight, gradient, slots, stream, step, bits)
-            update = backend.train_weights(*arguments, step % 2 == 0)
+            layer = StoredWeight(weight, gradient, slots, stream, bits)
+            (update,) = backend.train_weights(rule, rounding, step, step % 2 == 0, [layer])
             slots, stream = update.slots, update.stream
             current = backend.input_current(torch.eye(shape[0])[:, None], weight, bits, 2.0)
             copies = weight.clone(), tuple(slot.clone() for slot in slots)
@@ -264,29 +264,22 @@ def test_training_steps_of_weights(rule: UpdateRule, bits: int | None, gradient_
 @pytest.mark.parametrize("bits", [None, 2])
 def test_a_training_step_reports_weights_that_are_not_finite(odd: float, bits: int | None) -> None:
     for backend in (NUMBA, EAGER):
-        weight, mean = torch.zeros(4, 20), torch.zeros(4, 20)
+        mean = torch.zeros(4, 20)
         mean[2, 3] = odd
-        update = backend.train_weights(
-            SGD(0.1, 0.9),
-            GradientRounding(0.1, 8, 16),
-            weight,
-            torch.ones(4, 20),
-            (mean,),
-            RandomStream(1),
-            1,
-            bits,
-            False,
-        )
-        assert not update.finite
+        layers = [
+            StoredWeight(torch.zeros(4, 20), torch.ones(4, 20), (slot,), RandomStream(1), bits)
+            for slot in (mean, torch.zeros(4, 20))
+        ]
+        updates = backend.train_weights(SGD(0.1, 0.9), GradientRounding(0.1, 8, 16), 1, False, layers)
+        assert [update.finite for update in updates] == [False, True]
 
 
 def test_training_steps_of_weights_that_are_not_contiguous_go_to_the_definition() -> None:
     weights = [torch.zeros(20, 4).T for _ in range(2)]
     for backend, weight in zip((NUMBA, EAGER), weights, strict=True):
         gradient = torch.linspace(-1, 1, 80).reshape(4, 20)
-        backend.train_weights(
-            SGD(0.1), GradientRounding(1.0, 8, 16), weight, gradient, (), RandomStream(1), 1, 2, False
-        )
+        layer = StoredWeight(weight, gradient, (), RandomStream(1), 2)
+        backend.train_weights(SGD(0.1), GradientRounding(1.0, 8, 16), 1, False, [layer])
     same(*weights)
 
 

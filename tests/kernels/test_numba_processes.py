@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qsnn.dynamics import SGD, Adamax, LIFParameters, LIFState
 from qsnn.kernels import numba_compile, numba_memory, numba_products, numba_threads
-from qsnn.kernels.backend import GradientRounding
+from qsnn.kernels.backend import GradientRounding, StoredWeight
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
 from qsnn.quantization import random_stream
@@ -38,20 +38,13 @@ def results(batch: int = 2) -> list[Tensor]:
     rounded, _ = NUMBA.round_gradient(gradient, random_stream(0, "w"), 0.9, 8, 16)
     back = NUMBA.input_error(error, *weight)
     rule, rounding, slots = Adamax(0.05, 0.9, 0.999, 1e-8), GradientRounding(0.9, 8, 16), (torch.zeros(90, 70),) * 2
-    update = NUMBA.train_weights(
-        rule,
-        rounding,
-        weight[0].clone(),
-        gradient,
-        tuple(slot.clone() for slot in slots),
-        random_stream(0, "w"),
-        1,
-        2,
-        True,
-    )
-    return [
-        current, *activity, distance, difference, grad, error, back, gradient, rounded, *update.slots, update.rounded
-    ]  # fmt: skip
+    layers = [
+        StoredWeight(weight[0].clone(), g, tuple(slot.clone() for slot in slots), random_stream(0, "w"), 2)
+        for g in (gradient, gradient.flip(0))
+    ]
+    update, other = NUMBA.train_weights(rule, rounding, 1, True, layers)
+    rounded_twice = [tensor for each in (update, other) for tensor in (*each.slots, each.rounded)]
+    return [current, *activity, distance, difference, grad, error, back, gradient, rounded, *rounded_twice]
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
@@ -98,7 +91,8 @@ def test_in_place_changes_are_noticed() -> None:
     x[2] = 0.5
     assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
     rule, rounding = SGD(1.0), GradientRounding(1.0, 8, 16)
-    NUMBA.train_weights(rule, rounding, stored[0], torch.ones(6, 5), (), random_stream(0, "w"), 1, 8, False)
+    layer = StoredWeight(stored[0], torch.ones(6, 5), (), random_stream(0, "w"), 8)
+    NUMBA.train_weights(rule, rounding, 1, False, [layer])
     assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
     stored[0].add_(3.0)
     NUMBA.clamp_weights(stored[0], 8)
