@@ -84,7 +84,9 @@ def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Sl
 def _codes_array(weight: Tensor, weight_bits: int) -> np.ndarray:
     """Memory for the codes of weights (I, N): that of their codes so far, which nobody will need, or fresh."""
     known = recall(weight, f"codes of {weight_bits} bits")
-    return known.integers if known else padded(*weight.shape, np.int8 if weight_bits <= 8 else np.int16)
+    return (
+        known.integers if known else padded(weight.shape[0], weight.shape[1], np.int8 if weight_bits <= 8 else np.int16)
+    )
 
 
 def _work(
