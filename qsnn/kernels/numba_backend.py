@@ -41,7 +41,7 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
     if codes is None:  # NaN
         return EAGER.quantize_error(error, error_bits)
     out = empty(*error.shape)
-    rows = array(out).reshape(len(codes.integers) - 1, -1)
+    rows = array(out).reshape(len(codes.integers), -1)
     split(to_floats[codes.integers.dtype], len(rows), rows.size, codes.integers, codes.step, rows)
     remember(out, "codes", codes)
     return out

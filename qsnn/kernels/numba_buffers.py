@@ -4,6 +4,7 @@ Fresh memory comes from the system page by page, each cleared first: for large b
 torch nor malloc keep blocks of 32 MB and more.
 """
 
+import math
 import weakref
 
 import numpy as np
@@ -25,7 +26,7 @@ def _give_back(block: np.ndarray) -> None:
 
 def empty(*shape: int) -> Tensor:
     """`torch.empty`: a float32 tensor with any content."""
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     if size < SMALLEST:
         return torch.empty(shape)
     try:

@@ -20,6 +20,7 @@ from qsnn.kernels.numba_buffers import empty
 from qsnn.kernels.numba_calls import grid, largest
 from qsnn.kernels.numba_memory import known, remember
 from qsnn.kernels.numba_quantizers import quantize_scaled
+from qsnn.kernels.numba_row_sums import WIDTH
 from qsnn.kernels.numba_threads import single_threaded, split
 
 DENSEST = 0.5  # above this share of ones the dense product is taken
@@ -27,7 +28,7 @@ DENSEST_ERROR = 0.6  # and above this share of errors that are not 0
 # What an int32 is summed to must go into a float32 without loss.
 LARGEST_SUM: dict[Any, int] = {np.int8: 2**7 - 1, np.int16: 2**15 - 1, np.int32: 2**24}
 MULTIPLES = 2**15 - 1  # what a sum of errors times weights must not exceed
-VECTOR = 64  # a multiple of how many integers a CPU adds at once
+CACHE_LINE = 64  # bytes
 SMALL_PRODUCT = 2**24  # multiplications of floats that one thread does in some 200 us
 MULTIPLICATIONS = 40  # of integers, in a tenth of a nanosecond
 BLOCK = 1024  # rows of errors that stay in the cache while every input gathers its own
@@ -50,8 +51,12 @@ class Codes(NamedTuple):
 
 
 def padded(rows: int, columns: int, kind: Any) -> np.ndarray:
-    """Zeros for a matrix of integers: with a row and some columns more, as `numba_rows` wants them."""
-    return np.zeros((rows + 1, -(-columns // VECTOR) * VECTOR), kind)
+    """Zeros for a matrix of integers: with columns to whole vectors, which lie on whole cache lines."""
+    shape = rows, -(-columns // WIDTH) * WIDTH
+    size = rows * shape[1] * np.dtype(kind).itemsize
+    memory = np.zeros(size + CACHE_LINE, np.int8)
+    first = -memory.ctypes.data % CACHE_LINE
+    return memory[first : first + size].view(kind).reshape(shape)
 
 
 def spike_lists(spikes: Tensor) -> Spikes | bool:
@@ -60,7 +65,7 @@ def spike_lists(spikes: Tensor) -> Spikes | bool:
     counts = np.empty(len(matrix), np.int64)
     if any(split(rows.count_ones, len(matrix), matrix.size, matrix, counts)):
         return False
-    ends = np.cumsum(counts + 1) - 1  # a slot to spare after each list
+    ends = np.cumsum(counts + 1) - 1  # a slot to spare after each list, see `numba_rows.list_ones`
     if ends[-1] > DENSEST * matrix.size:
         return False
     lists = Spikes(ends - counts, ends, np.empty(ends[-1] + 1, np.int32))
@@ -177,8 +182,7 @@ def has_integer_product() -> bool:
 
 def _dense_error(codes: Codes, weights: Codes) -> Tensor:
     """The product by torch's dense one of 8-bit integers, scaled."""
-    # Without the row of padding; the columns of padding add zeros.
-    errors, columns = (torch.from_numpy(matrix.integers[:-1]) for matrix in (codes, weights))
+    errors, columns = (torch.from_numpy(matrix.integers) for matrix in (codes, weights))
     product = torch.empty(len(errors), len(columns), dtype=torch.int32)
 
     def multiply(start: int, stop: int) -> None:
@@ -196,9 +200,9 @@ def _dense_error(codes: Codes, weights: Codes) -> Tensor:
 def _sparse_error(codes: Codes, weights: Codes, inputs: int) -> Tensor:
     """The product as a sum, for each row of errors, of the multiples of weight columns that are not 0."""
     columns = padded(codes.integers.shape[1], inputs, np.int8)
-    rows.transpose(weights.integers[:-1], columns)
-    out = empty(len(codes.integers) - 1, inputs)
-    limit = MULTIPLES // (codes.high * weights.high) // 8 * 8
+    rows.transpose(weights.integers, columns)
+    out = empty(len(codes.integers), inputs)
+    limit = MULTIPLES // (codes.high * weights.high)
     work = int(out.numel() * codes.integers.shape[1] * DENSEST_ERROR)
     split(rows.sum_multiples, len(out), work, codes.integers, columns, limit, codes.step * weights.step, array(out))
     return out
@@ -222,6 +226,6 @@ def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: f
         nonzero = np.count_nonzero(codes.integers)
         if nonzero <= DENSEST_ERROR * error.numel():
             return _sparse_error(codes, weights, len(weight)).reshape(shape)
-    floats = weights.step * weights.integers[:-1, : weight.shape[1]].astype(np.float32)
+    floats = weights.step * weights.integers[:, : weight.shape[1]].astype(np.float32)
     with single_threaded(error.numel() * len(weight) < SMALL_PRODUCT):
         return error @ torch.from_numpy(floats).T

@@ -1,7 +1,7 @@
 """Jitted products of a binary, sparse matrix with one on a grid: sums of selected rows of small integers.
 
-A binary matrix is kept as lists: the ones of row r are in columns ``indices[starts[r]:ends[r]]``. Integers are padded
-with zeros, see `qsnn.kernels.numba_products.padded`: to whole vectors, and by a row that can be added to no effect.
+A binary matrix is kept as lists: the ones of row r are in columns ``indices[starts[r]:ends[r]]``. The columns of
+integers are padded with zeros to whole vectors, see `qsnn.kernels.numba_products.padded`.
 """
 # mypy: allow-untyped-defs
 
@@ -9,8 +9,10 @@ import numpy as np
 from numba import njit
 
 from qsnn.kernels.numba_compile import OPTIONS, compiled, compiled_for
+from qsnn.kernels.numba_row_sums import WIDTH, add_multiples, add_rows
 from qsnn.kernels.numba_scalars import parts_of, size_of
 
+ROWS = 64  # of errors whose lists are made at a time
 ONE_BITS = np.int32(0x3F800000)  # of 1.0
 
 
@@ -102,44 +104,14 @@ def to_integers(start, stop, x, levels, out):
 
 
 @njit(**OPTIONS)
-def _add_rows(codes, k0, k1, k2, k3, k4, k5, k6, k7, total):
-    """``total +=`` eight rows of ``codes``: fewer loads and stores of the total than one by one."""
-    for j in range(total.size):
-        total[j] += (
-            codes[k0, j] + codes[k1, j] + codes[k2, j] + codes[k3, j]
-            + codes[k4, j] + codes[k5, j] + codes[k6, j] + codes[k7, j]
-        )  # fmt: skip
-
-
-@njit(**OPTIONS)
-def _row(indices, k, end, spare):
-    return indices[k] if k < end else spare
-
-
-@njit(**OPTIONS)
-def _scale(m, low, high, total, step, out):
+def _scale_part(m, low, count, total, step, add, out):
+    """``out[m, low : low + count] = step * total``, or added to it; returns the bits of the maximum."""
     largest = np.int32(0)
-    for j in range(low, high):
+    for j in range(count):
         x = step * np.float32(total[j])
-        out[m, j] = x
-        largest = max(largest, size_of(x))
-    return largest
-
-
-@njit(**OPTIONS)
-def _scale_row(m, total, step, out):
-    largest = np.int32(0)
-    for low, high in parts_of(0, out.shape[1], 64):
-        largest = max(largest, _scale(m, low, high, total, step, out))
-    return largest
-
-
-@njit(**OPTIONS)
-def _add_scaled(m, total, step, out):
-    largest = np.int32(0)
-    for j in range(np.uint64(out.shape[1])):
-        x = out[m, j] + step * np.float32(total[j])
-        out[m, j] = x
+        if add:
+            x = out[m, low + j] + x
+        out[m, low + j] = x
         largest = max(largest, size_of(x))
     return largest
 
@@ -148,24 +120,20 @@ def _add_scaled(m, total, step, out):
 def sum_block(start, stop, codes, starts, ends, indices, limit, total, step, add, out):
     """``out[m] = step * sum of codes[k] for k in indices[starts[m]:ends[m]]``, added to ``out[m]`` if ``add``.
 
-    ``total``: integers to sum in; ``limit`` rows fit into them. Returns the bits of the maximum of what was written.
+    ``total``: WIDTH integers to sum in; ``limit`` rows fit into them. Returns the bits of the maximum of what was written.
+    Part by part of the columns, so that those of all codes stay in the cache.
     """
-    largest, spare = np.int32(0), codes.shape[0] - 1
-    for m in range(start, stop):
-        begin, fresh, size = starts[m], not add, np.int32(0)
-        while fresh or begin < ends[m]:
-            end = min(begin + limit, ends[m])
-            total[:] = 0
-            for k in range(begin, end, 8):
-                _add_rows(
-                    codes, indices[k], _row(indices, k + 1, end, spare), _row(indices, k + 2, end, spare),
-                    _row(indices, k + 3, end, spare), _row(indices, k + 4, end, spare),
-                    _row(indices, k + 5, end, spare), _row(indices, k + 6, end, spare),
-                    _row(indices, k + 7, end, spare), total,
-                )  # fmt: skip
-            size = _scale_row(m, total, step, out) if fresh else _add_scaled(m, total, step, out)
-            begin, fresh = end, False
-        largest = max(largest, size)
+    largest = np.int32(0)
+    for low in range(0, out.shape[1], WIDTH):
+        first, count = np.uint64(low), np.uint64(min(WIDTH, out.shape[1] - low))
+        for m in range(start, stop):
+            begin, more = starts[m], add
+            while not more or begin < ends[m]:
+                end = min(begin + limit, ends[m])
+                total[:] = 0
+                add_rows(codes, low, indices, begin, end, total)
+                largest = max(largest, _scale_part(m, first, count, total, step, more, out))
+                begin, more = end, True
     return largest
 
 
@@ -183,7 +151,7 @@ def _sum_rows(start, stop, codes, starts, ends, indices, limit, kind, step, out)
 
     Block by block, so that the codes of one stay in the cache for all rows of ``out``.
     """
-    total = np.empty(codes.shape[1], kind.dtype)
+    total = np.empty(WIDTH, kind.dtype)
     largest = np.int32(0)
     for block in range(starts.shape[0]):
         largest = sum_block(start, stop, codes, starts[block], ends[block], indices, limit, total, step, block > 0, out)
@@ -210,47 +178,36 @@ def _list_nonzero(codes, indices):
     return place
 
 
-@njit(**OPTIONS)
-def _add_multiples(errors, columns, k0, k1, k2, k3, k4, k5, k6, k7, total):
-    """``total +=`` eight rows of ``columns``, each times its error."""
-    e0, e1, e2, e3 = np.int16(errors[k0]), np.int16(errors[k1]), np.int16(errors[k2]), np.int16(errors[k3])
-    e4, e5, e6, e7 = np.int16(errors[k4]), np.int16(errors[k5]), np.int16(errors[k6]), np.int16(errors[k7])
-    for j in range(total.size):
-        total[j] += (
-            e0 * columns[k0, j] + e1 * columns[k1, j] + e2 * columns[k2, j] + e3 * columns[k3, j]
-            + e4 * columns[k4, j] + e5 * columns[k5, j] + e6 * columns[k6, j] + e7 * columns[k7, j]
-        )  # fmt: skip
-
-
 @compiled("void(int64, int64, int8[:,::1], int8[:,::1], int64, float32, float32[:,::1])")
 def sum_multiples(start, stop, errors, columns, limit, step, out):
     """``out[m] = step * sum over n of errors[m, n] * columns[n]``, skipping errors of 0.
 
-    ``limit``: how many products fit into an int16, a multiple of 8. The last row of ``columns`` holds zeros.
+    ``limit``: how many products fit into an int16. Part by part of the columns, for some rows at a time.
     """
-    total, indices = np.empty(columns.shape[1], np.int16), np.empty(errors.shape[1] + 8, np.int32)
-    for m in range(start, stop):
-        count = _list_nonzero(errors[m], indices)
-        indices[count : count + 8] = columns.shape[0] - 1
-        for begin in range(0, max(count, 1), limit):
-            total[:] = 0
-            for k in range(begin, min(begin + limit, count), 8):
-                _add_multiples(
-                    errors[m], columns, indices[k], indices[k + 1], indices[k + 2], indices[k + 3],
-                    indices[k + 4], indices[k + 5], indices[k + 6], indices[k + 7], total,
-                )  # fmt: skip
-            if begin == 0:
-                _scale_row(m, total, step, out)
-            else:
-                _add_scaled(m, total, step, out)
+    total, counts = np.empty(WIDTH, np.int16), np.empty(ROWS, np.int64)
+    lists = np.empty((ROWS, errors.shape[1] + 1), np.int32)
+    for first in range(start, stop, ROWS):
+        last = min(first + ROWS, stop)
+        for m in range(first, last):
+            counts[m - first] = _list_nonzero(errors[m], lists[m - first])
+        for low in range(0, out.shape[1], WIDTH):
+            place, width = np.uint64(low), np.uint64(min(WIDTH, out.shape[1] - low))
+            for m in range(first, last):
+                row, indices, count = errors[m], lists[m - first], counts[m - first]
+                for begin in range(0, max(count, 1), limit):
+                    total[:] = 0
+                    add_multiples(row, columns, low, indices, begin, min(begin + limit, count), total)
+                    _scale_part(m, place, width, total, step, begin > 0, out)
 
 
 @compiled("void(int8[:,::1], int8[:,::1])")
 def transpose(codes, out):
-    """``out[n, i] = codes[i, n]`` as far as ``out`` reaches."""
-    for i in range(np.uint64(codes.shape[0])):
-        for n in range(np.uint64(codes.shape[1])):
-            out[n, i] = codes[i, n]
+    """``out[n, i] = codes[i, n]`` as far as ``out`` reaches, for a few columns at a time, which stay in the cache."""
+    for low in range(0, codes.shape[1], 32):
+        first, last = np.uint64(low), np.uint64(min(low + 32, codes.shape[1]))
+        for i in range(np.uint64(codes.shape[0])):
+            for n in range(first, last):
+                out[n, i] = codes[i, n]
 
 
 @compiled("void(int64, int64, int32[::1], float32)")

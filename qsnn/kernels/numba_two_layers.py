@@ -21,6 +21,7 @@ FINISHED, TOO_DENSE, NOT_A_NUMBER = 0, 1, 2
 # Rows of ``sizes``, the bits of maxima by thread; of both layers where a pair is kept.
 MEMBRANE, CURRENT, STRAY, GRADIENT, NUM_SIZES = 0, 2, 3, 4, 6
 CODE8 = np.dtype("int8")
+ROW_COST = 4  # writing a sum takes as long as adding so many rows
 DENSEST = 0.5  # share of hidden spikes above which the dense product is faster
 
 _sum_multiples, _transpose = rows.sum_multiples.jitted, rows.transpose.jitted
@@ -51,10 +52,32 @@ def _list_spikes(first, last, spikes, lists):
 
 
 @njit(**OPTIONS)
+def _bound(starts, count):
+    """The first list before which there are ``count`` numbers, each list counted as some more."""
+    low, high = 0, starts.size
+    while low < high:
+        middle = (low + high) // 2
+        if starts[middle] + middle * ROW_COST < count:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(**OPTIONS)
+def _share_of_lists(lists, member, team):
+    """`share` of lists one behind the other, by their lengths: some channels have many more spikes than others."""
+    starts, ends, _ = lists
+    whole = ends[-1] + ends.size * ROW_COST
+    first = 0 if member == 0 else _bound(starts, whole * member // team)
+    return first, starts.size if member == team - 1 else _bound(starts, whole * (member + 1) // team)
+
+
+@njit(**OPTIONS)
 def _gather(first, last, codes, lists, limit, kind, step, out):
     """`sum_block` into fresh rows of ``out``."""
     starts, ends, indices = lists
-    total = np.empty(codes.shape[1], kind.dtype)
+    total = np.empty(rows.WIDTH, kind.dtype)
     return rows.sum_block(first, last, codes, starts, ends, indices, limit, total, step, False, out)
 
 
@@ -102,9 +125,9 @@ def _loss(member, team, counters, meetings, out, target, decay, tau, chunk, squa
 @njit(**OPTIONS)
 def _forward(
     member, team, counters, meetings, x_rows, codes, steps, limit, kind, decays, theta, grids, currents, outs, spikes,
-    lists, sizes, counts,
+    lists, columns, weight_columns, sizes, counts,
 ):  # fmt: skip
-    """Both layers; returns the meetings and whether the hidden spikes are sparse."""
+    """Both layers; returns the meetings and whether the hidden spikes are sparse. Prepares the columns for the way back."""
     num_rows = spikes.shape[0]
     first, last = share(num_rows, member, team)
     _gather(first, last, codes[0], x_rows, limit, kind, steps[0], currents[0])
@@ -118,24 +141,24 @@ def _forward(
         return meetings, False
     _gather(first, last, codes[1], lists, limit, kind, steps[1], currents[1])
     meetings = meet(counters, team, meetings)
-    low, high = share(outs[1].shape[2], member, team)
-    sizes[MEMBRANE + 1, member] = _neurons(low, high, currents[1], decays[1], theta, grids, outs[1])
-    return meetings, True
+    if member == 0:  # alone: members that shared rows of this size would fight for the cache lines between their parts
+        sizes[MEMBRANE + 1, 0] = _neurons(0, outs[1].shape[2], currents[1], decays[1], theta, grids, outs[1])
+    if member == team - 1:
+        _transpose(codes[1], weight_columns)
+        rows.transpose_rows(0, num_rows, 0, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
+    return meet(counters, team, meetings), True
 
 
 @njit(**OPTIONS)
 def _back_to_hidden(
-    member, team, counters, meetings, code, step, limit, decays, constants, grids, current, out, grad_spikes, grad,
-    grad_hidden, lists, columns, errors, weight_columns, sizes,
+    member, team, counters, meetings, step, limit, decays, constants, grids, current, out, grad_spikes, grad, grad_hidden,
+    errors, weight_columns, sizes,
 ):  # fmt: skip
     """From the gradient at the output spikes to that at the hidden spikes; returns the meetings, and False for NaN."""
-    num_rows = errors.shape[0] - 1
+    num_rows = errors.shape[0]
     first, last = share(num_rows, member, team)
     if member == 0:
         sizes[CURRENT, 0] = _back(counters, grad_spikes, current, out, decays, constants[0], constants[1], grids, grad)
-    if member == team - 1:
-        _transpose(code[:-1], weight_columns)
-        rows.transpose_rows(0, num_rows, 0, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
     meetings = meet(counters, team, meetings)
     sizes[STRAY, member] = not _errors(first, last, grad, sizes[CURRENT, 0], grids[2], errors)
     meetings = meet(counters, team, meetings)
@@ -155,7 +178,7 @@ def _gradients(
     level, int16, meetings = ONE / grids[2][0], np.empty(0, np.int16), 0
     meetings, sparse = _forward(
         member, team, counters, meetings, x_rows, codes, steps, limits[0], kind, decays, theta, grids, currents, outs,
-        spikes, lists, sizes, counts,
+        spikes, lists, columns, weight_columns, sizes, counts,
     )  # fmt: skip
     if not sparse:
         return TOO_DENSE
@@ -164,8 +187,8 @@ def _gradients(
         grads_spikes[1].reshape(target.shape), distance,
     )  # fmt: skip
     meetings, finite = _back_to_hidden(
-        member, team, counters, meetings, codes[1], level * steps[1], limits[2], decays[1], (theta, slope), grids,
-        currents[1], outs[1], grads_spikes[1], grads[1], grads_spikes[0], lists, columns, errors[1], weight_columns, sizes,
+        member, team, counters, meetings, level * steps[1], limits[2], decays[1], (theta, slope), grids, currents[1],
+        outs[1], grads_spikes[1], grads[1], grads_spikes[0], errors[1], weight_columns, sizes,
     )  # fmt: skip
     if not finite:
         return NOT_A_NUMBER
@@ -182,7 +205,7 @@ def _gradients(
     meetings = meet(counters, team, meetings)
     if sizes[STRAY].any():
         return NOT_A_NUMBER
-    first, last = share(gradients[0].shape[0], member, team)
+    first, last = _share_of_lists(x_columns, member, team)
     sizes[GRADIENT, member] = _gather(first, last, errors[0], x_columns, limits[1], int16, level, gradients[0])
     return FINISHED
 
