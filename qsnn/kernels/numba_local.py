@@ -3,9 +3,12 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from qsnn.dynamics.local_gradient import WeightGradient, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import (
     Activation,
+    MembraneError,
     ReadoutError,
     ReadoutParameters,
     activity_gradient,
@@ -15,7 +18,8 @@ from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState
 from qsnn.kernels import numba_local_kernels as kernels
 from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
-from qsnn.kernels.numba_arrays import array
+from qsnn.kernels.numba_arrays import array, maps
+from qsnn.kernels.numba_winners import winner_products
 from qsnn.quantization import Format, potential, symmetric, unsigned
 
 
@@ -26,14 +30,9 @@ def _format(fmt: Format | None) -> tuple[float, float]:
     return (float(fmt.levels) if fmt.has_zero else -1.0, float(fmt.high))
 
 
-def _maps(tensor: Tensor) -> np.ndarray:
-    """(B, C, H, W) as the array (B, H, W, C); a view where the tensor has the channels-last format."""
-    return array(tensor.permute(0, 2, 3, 1))
-
-
 def _rows(tensor: Tensor) -> np.ndarray:
     """(B, C, H, W) as (B, H*W*C)."""
-    return _maps(tensor).reshape(tensor.shape[0], -1)
+    return maps(tensor).reshape(tensor.shape[0], -1)
 
 
 def _per_neuron(constant: Tensor) -> np.ndarray:
@@ -74,7 +73,7 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
         return MembraneStep(membrane, after, membrane, winner, total, count)
     small = (B, C, H // p.pooling, W // p.pooling)
     pooled, winner = _channels_last(small), _channels_last(small, torch.int32)
-    kernels.pool(_maps(membrane), _maps(pooled), _maps(winner), p.pooling)
+    kernels.pool(maps(membrane), maps(pooled), maps(winner), p.pooling)
     return MembraneStep(membrane, after, pooled, winner, total, count)
 
 
@@ -97,7 +96,9 @@ def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int
     return ReadoutError(error, torch.tensor(kernels.readout_error(*flat, _format(symmetric(error_bits)))))
 
 
-def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters) -> Tensor:
+def membrane_error(
+    back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
+) -> MembraneError:
     """`local_readout.membrane_error`."""
     p = parameters
     error = back.clone(memory_format=torch.channels_last)
@@ -106,13 +107,31 @@ def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, paramet
         potential_gradient(step.mean(), step.membrane.numel(), p).item(),
     )
     gaps, fmt = error.numel() < step.membrane.numel(), _format(symmetric(p.error_bits))
-    flat = (_maps(part).reshape(-1) for part in (error, activation))
-    rest = kernels.through_sigmoid(*flat, l1_term, l2_term, gaps, fmt)
-    if p.pooling == 1:
-        return error
-    out = _channels_last(step.membrane.shape)
-    kernels.unpool(_maps(error), _maps(step.winner), _maps(out), rest, p.pooling)
-    return out
+    flat = (maps(part).reshape(-1) for part in (error, activation))
+    elsewhere = torch.tensor(kernels.through_sigmoid(*flat, l1_term, l2_term, gaps, fmt))
+    return MembraneError(error, step.winner, elsewhere, tuple(step.membrane.shape[2:]), p.error_bits)
 
 
-LOCAL_NUMBA = LocalBackend("numba", trace_step, membrane_step, activate, readout_error, membrane_error)
+def weight_gradient(
+    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+) -> WeightGradient:
+    """`local_gradient.weight_gradient`, behind a pooling from the winners alone."""
+    places = error.size[0] * error.size[1]
+    if error.at_winners[0, 0].numel() == places:
+        return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters)
+    elsewhere = error.elsewhere.item()
+    sums = winner_products(error, trace, weight.shape[-1], padding, parameters)
+    if elsewhere != 0:
+        sums += elsewhere * box_sums(trace_codes(trace, parameters), error.size, padding)
+    bias = error.at_winners.sum((0, 2, 3), dtype=torch.float64)
+    bias += elsewhere * (trace.shape[0] * (places - error.at_winners[0, 0].numel()))
+    return WeightGradient((sums * trace_unit(parameters)).float(), bias.float())
+
+
+def box_sums(maps: Tensor, size: tuple[int, ...], padding: int) -> Tensor:
+    """(C, k, k) in double: the sum over batch and over the places (of ``size``) of all that a weight's input shows there."""
+    total = maps.sum(0, dtype=torch.float64).unsqueeze(1)
+    return functional.conv2d(total, total.new_ones(1, 1, *size), padding=padding).squeeze(1)
+
+
+LOCAL_NUMBA = LocalBackend("numba", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient)
