@@ -22,7 +22,7 @@ from qsnn.kernels import numba_local_errors as errors
 from qsnn.kernels import numba_local_kernels as kernels
 from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
 from qsnn.kernels.numba_arrays import array, maps
-from qsnn.kernels.numba_threads import split
+from qsnn.kernels.numba_openmp import share
 from qsnn.kernels.numba_winners import winner_products
 from qsnn.quantization import Format, potential, symmetric, unsigned
 
@@ -58,7 +58,7 @@ def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -
     p = parameters
     membrane, synapse = (trace.contiguous(memory_format=torch.channels_last) for trace in state)
     constants = (p.membrane_decay, p.membrane_gain, p.synapse_decay, p.synapse_gain)
-    split(
+    share(
         kernels.trace_step, len(spikes), 10 * spikes.numel(),
         _rows(spikes), _rows(membrane), _rows(synapse), *(_per_neuron(constant) for constant in constants),
         _format(unsigned(p.membrane_trace_bits)), _format(unsigned(p.synapse_trace_bits)),
@@ -79,7 +79,7 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
             _channels_last((B, C, H // p.pooling, W // p.pooling), kind) for kind in (torch.float32, torch.int32)
         )
     totals, counts = np.empty(B), np.empty(B, np.int64)
-    split(
+    share(
         kernels.membrane_step, B, 6 * drive.numel(), maps(membrane), maps(after), maps(pooled),
         maps(winner[:0] if p.pooling == 1 else winner), totals, counts, p.pooling, p.decay, p.full_scale,
         _format(unsigned(p.refractory_bits)), _format(potential(p.membrane_bits)), p.scale,
@@ -93,7 +93,7 @@ def activate(pooled: Tensor, sigmoid_bits: int | None) -> Activation:
     spikes, feature = _channels_last(pooled.shape), _channels_last(pooled.shape)
     totals = np.empty(len(pooled))
     rows = (_rows(part) for part in (pooled, value, spikes, feature))
-    split(kernels.activate, len(pooled), 5 * pooled.numel(), *rows, totals, _format(unsigned(sigmoid_bits)))
+    share(kernels.activate, len(pooled), 5 * pooled.numel(), *rows, totals, _format(unsigned(sigmoid_bits)))
     return Activation(spikes, value, feature, torch.tensor(totals.sum()))
 
 
@@ -118,13 +118,13 @@ def membrane_error(
     )
     fmt, count = _format(symmetric(p.error_bits)), error.numel()
     flat, elsewhere = maps(error).reshape(-1), np.full(1, l2_term, np.float32)
-    scale = 1.0 if p.error_bits is None else errors.shift(_max(split(errors.largest, count, count, flat)))
+    scale = 1.0 if p.error_bits is None else errors.shift(_max(share(errors.largest, count, count, flat)))
     rest = (maps(activation).reshape(-1), scale, l1_term, l2_term, fmt)
-    most = split(errors.through_sigmoid, count, 5 * count, flat, *rest)
+    most = share(errors.through_sigmoid, count, 5 * count, flat, *rest)
     if p.error_bits is not None:
         gaps = count < step.membrane.numel()
         scale = errors.shift(_max((*most, abs(l2_term))) if gaps else _max(most))
-        split(errors.quantize_part, count, 3 * count, flat, scale, fmt)
+        share(errors.quantize_part, count, 3 * count, flat, scale, fmt)
         errors.quantize_part(0, 1, elsewhere, scale, fmt)
     size = tuple(step.membrane.shape[2:])
     return MembraneError(error, step.winner, torch.from_numpy(elsewhere)[0], size, p.error_bits)
@@ -138,10 +138,9 @@ def weight_gradient(
     if error.at_winners[0, 0].numel() == places:
         return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters)
     elsewhere = error.elsewhere.item()
-    sums = winner_products(error, trace, weight.shape[-1], padding, parameters)
+    sums, bias = winner_products(error, trace, weight.shape[-1], padding, parameters)
     if elsewhere != 0:
         sums += elsewhere * box_sums(trace_codes(trace, parameters), error.size, padding)
-    bias = error.at_winners.sum((0, 2, 3), dtype=torch.float64)
     bias += elsewhere * (trace.shape[0] * (places - error.at_winners[0, 0].numel()))
     return WeightGradient((sums * trace_unit(parameters)).float(), bias.float())
 

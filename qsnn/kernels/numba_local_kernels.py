@@ -95,53 +95,35 @@ def _membrane_rows(u, r, decay, r_scale, r_format, u_format, scale):
     return num_spikes
 
 
-@njit(**OPTIONS)
-def _larger(x, best):
-    """Whether max_pool2d moves on to ``x``: a NaN wins."""
-    return (x > best) | (x != x)
-
-
-@njit(**OPTIONS)
-def _pool_pairs(top, bottom, first, width, pooled, winner):
-    """The windows of side 2 over two rows (W, C) of a map, in one pass over the channels."""
-    for w in range(pooled.shape[0]):
-        for c in range(pooled.shape[1]):
-            best, where = top[2 * w, c], np.int32(first + 2 * w)
-            for x, place in (
-                (top[2 * w + 1, c], np.int32(first + 2 * w + 1)),
-                (bottom[2 * w, c], np.int32(first + 2 * w + width)),
-                (bottom[2 * w + 1, c], np.int32(first + 2 * w + width + 1)),
-            ):
-                larger = _larger(x, best)
+@njit(**OPTIONS, inline="always")
+def _pool_windows(rows, top, side, pooled, winner):
+    """The first largest element of each window over ``rows`` (side, W, C), as max_pool2d finds it: a NaN wins."""
+    width = np.uint64(rows.shape[1])
+    for w in range(np.uint64(pooled.shape[0])):
+        for c in range(np.uint64(pooled.shape[1])):
+            best, where = rows[0, w * np.uint64(side), c], np.int32(0)
+            for n in range(1, side * side):
+                row, column = np.uint64(n // side), np.uint64(n % side)
+                x = rows[row, w * np.uint64(side) + column, c]
+                larger = (x > best) | (x != x)
                 best = x if larger else best
-                where = place if larger else where
+                where = np.int32(row * width + column) if larger else where
             pooled[w, c] = best
-            winner[w, c] = where
+            winner[w, c] = where + np.int32(np.uint64(top) * width + w * np.uint64(side))
 
 
 @njit(**OPTIONS)
-def _pool_place(row, place, pooled, winner):
-    """One place of a window, over its channels."""
-    for c in range(pooled.size):
-        larger = _larger(row[c], pooled[c])
-        pooled[c] = row[c] if larger else pooled[c]
-        winner[c] = place if larger else winner[c]
-
-
-@njit(**OPTIONS)
-def _pool_rows(rows, top, side, pooled, winner):
-    """The first largest element of each window over ``side`` rows (W, C) from row ``top`` on, as max_pool2d finds it."""
-    width = rows.shape[1]
+def _pool_rows(rows, top, pooled, winner):
+    """`_pool_windows`; the loop over a window of the usual sides is unrolled, which lets that over channels be vectorised."""
+    side = rows.shape[0]
     if side == 2:
-        _pool_pairs(rows[0], rows[1], top * width, width, pooled, winner)
-        return
-    for w in range(pooled.shape[0]):
-        best, where = pooled[w], winner[w]
-        best[:] = rows[0, w * side]
-        where[:] = top * width + w * side
-        for n in range(1, side * side):
-            row, column = n // side, w * side + n % side
-            _pool_place(rows[row, column], np.int32((top + row) * width + column), best, where)
+        _pool_windows(rows, top, 2, pooled, winner)
+    elif side == 3:
+        _pool_windows(rows, top, 3, pooled, winner)
+    elif side == 4:
+        _pool_windows(rows, top, 4, pooled, winner)
+    else:
+        _pool_windows(rows, top, side, pooled, winner)
 
 
 @compiled(
@@ -163,7 +145,7 @@ def membrane_step(
             count += _membrane_rows(u, r, decay, r_scale, r_format, u_format, scale)
             total += _total(u)
             if side > 1 and top // side < pooled.shape[1]:
-                _pool_rows(membrane[b, rows], top, side, pooled[b, top // side], winner[b, top // side])
+                _pool_rows(membrane[b, rows], top, pooled[b, top // side], winner[b, top // side])
         totals[b], spikes[b] = total, count
 
 

@@ -18,7 +18,7 @@ from qsnn.dynamics.local_readout import MembraneError
 from qsnn.dynamics.traces import TraceParameters
 from qsnn.kernels.numba_arrays import maps
 from qsnn.kernels.numba_compile import OPTIONS, compiled
-from qsnn.kernels.numba_threads import split
+from qsnn.kernels.numba_openmp import share
 from qsnn.kernels.numba_vectors import VECTOR_BYTES, add_scaled
 from qsnn.quantization import symmetric, unsigned
 
@@ -64,6 +64,14 @@ def _list_winners(error, winner, places, start, elsewhere, errors, offsets, coun
 
 
 @njit(**OPTIONS)
+def _add_errors(biases, error):
+    """The errors of a sample (Q, channels)."""
+    for q in range(error.shape[0]):
+        for c in range(biases.size):
+            biases[c] += error[q, c]
+
+
+@njit(**OPTIONS)
 def _add_patches(totals, memory, shifts, errors, offsets, count, zeros, limit):
     """The winners of one output map: error times patch."""
     lanes = VECTOR_BYTES // errors.itemsize
@@ -74,13 +82,14 @@ def _add_patches(totals, memory, shifts, errors, offsets, count, zeros, limit):
 
 
 def _add_winners(
-    begin, end, error, winner, elsewhere, trace, padding, code, places, shifts, zeros, limit, block, totals
+    begin, end, error, winner, elsewhere, trace, padding, code, places, shifts, zeros, limit, block, totals, biases
 ):
-    """Add to ``totals`` (O, vectors * lanes) of the output maps ``begin`` to ``end``; error and winner are (B, Q, O).
+    """Add to ``totals`` (O, vectors * lanes) and ``biases`` (O) of the output maps ``begin`` to ``end``.
 
-    ``code``: full scale and levels of the trace; ``places``: where in the padded maps the patch of each place begins;
-    ``shifts``: where in a patch each vector does; ``zeros``: one for each vector that is summed at a time, in the type of
-    the sums; ``limit``: the number of winners that is exact in it; ``block``: samples at a time.
+    ``error`` and ``winner``: (B, Q, O); ``code``: full scale and levels of the trace; ``places``: where in the padded
+    maps the patch of each place begins; ``shifts``: where in a patch each vector does; ``zeros``: one for each vector
+    that is summed at a time, in the type of the sums; ``limit``: the number of winners that is exact in it; ``block``:
+    samples at a time.
     """
     B, H, W, C = trace.shape
     padded = (H + 2 * padding, W + 2 * padding, C)
@@ -93,6 +102,7 @@ def _add_winners(
         for b in samples:
             maps = memory[(b - first) * size : (b - first + 1) * size].reshape(padded)
             _write_codes(trace[b], maps, padding, code[0], code[1])
+            _add_errors(biases[begin:end], error[b, :, begin:end])
         for channel in range(begin, end, CHANNELS):
             last = min(end, channel + CHANNELS)
             counts = np.zeros(last - channel, np.uint64)
@@ -108,7 +118,7 @@ def _add_winners(
 _kernels = {
     (kind, width): compiled(
         f"void(int64, int64, float32[:, :, ::1], int32[:, :, ::1], {kind}, {MAPS}, int64, UniTuple(float32, 2),"
-        f" int64[::1], int64[::1], UniTuple({kind}, {width}), int64, int64, float64[:, ::1])"
+        f" int64[::1], int64[::1], UniTuple({kind}, {width}), int64, int64, float64[:, ::1], float64[::1])"
     )(_add_winners)
     for kind in ("float32", "float64")
     for width in range(1, MAX_WIDTH + 1)
@@ -135,9 +145,9 @@ def _exact_winners(elsewhere: float, error_bits: int | None, trace_bits: int | N
 
 def winner_products(
     error: MembraneError, trace: Tensor, kernel: int, padding: int, parameters: TraceParameters
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """(O, C, k, k) in double: products of `local_gradient.trace_codes` with the errors at the winners, counted from
-    ``elsewhere``."""
+    ``elsewhere``; and (O), the sums of these errors."""
     at_winners, x, elsewhere = maps(error.at_winners), maps(trace), error.elsewhere.item()
     B, _, W, C = x.shape
     outputs, Q = at_winners.shape[3], at_winners.shape[1] * at_winners.shape[2]
@@ -149,12 +159,13 @@ def winner_products(
     lanes = VECTOR_BYTES // np.dtype(kind).itemsize
     places, shifts, width = _geometry(error.size, W + 2 * padding, C, kernel, lanes)
     block = max(1, min(limit // Q, BLOCK_FLOATS // ((x.shape[1] + 2 * padding) * (W + 2 * padding) * C)))
-    totals = np.zeros((outputs, shifts.size * lanes))
-    split(
+    totals, biases = np.zeros((outputs, shifts.size * lanes)), np.zeros(outputs)
+    share(
         _kernels[kind, width], outputs, 5 * B * Q * outputs * shifts.size, at_winners.reshape(B, Q, outputs),
         maps(error.winner).reshape(B, Q, outputs), elsewhere, x, padding,
         (parameters.membrane_full_scale, 0.0 if fmt is None else float(fmt.levels)),
-        places, shifts, (0.0,) * width, limit, block, totals,
+        places, shifts, (0.0,) * width, limit, block, totals, biases,
     )  # fmt: skip
     used = totals[:, : -(-kernel * C // lanes) * lanes * kernel].reshape(outputs, kernel, -1)[:, :, : kernel * C]
-    return torch.from_numpy(used.reshape(outputs, kernel, kernel, C)).permute(0, 3, 1, 2)
+    sums = torch.from_numpy(used.reshape(outputs, kernel, kernel, C)).permute(0, 3, 1, 2)
+    return sums, torch.from_numpy(biases)
