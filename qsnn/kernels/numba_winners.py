@@ -25,6 +25,7 @@ from qsnn.quantization import symmetric, unsigned
 EXACT = 2**24  # float32 holds all integers up to here
 BLOCK_FLOATS = 2**17  # of padded maps: they should stay in the second-level cache
 FEWEST = 16  # winners that are exact in float32, for which its speed is worth the trips to double
+GROUPS = 4  # of samples in full precision, whose sums must not depend on the number of threads
 MAX_WIDTH = 8  # vectors of sums at a time: they should stay in registers
 CHANNELS = 64  # output maps at a time, so that memory is read in long runs
 MAPS = "float32[:, :, :, ::1]"
@@ -84,7 +85,7 @@ def _add_patches(totals, memory, shifts, errors, offsets, count, zeros, limit):
 def _add_winners(
     begin, end, error, winner, elsewhere, trace, padding, code, places, shifts, zeros, limit, block, totals, biases
 ):
-    """Add to ``totals`` (O, vectors * lanes) and ``biases`` (O) of the output maps ``begin`` to ``end``.
+    """Add to ``totals`` (groups, O, vectors * lanes) and ``biases`` (groups, O), a share of the samples for each group.
 
     ``error`` and ``winner``: (B, Q, O); ``code``: full scale and levels of the trace; ``places``: where in the padded
     maps the patch of each place begins; ``shifts``: where in a patch each vector does; ``zeros``: one for each vector
@@ -97,28 +98,29 @@ def _add_winners(
     memory = _aligned(block * size + VECTOR_BYTES, zeros[0])
     errors = np.full((CHANNELS, block * error.shape[1] + 1), zeros[0])
     offsets = np.zeros(errors.shape, np.int64)
-    for first in range(0, B, block):
-        samples = range(first, min(B, first + block))
-        for b in samples:
-            maps = memory[(b - first) * size : (b - first + 1) * size].reshape(padded)
-            _write_codes(trace[b], maps, padding, code[0], code[1])
-            _add_errors(biases[begin:end], error[b, :, begin:end])
-        for channel in range(begin, end, CHANNELS):
-            last = min(end, channel + CHANNELS)
-            counts = np.zeros(last - channel, np.uint64)
+    for group in range(begin, end):
+        stop = B * (group + 1) // len(totals)
+        for first in range(B * group // len(totals), stop, block):
+            samples = range(first, min(stop, first + block))
             for b in samples:
-                there = error[b, :, channel:last], winner[b, :, channel:last]
-                _list_winners(there[0], there[1], places, (b - first) * size, elsewhere, errors, offsets, counts)
-            for c in range(counts.size):
-                _add_patches(
-                    totals[channel + c], memory, shifts, errors[c], offsets[c], np.int64(counts[c]), zeros, limit
-                )
+                maps = memory[(b - first) * size : (b - first + 1) * size].reshape(padded)
+                _write_codes(trace[b], maps, padding, code[0], code[1])
+                _add_errors(biases[group], error[b])
+            for channel in range(0, error.shape[2], CHANNELS):
+                part = slice(channel, min(error.shape[2], channel + CHANNELS))
+                counts = np.zeros(part.stop - channel, np.uint64)
+                for b in samples:
+                    there, start = (error[b, :, part], winner[b, :, part]), (b - first) * size
+                    _list_winners(there[0], there[1], places, start, elsewhere, errors, offsets, counts)
+                for c in range(counts.size):
+                    listed, total = (errors[c], offsets[c], np.int64(counts[c])), totals[group, channel + c]
+                    _add_patches(total, memory, shifts, listed[0], listed[1], listed[2], zeros, limit)
 
 
 _kernels = {
     (kind, width): compiled(
         f"void(int64, int64, float32[:, :, ::1], int32[:, :, ::1], {kind}, {MAPS}, int64, UniTuple(float32, 2),"
-        f" int64[::1], int64[::1], UniTuple({kind}, {width}), int64, int64, float64[:, ::1], float64[::1])"
+        f" int64[::1], int64[::1], UniTuple({kind}, {width}), int64, int64, float64[:, :, ::1], float64[:, ::1])"
     )(_add_winners)
     for kind in ("float32", "float64")
     for width in range(1, MAX_WIDTH + 1)
@@ -159,13 +161,15 @@ def winner_products(
     lanes = VECTOR_BYTES // np.dtype(kind).itemsize
     places, shifts, width = _geometry(error.size, W + 2 * padding, C, kernel, lanes)
     block = max(1, min(limit // Q, BLOCK_FLOATS // ((x.shape[1] + 2 * padding) * (W + 2 * padding) * C)))
-    totals, biases = np.zeros((outputs, shifts.size * lanes)), np.zeros(outputs)
+    exact = error.bits is not None and fmt is not None
+    groups = min(B, torch.get_num_threads() if exact else GROUPS)
+    totals, biases = np.zeros((groups, outputs, shifts.size * lanes)), np.zeros((groups, outputs))
     share(
-        _kernels[kind, width], outputs, 5 * B * Q * outputs * shifts.size, at_winners.reshape(B, Q, outputs),
+        _kernels[kind, width], groups, 5 * B * Q * outputs * shifts.size, at_winners.reshape(B, Q, outputs),
         maps(error.winner).reshape(B, Q, outputs), elsewhere, x, padding,
         (parameters.membrane_full_scale, 0.0 if fmt is None else float(fmt.levels)),
         places, shifts, (0.0,) * width, limit, block, totals, biases,
     )  # fmt: skip
-    used = totals[:, : -(-kernel * C // lanes) * lanes * kernel].reshape(outputs, kernel, -1)[:, :, : kernel * C]
+    used = totals.sum(0)[:, : -(-kernel * C // lanes) * lanes * kernel].reshape(outputs, kernel, -1)[:, :, : kernel * C]
     sums = torch.from_numpy(used.reshape(outputs, kernel, kernel, C)).permute(0, 3, 1, 2)
-    return sums, torch.from_numpy(biases)
+    return sums, torch.from_numpy(biases.sum(0))

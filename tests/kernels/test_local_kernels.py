@@ -1,5 +1,7 @@
 """The numba operations of local learning equal their plain-torch definitions, to the last bit on grids."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,12 +11,13 @@ from torch import Tensor
 from qsnn.dynamics.local_readout import MembraneError, ReadoutParameters
 from qsnn.dynamics.refractory_lif import MembraneStep, refractory_parameters
 from qsnn.dynamics.traces import quantize_trace, trace_parameters, zero_traces
+from qsnn.kernels import numba_openmp
 from qsnn.kernels.local_backend import LOCAL_EAGER, select_local_backend
 from qsnn.quantization import potential, quantize, symmetric, to_codes, unsigned
 
 LOCAL_NUMBA = select_local_backend("numba")
 BITS = st.none() | st.integers(1, 16)
-SHAPES = st.tuples(st.sampled_from([1, 3, 8]), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
+SHAPES = st.tuples(st.sampled_from([1, 3, 8, 64]), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
 SEEDS = st.integers(0, 2**31)
 MANY = settings(max_examples=60, deadline=None)
 
@@ -52,7 +55,7 @@ def test_trace_step_equals_eager(shape: tuple[int, ...], seed: int, p_bits: int,
 
 
 @MANY
-@given(SHAPES, SEEDS, BITS, BITS, st.integers(1, 3), st.sampled_from([1.0, 4.0]))
+@given(SHAPES, SEEDS, BITS, BITS, st.integers(1, 5), st.sampled_from([1.0, 3.0, 4.0]))
 def test_membrane_step_equals_eager(
     shape: tuple[int, ...], seed: int, r_bits: int, u_bits: int, pooling: int, scale: float
 ) -> None:
@@ -143,26 +146,50 @@ def test_weight_gradient_equals_eager(
             assert equal(one, other) or (not exact and torch.allclose(one, other, 1e-5, 1e-5 * one.abs().max().item()))
 
 
-@pytest.mark.parametrize("bits", [6, None])
-def test_weight_gradient_does_not_depend_on_the_number_of_threads(bits: int | None) -> None:
-    parameters = trace_parameters(torch.full((1, 1, 1), 0.02), torch.full((1, 1, 1), 0.01), 0.001, 0.9, bits, bits)
-    trace = quantize_trace(maps((8, 2, 32, 32), 0).abs(), parameters.membrane_full_scale, bits)
-    step = LOCAL_EAGER.membrane_step(
-        maps((8, 40, 32, 32), 1),
-        torch.zeros(8, 40, 32, 32),
-        refractory_parameters(1 / 350, 0.001, 2, 6)._replace(pooling=2),
+def step_and_gradients(bits: int | None) -> list[Tensor]:
+    """Every numba operation of a layer's time step once, on numbers that are always the same."""
+    traces = trace_parameters(torch.full((2, 32, 32), 0.02), torch.full((2, 32, 32), 0.01), 0.001, 0.9, bits, bits)
+    pool = refractory_parameters(1 / 350, 0.001, bits, bits)._replace(pooling=2)
+    state = LOCAL_NUMBA.trace_step(
+        (maps((9, 2, 32, 32), 0) > 1).float(), zero_traces(torch.zeros(9, 2, 32, 32)), traces
     )
-    error = MembraneError(quantize(step.pooled, symmetric(bits)), step.winner, torch.tensor(0.0), (32, 32), bits)
-    gradients = []
-    threads = torch.get_num_threads()
-    for number in (1, 3):
-        torch.set_num_threads(number)
-        gradients.append(LOCAL_NUMBA.weight_gradient(error, trace, torch.empty(40, 2, 5, 5), 2, parameters))
-    torch.set_num_threads(threads)
-    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    state = LOCAL_NUMBA.trace_step((maps((9, 2, 32, 32), 1) > 1).float(), state, traces)
+    step = LOCAL_NUMBA.membrane_step(maps((9, 40, 32, 32), 2), maps((9, 40, 32, 32), 3).abs(), pool)
+    activation = LOCAL_NUMBA.activate(step.pooled, bits)
+    parameters = ReadoutParameters(torch.zeros(1, 1), torch.zeros(1, 1), 1.0, 6, 6, bits, 0.001, 0.001, 2)
+    error = LOCAL_NUMBA.membrane_error(maps(tuple(step.pooled.shape), 4), activation.value, step, parameters)
+    gradient = LOCAL_NUMBA.weight_gradient(error, state.membrane, torch.empty(40, 2, 5, 5), 2, traces)
+    return [*state, *step, *activation, error.at_winners, error.elsewhere, *gradient]
 
 
-@pytest.mark.parametrize("pooling", [1, 2, 3])
+@pytest.mark.parametrize("bits", [6, 16, None])
+def test_results_do_not_depend_on_the_number_of_threads(bits: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_openmp, "GRAIN", 1)  # share the smallest work too
+    threads, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            results.append(step_and_gradients(bits))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(equal(one, other) for result in results[1:] for one, other in zip(results[0], result, strict=True))
+
+
+def test_failure_of_a_part_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_openmp, "GRAIN", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def fails(begin: int, end: int) -> int:
+        if begin > 0:
+            raise ValueError("part")
+        return end
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    with pytest.raises((RuntimeError, ValueError), match="part"):
+        numba_openmp.share(fails, 2, 2)
+
+
+@pytest.mark.parametrize("pooling", [1, 2, 3, 4, 5])
 def test_not_a_number_stays_visible(pooling: int) -> None:
     drive = maps((2, 3, 6, 6), 0)
     drive[0, 1, 2, 2] = float("nan")
