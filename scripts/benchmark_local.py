@@ -20,9 +20,10 @@ from qsnn.config.common_builders import build_update_rule, to_config
 from qsnn.config.event_data import build_windows
 from qsnn.config.local_builders import build_net_for, build_settings
 from qsnn.config.schema import Config
+from qsnn.dynamics.local_gradient import convolution_gradient
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.dispatch import select_backend
-from qsnn.layers.local_layer import LocalLayer, convolution_gradient
+from qsnn.layers.local_layer import LocalLayer
 from qsnn.training.local_learning import update_layer
 from qsnn.training.local_state import LocalTrainingState, new_local_state
 

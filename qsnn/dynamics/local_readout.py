@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from qsnn.dynamics.refractory_lif import MembraneStep
 from qsnn.quantization import quantize, quantize_error, symmetric, unsigned
@@ -51,6 +50,26 @@ class ReadoutError(NamedTuple):
 
     error: Tensor
     fit: Tensor
+
+
+class MembraneError(NamedTuple):
+    """e_U (B, C, H, W) as max-pooling leaves it: ``at_winners`` (B, C, H', W') where the ``winner`` of each window says
+    (`MembraneStep`), and at all other places of the maps, (H, W) = ``size``, the scalar ``elsewhere``; ``bits`` of both."""
+
+    at_winners: Tensor
+    winner: Tensor
+    elsewhere: Tensor
+    size: tuple[int, ...]
+    bits: int | None
+
+    def dense(self) -> Tensor:
+        """e_U itself, (B, C, H, W)."""
+        if self.at_winners.shape[2:] == self.size:
+            return self.at_winners
+        B, C = self.at_winners.shape[:2]
+        maps = self.elsewhere.expand(B, C, *self.size).contiguous(memory_format=torch.channels_last)
+        maps.flatten(2).scatter_(2, self.winner.flatten(2).long(), self.at_winners.flatten(2))
+        return maps
 
 
 def activate(pooled: Tensor, sigmoid_bits: int | None) -> Activation:
@@ -98,8 +117,10 @@ def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) 
     return torch.where(mean < POTENTIAL_TARGET, -L2_FACTOR * parameters.l2 / count, 0.0).to(torch.float32)
 
 
-def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters) -> Tensor:
-    """The error at U (B, C, H, W), straight through its quantizer, as the weights learn from it.
+def membrane_error(
+    back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
+) -> MembraneError:
+    """The error at U, straight through its quantizer, as the weights learn from it.
 
         e   = quantize_error(back) + l1 term
         g_U = (e (1 - z') z' at the winner of each pooling window, 0 elsewhere) + l2 term     e_U = quantize_error(g_U)
@@ -108,7 +129,9 @@ def membrane_error(back: Tensor, activation: Tensor, step: MembraneStep, paramet
     """
     p = parameters
     error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
-    through_sigmoid = error * (1 - activation) * activation
-    shape = step.membrane.shape[2:]
-    gradient = functional.max_unpool2d(through_sigmoid, step.winner.long(), [p.pooling, p.pooling], output_size=shape)
-    return quantize_error(gradient + potential_gradient(step.mean(), step.membrane.numel(), p), p.error_bits)
+    l2_term = potential_gradient(step.mean(), step.membrane.numel(), p)
+    gradient = (error * (1 - activation) * activation + l2_term).flatten()
+    elsewhere = l2_term.expand(1 if back.numel() < step.membrane.numel() else 0)
+    quantized = quantize_error(torch.cat((gradient, elsewhere)), p.error_bits)
+    at_winners = quantized[: back.numel()].view(back.shape)
+    return MembraneError(at_winners, step.winner, quantized[-1], tuple(step.membrane.shape[2:]), p.error_bits)

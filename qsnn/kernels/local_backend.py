@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from qsnn.dynamics.local_gradient import WeightGradient, weight_gradient
 from qsnn.dynamics.local_readout import (
     Activation,
+    MembraneError,
     ReadoutError,
     ReadoutParameters,
     activate,
@@ -33,11 +35,13 @@ class LocalBackend(NamedTuple):
     """pooled membrane, sigmoid_bits -> spikes, z' and z"""
     readout_error: Callable[[Tensor, Tensor, Tensor, int | None], ReadoutError]
     """readout, target, mask, error_bits -> error at the readout and the loss's first term"""
-    membrane_error: Callable[[Tensor, Tensor, MembraneStep, ReadoutParameters], Tensor]
+    membrane_error: Callable[[Tensor, Tensor, MembraneStep, ReadoutParameters], MembraneError]
     """error before z' is quantized, z', the membrane's step, parameters -> error at the membrane"""
+    weight_gradient: Callable[[MembraneError, Tensor, Tensor, int, TraceParameters], WeightGradient]
+    """error at the membrane, membrane trace, weights (for their shape), padding, parameters -> gradients"""
 
 
-LOCAL_EAGER = LocalBackend("eager", trace_step, membrane_step, activate, readout_error, membrane_error)
+LOCAL_EAGER = LocalBackend("eager", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient)
 
 
 def select_local_backend(name: str) -> LocalBackend:

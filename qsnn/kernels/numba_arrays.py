@@ -19,3 +19,8 @@ def matrix(tensor: Tensor) -> np.ndarray:
 def bits(tensor: Tensor) -> np.ndarray:
     """The bits of the floats as int32, with all axes but the last made one: (T, B, I) to (T*B, I)."""
     return array(tensor).view(np.int32).reshape(-1, tensor.shape[-1])
+
+
+def maps(tensor: Tensor) -> np.ndarray:
+    """(B, C, H, W) as the array (B, H, W, C); a view where the tensor has the channels-last format."""
+    return array(tensor.permute(0, 2, 3, 1))

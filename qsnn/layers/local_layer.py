@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qsnn.dynamics.local_readout import Activation, ReadoutParameters, local_loss, local_readout
+from qsnn.dynamics.local_readout import Activation, MembraneError, ReadoutParameters, local_loss, local_readout
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
 from qsnn.kernels.local_backend import LocalBackend
@@ -61,11 +61,11 @@ class LayerStep(NamedTuple):
 
 
 class LocalGradient(NamedTuple):
-    """What a layer learned from one step: sums over batch and space; ``error`` e_U (B, O, H, W)."""
+    """What a layer learned from one step: sums over batch and space; ``error`` e_U."""
 
     weight: Tensor
     bias: Tensor
-    error: Tensor
+    error: MembraneError
     loss: Tensor
 
 
@@ -160,23 +160,14 @@ class LocalLayer(nn.Module):
         ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K).
         """
         parameters, (B, C, H, W) = constants.readout, step.activation.value.shape
-        error, fit = self.backend.readout_error(readout, target, mask, parameters.error_bits)
-        loss = local_loss(fit, step.activation.mean(), step.membrane.mean(), parameters)
-        back = (error @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
+        outer = self.backend.readout_error(readout, target, mask, parameters.error_bits)
+        loss = local_loss(outer.fit, step.activation.mean(), step.membrane.mean(), parameters)
+        back = (outer.error @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
         error = self.backend.membrane_error(back, step.activation.value, step.membrane, parameters)
-        weight, bias = convolution_gradient(error, step.trace, self.weight, self.settings.padding)
-        return LocalGradient(weight, bias, error, loss)
+        sums = self.backend.weight_gradient(error, step.trace, self.weight, self.settings.padding, constants.traces)
+        return LocalGradient(sums.weight, sums.bias, error, loss)
 
 
 def features(activation: Tensor) -> Tensor:
     """(B, C, H, W) as (B, F), the columns in the order of `maps_last`: a view of channels-last maps."""
     return activation.permute(0, 2, 3, 1).flatten(1)
-
-
-def convolution_gradient(error: Tensor, trace: Tensor, weight: Tensor, padding: int) -> tuple[Tensor, Tensor]:
-    """Gradients of weights (O, C, k, k) and bias (O) of the convolution of ``trace``, without that of its input."""
-    sizes, strides, pads = [weight.shape[0]], [1, 1], [padding, padding]
-    _, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
-        error, trace, weight, sizes, strides, pads, [1, 1], False, [0, 0], 1, [False, True, True]
-    )
-    return weight_gradient, bias_gradient

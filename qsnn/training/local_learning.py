@@ -136,7 +136,7 @@ def update_layer(
         if fmt is not None:
             stored = stored.clamp_(fmt.smallest, fmt.largest)
         parameter.data = stored.view(parameter.shape)
-        moved += int(flat.count_nonzero())
+        moved += int(flat.bool().sum())  # count_nonzero is ten times slower
     return moved
 
 

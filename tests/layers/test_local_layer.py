@@ -80,7 +80,7 @@ def test_local_layer_equals_the_original_over_forty_steps(name: str, backend: Ba
         if time in kept:
             ours = {
                 "P": step.trace, "Q": state.traces.synapse, "R": state.refractory, "U": step.membrane.membrane,
-                "err_U": gradient.error, "gb": gradient.bias,
+                "err_U": gradient.error.dense(), "gb": gradient.bias,
             }  # fmt: skip
             for key, value in ours.items():
                 assert_agrees(value, getattr(vectors, key)[kept[time]], exact, f"{key} of step {time}")

@@ -1,0 +1,61 @@
+"""What the weights of a local-learning layer learn: products of the errors at its membrane with the traces of its input.
+
+NUMERICS section 4. B batch, C H W input maps, O output maps, k side of the kernel.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from qsnn.dynamics.local_readout import MembraneError
+from qsnn.dynamics.traces import TraceParameters
+from qsnn.quantization import unsigned
+
+
+class WeightGradient(NamedTuple):
+    """Sums over batch and space, float32: ``weight`` (O, C, k, k) and ``bias`` (O)."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+def convolution_gradient(error: Tensor, trace: Tensor, weight: Tensor, padding: int) -> WeightGradient:
+    """Gradients of ``weight`` (of which only the shape matters) and bias of the convolution of ``trace``."""
+    sizes, strides, pads = [weight.shape[0]], [1, 1], [padding, padding]
+    _, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
+        error, trace, weight, sizes, strides, pads, [1, 1], False, [0, 0], 1, [False, True, True]
+    )
+    return WeightGradient(weight_gradient, bias_gradient)
+
+
+def trace_codes(trace: Tensor, parameters: TraceParameters) -> Tensor:
+    """The integers that P stands for, as floats; P itself in full precision."""
+    fmt = unsigned(parameters.membrane_trace_bits)
+    return trace if fmt is None else (trace / parameters.membrane_full_scale * fmt.levels).round()
+
+
+def trace_unit(parameters: TraceParameters) -> float:
+    """What a code of `trace_codes` is worth."""
+    fmt = unsigned(parameters.membrane_trace_bits)
+    return 1.0 if fmt is None else parameters.membrane_full_scale / fmt.levels
+
+
+def weight_gradient(
+    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+) -> WeightGradient:
+    """The gradients from e_U and the trace P (B, C, H, W).
+
+    Behind a pooling, where few places have an error worth a multiplication, the products of codes are summed exactly and
+    rounded once (2^31 at most, for 16 bits: float64 holds four million), so that every order of the sum gives the same
+    bits. Without pooling they are summed in float32.
+    """
+    dense = error.dense()
+    if dense is error.at_winners:
+        return convolution_gradient(dense, trace, weight, padding)
+    exact = (
+        torch.float64 if trace.device.type == "cpu" else torch.float32
+    )  # others are slow at doubles, and never compared
+    parts = dense.to(exact), trace_codes(trace, parameters).to(exact), weight.to(exact)
+    gradient = convolution_gradient(*parts, padding)
+    return WeightGradient((gradient.weight * trace_unit(parameters)).float(), gradient.bias.float())
