@@ -70,12 +70,12 @@ def lif_sequence_backward(
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))
-    sizes = run_together(
+    size = run_together(
         lif.lif_backward[len(formats[0])], team, np.empty((2, team, 16), np.int32),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
         p.threshold, p.surrogate_slope, formats, matrix(out),
     )  # fmt: skip
-    remember(out, "largest", max(sizes))
+    remember(out, "largest", size)
     return out
 
 

@@ -17,23 +17,26 @@ MOST_SIZES = 16  # kept at a time, so that nets of the past do not hold memory f
 _free: dict[int, list[np.ndarray]] = {}
 
 
-def _give_back(block: np.ndarray) -> None:
-    blocks = _free.pop(block.size, [])
-    _free[block.size] = [*blocks, block]  # at the end: the sizes are in the order of their last use
+def _give_back(memory: np.ndarray) -> None:
+    blocks = _free.pop(memory.size, [])
+    _free[memory.size] = [*blocks, memory]  # at the end: the sizes are in the order of their last use
     while len(_free) > MOST_SIZES:
         _free.pop(next(iter(_free)), None)
 
 
+def block(size: int) -> np.ndarray:
+    """Memory for ``size`` float32 numbers with any content, in use as long as this array, a view or a tensor of it is."""
+    if size < SMALLEST:
+        return np.empty(size, np.float32)
+    try:
+        memory = _free[size].pop()
+    except (KeyError, IndexError):
+        memory = np.empty(size, np.float32)
+    holder = memory[:]  # this object, not the memory: all arrays and tensors made of it hold it until the last is gone
+    weakref.finalize(holder, _give_back, memory).atexit = False
+    return holder
+
+
 def empty(*shape: int) -> Tensor:
     """`torch.empty`: a float32 tensor with any content."""
-    size = math.prod(shape)
-    if size < SMALLEST:
-        return torch.empty(shape)
-    try:
-        block = _free[size].pop()
-    except (KeyError, IndexError):
-        block = np.empty(size, np.float32)
-    # The tensor's storage, which all of its views share, holds this object until the last of them is gone.
-    holder = block[:]
-    weakref.finalize(holder, _give_back, block).atexit = False
-    return torch.from_numpy(holder).view(shape)
+    return torch.from_numpy(block(math.prod(shape))).view(shape)

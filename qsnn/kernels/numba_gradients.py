@@ -1,6 +1,7 @@
 """Distance and gradients of a net of two layers by the fused kernel, where it is made for the numbers at hand."""
 
 import functools
+import itertools
 import math
 import threading
 from typing import NamedTuple
@@ -12,8 +13,8 @@ from torch import Tensor
 from qsnn.dynamics import LIFActivity
 from qsnn.kernels import numba_two_layers as kernels
 from qsnn.kernels.backend import LayerPass, LayerSettings, NetPass
-from qsnn.kernels.numba_arrays import array, matrix
-from qsnn.kernels.numba_buffers import empty
+from qsnn.kernels.numba_arrays import matrix
+from qsnn.kernels.numba_buffers import block
 from qsnn.kernels.numba_calls import backward_grids
 from qsnn.kernels.numba_memory import known, remember
 from qsnn.kernels.numba_products import (
@@ -109,32 +110,42 @@ def _sums_fit(hidden: Codes, output: Codes, highest_error: float, num_outputs: i
 
 
 class Outputs(NamedTuple):
-    """Tensors that the kernel fills, (T, B, neurons) each; pairs are of hidden and output layer."""
+    """What the kernel fills; pairs are of hidden and output layer. R = T*B rows, M = B*neurons columns."""
 
-    currents: tuple[Tensor, ...]
-    activities: tuple[Tensor, ...]
-    grads: tuple[Tensor, ...]
-    gradients: tuple[Tensor, ...]
+    currents: list[np.ndarray]
+    """(R, neurons)"""
+    activities: list[np.ndarray]
+    """spikes, synapse, membrane: (3, T, M)"""
+    grads: list[np.ndarray]
+    """at the input currents: (R, neurons)"""
+    gradients: list[np.ndarray]
+    """of the weights"""
 
 
-def _outputs(x: Tensor, hidden: LayerSettings, output: LayerSettings) -> Outputs:
+def _outputs(x: Tensor, layers: tuple[LayerSettings, LayerSettings]) -> Outputs:
     """All in one piece of memory, each from a whole cache line on: one allocation instead of eight."""
-    shapes = [(*x.shape[:-1], layer.weight.shape[1]) for layer in (hidden, output)]
-    wanted = [*shapes, *((3, *shape) for shape in shapes), *shapes, hidden.weight.shape, output.weight.shape]
-    sizes = [math.prod(shape) for shape in wanted]
-    parts = empty(sum(-(-size // 16) * 16 for size in sizes)).split([-(-size // 16) * 16 for size in sizes])
-    done = [part[:size].view(shape) for part, size, shape in zip(parts, sizes, wanted, strict=True)]
-    return Outputs(*(tuple(done[first : first + 2]) for first in range(0, 8, 2)))
+    T, B, _ = x.shape
+    widths = [layer.weight.shape[1] for layer in layers]
+    rows, states = [(T * B, width) for width in widths], [(3, T, B * width) for width in widths]
+    shapes: list[tuple[int, ...]] = [*rows, *states, *rows, *(tuple(layer.weight.shape) for layer in layers)]
+    ends = list(itertools.accumulate(-(-math.prod(shape) // 16) * 16 for shape in shapes))
+    memory = block(ends[-1])
+    parts = [
+        memory[start : start + math.prod(shape)].reshape(shape)
+        for start, shape in zip([0, *ends], shapes, strict=False)
+    ]
+    return Outputs(parts[0:2], parts[2:4], parts[4:6], parts[6:8])
 
 
-def _net_pass(outputs: Outputs, sizes: list[int], distance: float) -> NetPass:
-    """The result, with the maxima that the kernel has found kept in mind."""
+def _net_pass(outputs: Outputs, shape: tuple[int, ...], sizes: list[int], distance: float) -> NetPass:
+    """The result for (T, B) steps and sequences, with the maxima that the kernel has found kept in mind."""
     layers = []
-    for number, out in enumerate(outputs.activities):
-        activity, gradient = LIFActivity(*out.unbind()), outputs.gradients[number]
-        remember(activity.membrane, "largest", sizes[kernels.MEMBRANE + number])
-        remember(gradient, "largest", sizes[kernels.GRADIENT + number])
-        layers.append(LayerPass(outputs.currents[number], activity, outputs.grads[number], gradient))
+    for number, (current, activity, grad, gradient) in enumerate(zip(*outputs, strict=True)):
+        tensors = [torch.from_numpy(part).view(*shape, -1) for part in (current, grad, *activity)]
+        states, learned = LIFActivity(*tensors[2:]), torch.from_numpy(gradient)
+        remember(states.membrane, "largest", sizes[kernels.MEMBRANE + number])
+        remember(learned, "largest", sizes[kernels.GRADIENT + number])
+        layers.append(LayerPass(tensors[0], states, tensors[1], learned))
     return NetPass(distance, *layers)
 
 
@@ -145,23 +156,21 @@ def fused_gradients(
     operands = find_operands(x, target, hidden, output)
     if operands is None:
         return None
-    outputs, p = _outputs(x, hidden, output), hidden.lif
+    outputs, p, (T, B, _) = _outputs(x, (hidden, output)), hidden.lif, x.shape
     codes, kind, high = operands.codes, sum_kind(operands.codes[0]), int(operands.grids[2][1])
-    currents, grads = (
-        tuple(array(tensor).reshape(-1, tensor.shape[-1]) for tensor in pair)
-        for pair in (outputs.currents, outputs.grads)
-    )
-    outs = tuple(array(out).reshape(3, len(x), -1) for out in outputs.activities)
-    scratch = _scratch(tuple(x.shape[:2]), currents[0].shape[1], currents[1].shape[1], threading.get_ident())
+    widths = hidden.weight.shape[1], output.weight.shape[1]
+    scratch = _scratch((T, B), *widths, threading.get_ident())
     team = min(torch.get_num_threads(), MOST_THREADS)
     sizes, distance = np.zeros((kernels.NUM_SIZES, team), np.int32), np.zeros(1)
-    states = run_together(
+    state = run_together(
         kernels.gradients[np.dtype(kind)], team,
         tuple(operands.x_rows), tuple(operands.x_columns), tuple(c.integers for c in codes), tuple(c.step for c in codes),
         (LARGEST_SUM[kind] // codes[0].high, LARGEST_SUM[np.int16] // high, MULTIPLES // (codes[0].high * high)),
-        np.empty(0, kind), tuple(decays(p, current.shape[1:]) for current in outputs.currents),
+        np.empty(0, kind), tuple(decays(p, torch.Size((B, width))) for width in widths),
         (p.threshold, p.surrogate_slope, decay), tau, CHUNK, operands.grids, matrix(target),
-        currents, outs, outs[0][0].reshape(currents[0].shape), grads, tuple(array(tensor) for tensor in outputs.gradients),
-        *scratch, sizes, np.zeros(team, np.int64), distance,
+        tuple(outputs.currents), tuple(outputs.activities), outputs.activities[0][0].reshape(T * B, -1),
+        tuple(outputs.grads), tuple(outputs.gradients), *scratch, sizes, np.zeros(team, np.int64), distance,
     )  # fmt: skip
-    return None if any(states) else _net_pass(outputs, sizes.max(1).tolist(), float(np.float32(distance[0])))
+    if state != kernels.FINISHED:
+        return None
+    return _net_pass(outputs, (T, B), sizes.max(1).tolist(), float(np.float32(distance[0])))

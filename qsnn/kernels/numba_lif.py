@@ -117,7 +117,7 @@ def _lif_backward(
 ):  # fmt: skip
     """A member's part of `lif_sequence_backward`, from the last step to the first: a step needs the maxima of all.
 
-    ``grids``: see `numba_calls.backward_grids`. Returns the bits of the maximum of the member's part of ``out``.
+    ``grids``: see `numba_calls.backward_grids`. Returns the bits of the maximum of ``out``.
     """
     size, levels, meetings = out.shape[1], grids[2][0], 0
     start, stop = share(size, member, team)
@@ -142,6 +142,10 @@ def _lif_backward(
             )
             max_syn, max_mem, max_out = max(max_syn, part_syn), max(max_mem, part_mem), max(max_out, part_out)
         old, new = new, old
+    if team > 1:
+        (max_out, _, _), _ = _maxima_of_all(
+            member, team, counters, meetings, 1, maxima, (max_out, np.int32(0), np.int32(0))
+        )
     return max_out
 
 

@@ -85,12 +85,16 @@ def _fresh_lock() -> None:
 os.register_at_fork(after_in_child=_fresh_lock)
 
 
-def run_together(kernel: Kernel, team: int, *arguments: Any) -> list[Any]:
-    """``kernel(member, team, counters, *arguments)`` in ``team`` threads at once; their results in order."""
+def run_together(kernel: Kernel, team: int, *arguments: Any) -> Any:
+    """``kernel(member, team, counters, *arguments)`` in ``team`` threads at once; the result of member 0.
+
+    The kernel's last act must be a meeting: then all is done when member 0 returns, and nobody has to be waked once more.
+    """
     counters = np.zeros(COUNTERS, np.int64)
     if team == 1:
-        return [kernel(0, 1, counters, *arguments)]
+        return kernel(0, 1, counters, *arguments)
     kernel.compile()  # not while others wait
     with _one_team:
-        others = [pool(team - 1).submit(kernel, member, team, counters, *arguments) for member in range(1, team)]
-        return [kernel(0, team, counters, *arguments), *(other.result() for other in others)]
+        for member in range(1, team):
+            pool(team - 1).submit(kernel, member, team, counters, *arguments)
+        return kernel(0, team, counters, *arguments)

@@ -207,6 +207,7 @@ def _gradients(
         return NOT_A_NUMBER
     first, last = _share_of_lists(x_columns, member, team)
     sizes[GRADIENT, member] = _gather(first, last, errors[0], x_columns, limits[1], int16, level, gradients[0])
+    meet(counters, team, meetings)
     return FINISHED
 
 
