@@ -21,7 +21,7 @@ FINISHED, TOO_DENSE, NOT_A_NUMBER = 0, 1, 2
 # Rows of ``sizes``, the bits of maxima by thread; of both layers where a pair is kept.
 MEMBRANE, CURRENT, STRAY, GRADIENT, NUM_SIZES = 0, 2, 3, 4, 6
 CODE8 = np.dtype("int8")
-ROW_COST = 4  # writing a sum takes as long as adding so many rows
+ROW_COST = 10  # writing a sum takes as long as adding so many rows
 DENSEST = 0.5  # share of hidden spikes above which the dense product is faster
 
 _sum_multiples, _transpose = rows.sum_multiples.jitted, rows.transpose.jitted
@@ -105,62 +105,62 @@ def _errors(first, last, grad, size, grid, codes):
 
 
 @njit(**OPTIONS)
-def _loss(member, team, counters, meetings, out, target, decay, tau, chunk, squares, difference, grad, distance):
-    """The distance, into ``distance[0]``, and its gradient; returns the meetings."""
-    first, last = share(target.shape[1], member, team)
-    _difference(first, last, out[0], target, decay, difference)
-    meetings = meet(counters, team, meetings)
-    if member == 0:
-        _squares(0, squares.size, difference.reshape(-1), chunk, squares)
-        distance[0] = np.sqrt(squares.sum() / tau)
-    meetings = meet(counters, team, meetings)
-    divisor = np.float32(tau) * np.float32(distance[0])
+def _loss(out, target, decay, tau, chunk, squares, difference, grad):
+    """The distance; its gradient at the spikes into ``grad``."""
+    _difference(0, target.shape[1], out[0], target, decay, difference)
+    _squares(0, squares.size, difference.reshape(-1), chunk, squares)
+    distance = np.sqrt(squares.sum() / tau)
+    divisor = np.float32(tau) * np.float32(distance)
     if divisor == 0:
-        grad[:, first:last] = 0
+        grad[:] = 0
     else:
-        _filter_back(first, last, difference, divisor, decay, grad)
-    return meet(counters, team, meetings)
+        _filter_back(0, target.shape[1], difference, divisor, decay, grad)
+    return distance
 
 
 @njit(**OPTIONS)
 def _forward(
-    member, team, counters, meetings, x_rows, codes, steps, limit, kind, decays, theta, grids, currents, outs, spikes,
-    lists, columns, weight_columns, sizes, counts,
+    member, team, counters, meetings, x_rows, codes, steps, limit, kind, decays, theta, grids, currents, out, spikes,
+    lists, sizes, counts,
 ):  # fmt: skip
-    """Both layers; returns the meetings and whether the hidden spikes are sparse. Prepares the columns for the way back."""
-    num_rows = spikes.shape[0]
-    first, last = share(num_rows, member, team)
+    """From the input to the current of the output layer; returns the meetings and whether the hidden spikes are sparse."""
+    first, last = share(spikes.shape[0], member, team)
     _gather(first, last, codes[0], x_rows, limit, kind, steps[0], currents[0])
     meetings = meet(counters, team, meetings)
-    low, high = share(outs[0].shape[2], member, team)
-    sizes[MEMBRANE, member] = _neurons(low, high, currents[0], decays[0], theta, grids, outs[0])
+    low, high = share(out.shape[2], member, team)
+    sizes[MEMBRANE, member] = _neurons(low, high, currents[0], decays, theta, grids, out)
     meetings = meet(counters, team, meetings)
     counts[member] = _list_spikes(first, last, spikes, lists)
     meetings = meet(counters, team, meetings)
     if counts.sum() > DENSEST * spikes.size:
         return meetings, False
     _gather(first, last, codes[1], lists, limit, kind, steps[1], currents[1])
-    meetings = meet(counters, team, meetings)
-    if member == 0:  # alone: members that shared rows of this size would fight for the cache lines between their parts
-        sizes[MEMBRANE + 1, 0] = _neurons(0, outs[1].shape[2], currents[1], decays[1], theta, grids, outs[1])
-    if member == team - 1:
-        _transpose(codes[1], weight_columns)
-        rows.transpose_rows(0, num_rows, 0, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
     return meet(counters, team, meetings), True
 
 
 @njit(**OPTIONS)
-def _back_to_hidden(
-    member, team, counters, meetings, step, limit, decays, constants, grids, current, out, grad_spikes, grad, grad_hidden,
-    errors, weight_columns, sizes,
+def _output_layer(
+    counters, current, decays, constants, tau, chunk, grids, target, out, squares, difference, grad_spikes, grad, sizes
 ):  # fmt: skip
-    """From the gradient at the output spikes to that at the hidden spikes; returns the meetings, and False for NaN."""
+    """The output neurons, the loss, and back through the neurons; returns the distance.
+
+    For one member: several that shared rows of this size would fight for the cache lines between their parts.
+    """
+    theta, slope, decay = constants
+    sizes[MEMBRANE + 1, 0] = _neurons(0, out.shape[2], current, decays, theta, grids, out)
+    distance = _loss(out, target, decay, tau, chunk, squares, difference, grad_spikes.reshape(target.shape))
+    sizes[CURRENT, 0] = _back(counters, grad_spikes, current, out, decays, theta, slope, grids, grad)
+    return distance
+
+
+@njit(**OPTIONS)
+def _back_to_hidden(
+    member, team, counters, meetings, step, limit, grid, grad, grad_hidden, errors, weight_columns, sizes
+):  # fmt: skip
+    """From the gradient at the output current to that at the hidden spikes; returns the meetings, and False for NaN."""
     num_rows = errors.shape[0]
     first, last = share(num_rows, member, team)
-    if member == 0:
-        sizes[CURRENT, 0] = _back(counters, grad_spikes, current, out, decays, constants[0], constants[1], grids, grad)
-    meetings = meet(counters, team, meetings)
-    sizes[STRAY, member] = not _errors(first, last, grad, sizes[CURRENT, 0], grids[2], errors)
+    sizes[STRAY, member] = not _errors(first, last, grad, sizes[CURRENT, 0], grid, errors)
     meetings = meet(counters, team, meetings)
     if sizes[STRAY].any():
         return meetings, False
@@ -174,21 +174,26 @@ def _gradients(
     sizes, counts, distance,
 ):  # fmt: skip
     """One member's part. Pairs are of hidden and output layer, see `numba_gradients`; returns one of the states above."""
-    theta, slope, decay = constants
+    theta, slope, _ = constants
     level, int16, meetings = ONE / grids[2][0], np.empty(0, np.int16), 0
     meetings, sparse = _forward(
-        member, team, counters, meetings, x_rows, codes, steps, limits[0], kind, decays, theta, grids, currents, outs,
-        spikes, lists, columns, weight_columns, sizes, counts,
+        member, team, counters, meetings, x_rows, codes, steps, limits[0], kind, decays[0], theta, grids, currents,
+        outs[0], spikes, lists, sizes, counts,
     )  # fmt: skip
     if not sparse:
         return TOO_DENSE
-    meetings = _loss(
-        member, team, counters, meetings, outs[1], target, decay, tau, chunk, squares, difference,
-        grads_spikes[1].reshape(target.shape), distance,
-    )  # fmt: skip
+    if member == 0:
+        distance[0] = _output_layer(
+            counters, currents[1], decays[1], constants, tau, chunk, grids, target, outs[1], squares, difference,
+            grads_spikes[1], grads[1], sizes,
+        )  # fmt: skip
+    if member == team - 1:
+        _transpose(codes[1], weight_columns)
+        rows.transpose_rows(0, spikes.shape[0], 0, lists[0], lists[1], lists[2], columns[0], columns[1], columns[2])
+    meetings = meet(counters, team, meetings)
     meetings, finite = _back_to_hidden(
-        member, team, counters, meetings, level * steps[1], limits[2], decays[1], (theta, slope), grids, currents[1],
-        outs[1], grads_spikes[1], grads[1], grads_spikes[0], errors[1], weight_columns, sizes,
+        member, team, counters, meetings, level * steps[1], limits[2], grids[2], grads[1], grads_spikes[0], errors[1],
+        weight_columns, sizes,
     )  # fmt: skip
     if not finite:
         return NOT_A_NUMBER
