@@ -20,8 +20,8 @@ from qsnn.kernels.numba_buffers import empty
 from qsnn.kernels.numba_calls import grid, largest
 from qsnn.kernels.numba_memory import known, remember
 from qsnn.kernels.numba_quantizers import quantize_scaled
-from qsnn.kernels.numba_row_sums import WIDTH
 from qsnn.kernels.numba_threads import single_threaded, split
+from qsnn.kernels.numba_vectors import WIDTH
 
 DENSEST = 0.5  # above this share of ones the dense product is taken
 DENSEST_ERROR = 0.6  # and above this share of errors that are not 0

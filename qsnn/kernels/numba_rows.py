@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 
 from qsnn.kernels.numba_compile import OPTIONS, compiled, compiled_for
-from qsnn.kernels.numba_row_sums import WIDTH, add_multiples, add_rows
 from qsnn.kernels.numba_scalars import parts_of, size_of
+from qsnn.kernels.numba_vectors import WIDTH, add_multiples, add_rows
 
 ROWS = 64  # of errors whose lists are made at a time
 ONE_BITS = np.int32(0x3F800000)  # of 1.0

@@ -1,4 +1,6 @@
-"""Sums in vector registers, which the compiler would not keep there by itself."""
+"""Sums in vector registers, which the compiler would not keep there by itself: numba's loops store and load the sum for
+every few rows, and ask for each whether it overlaps them. LLVM turns its vectors into the widest that the CPU has.
+"""
 # mypy: allow-untyped-defs
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -7,6 +9,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 VECTOR_BYTES = 64
+WIDTH = 128  # columns of integers at a time; the columns of a matrix of integers are padded to a multiple of it
 INT, DOUBLE = ir.IntType(64), ir.DoubleType()
 
 
@@ -56,3 +59,60 @@ def add_scaled(typing, zeros, totals, source, shifts, factors, offsets, begin, e
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _emit_sum(context, builder, rows, lists, total, factor):
+    """``total[j] += factor(row) * matrix[row, low + j]`` over the listed rows. Pairs are of numba's types and values.
+
+    ``rows``: matrix and ``low``; ``lists``: indices, begin, end; ``factor`` emits a row's factor, or is None.
+    """
+    (matrix_type, matrix_value), low = rows
+    (index_type, index_value), begin, end = lists
+    matrix, indices, sums = (
+        context.make_array(kind)(context, builder, value)
+        for kind, value in ((matrix_type, matrix_value), (index_type, index_value), total)
+    )
+    stride, element = builder.extract_value(matrix.shape, 1), context.get_data_type(matrix_type.dtype)
+    place, before = _load(builder, sums.data, context.get_data_type(total[0].dtype), WIDTH, 1)
+    held = cgutils.alloca_once_value(builder, before)  # becomes registers
+    with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
+        index = builder.load(builder.gep(indices.data, [builder.add(begin, loop.index)]))
+        row = builder.zext(index, INT)
+        start = builder.gep(matrix.data, [builder.add(builder.mul(row, stride), low)])
+        _, numbers = _load(builder, start, element, WIDTH, 1)
+        if numbers.type != before.type:
+            numbers = builder.sext(numbers, before.type)
+        if factor is not None:
+            numbers = builder.mul(numbers, _broadcast(builder, factor(row, before.type.element), WIDTH))
+        builder.store(builder.add(builder.load(held), numbers), held)
+    builder.store(builder.load(held), place, align=1)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def add_rows(typing_context, matrix, low, indices, begin, end, total):
+    """``total += sum of matrix[k, low : low + WIDTH] for k in indices[begin:end]``; ``total`` has WIDTH integers."""
+
+    def generate(context, builder, signature, arguments):
+        m, l, i, b, e, t = zip(signature.args, arguments, strict=True)  # noqa: E741
+        return _emit_sum(context, builder, (m, l[1]), (i, b[1], e[1]), t, None)
+
+    int64 = types.int64
+    return types.void(matrix, int64, indices, int64, int64, total), generate
+
+
+@intrinsic
+def add_multiples(typing_context, factors, matrix, low, indices, begin, end, total):
+    """The same of ``factors[k] * matrix[k, low : low + WIDTH]``."""
+
+    def generate(context, builder, signature, arguments):
+        f, m, l, i, b, e, t = zip(signature.args, arguments, strict=True)  # noqa: E741
+        data = context.make_array(f[0])(context, builder, f[1]).data
+
+        def factor(row, element):
+            return builder.sext(builder.load(builder.gep(data, [row])), element)
+
+        return _emit_sum(context, builder, (m, l[1]), (i, b[1], e[1]), t, factor)
+
+    int64 = types.int64
+    return types.void(factors, matrix, int64, indices, int64, int64, total), generate
