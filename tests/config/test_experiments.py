@@ -29,6 +29,7 @@ LOCAL_OPTIONS = {
     "experiment": (
         "icons_gesture",
         "icons_poker",
+        "gesture_small",
         "gesture_demo",
         "nmnist_small",
         "gesture_demo_full_precision",
