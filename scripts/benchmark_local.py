@@ -29,7 +29,7 @@ from qsnn.training.local_state import LocalTrainingState, new_local_state
 
 SENSORS = {"nmnist": (34, 34), "synthetic_gesture": (128, 128), "dvs_gesture": (128, 128), "slow_poker": (128, 128)}
 CLASSES = {"nmnist": 10, "synthetic_gesture": 11, "dvs_gesture": 11, "slow_poker": 4}
-TRAINING_SET = {"nmnist_small": 480, "gesture_demo": 396, "icons_gesture": 862, "icons_poker": 1000}
+TRAINING_SET = {"nmnist_small": 600, "gesture_demo": 1584, "icons_gesture": 862, "icons_poker": 1000}
 Step = Callable[[], object]
 
 
