@@ -12,6 +12,7 @@ from qsnn.config.schema_datasets import (
     SlowPokerConfig,
     SyntheticGestureConfig,
 )
+from qsnn.data import dvs_gesture, nmnist, slow_poker
 from qsnn.data.dvs_gesture import DVSGesture
 from qsnn.data.event_dataset import EventDataset
 from qsnn.data.event_source import EventSource
@@ -29,23 +30,22 @@ MAX_STEPS = 1_000_000
 def build_source(dataset: Any) -> EventSource:
     """The data set that a config names. Raises ConfigError if it is none of events, or has no root."""
     if isinstance(dataset, DVSGestureConfig):
-        return DVSGesture(_root(dataset), dataset.sort_time)
+        return DVSGesture(_root(dataset, dvs_gesture.ADVICE), dataset.sort_time)
     if isinstance(dataset, SlowPokerConfig):
         cutting = Cutting(dataset.piece_duration, dataset.piece_events, dataset.test_share)
         options = AEDAT2Options(dataset.on_bit, dataset.mirror_x, dataset.mirror_y, dataset.sort_time)
-        return SlowPoker(_root(dataset), cutting, options)
+        return SlowPoker(_root(dataset, slow_poker.ADVICE), cutting, options)
     if isinstance(dataset, NMNISTConfig):
-        return NMNIST(_root(dataset))
+        return NMNIST(_root(dataset, nmnist.ADVICE))
     if isinstance(dataset, SyntheticGestureConfig):
         users = dataset.num_users, dataset.num_test_users
         return SyntheticGesture(*users, dataset.lights, dataset.repetitions, dataset.duration, dataset.generator_seed)
     raise ConfigError("this dataset has no recordings of events: choose one that has, such as dataset=nmnist")
 
 
-def _root(dataset: DVSGestureConfig | SlowPokerConfig | NMNISTConfig) -> Path:
-    require(
-        bool(dataset.root), "dataset.root", dataset.root, "give the folder where the data set lies, dataset.root=..."
-    )
+def _root(dataset: DVSGestureConfig | SlowPokerConfig | NMNISTConfig, advice: str) -> Path:
+    wanted = f"give the folder where the data set lies, dataset.root=...; if you do not have it yet, {advice}"
+    require(bool(dataset.root), "dataset.root", dataset.root, wanted)
     return Path(str(dataset.root)).expanduser()
 
 

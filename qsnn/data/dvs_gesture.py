@@ -16,7 +16,7 @@ from qsnn.data.source_files import check_root, files_fingerprint
 from qsnn.errors import DataError
 
 TRIALS = {"trials_to_train.txt": False, "trials_to_test.txt": True}
-_ADVICE = (
+ADVICE = (
     "download DvsGesture.tar.gz from IBM Research's DVS128 Gesture Dataset page, unpack it, and give the folder that "
     "holds trials_to_train.txt as dataset.root=..."
 )
@@ -45,11 +45,11 @@ class DVSGesture:
 
     def trials(self) -> list[tuple[Path, bool]]:
         """The listed .aedat files, and whether each is for testing. Raises DataError if a list or a file is missing."""
-        check_root(self.root, _ADVICE)
+        check_root(self.root, ADVICE)
         found: dict[str, bool] = {}
         for name, is_test in TRIALS.items():
             if not (self.root / name).is_file():
-                raise DataError(f"{self.root} holds no {name}; {_ADVICE}")
+                raise DataError(f"{self.root} holds no {name}; {ADVICE}")
             for trial in read_trials(self.root / name):
                 if trial in found:
                     raise DataError(f"{self.root / name} lists {trial} again; a recording is for training or testing")
@@ -60,7 +60,7 @@ class DVSGesture:
         path = self.root / trial
         for needed in (path, labels_of(path)):
             if not needed.is_file():
-                raise DataError(f"{needed} is missing, though the lists of trials name {trial}; {_ADVICE}")
+                raise DataError(f"{needed} is missing, though the lists of trials name {trial}; {ADVICE}")
         return path
 
     def fingerprint(self) -> str:

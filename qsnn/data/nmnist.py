@@ -8,7 +8,7 @@ from qsnn.data.nmnist_file import NMNIST_SENSOR, read_nmnist
 from qsnn.data.source_files import check_root, files_fingerprint
 from qsnn.errors import DataError
 
-_ADVICE = (
+ADVICE = (
     "download Train.zip and Test.zip from Garrick Orchard's N-MNIST page, unpack both into one folder, so that it holds "
     "Train/<digit>/<id>.bin and Test/<digit>/<id>.bin, and give that folder as dataset.root=..."
 )
@@ -32,12 +32,12 @@ class NMNIST:
     def files(self) -> list[Path]:
         """The recordings: training first, by digit and name. Raises DataError where there are none."""
         if self._files is None:
-            check_root(self.root, _ADVICE)
+            check_root(self.root, ADVICE)
             found = []
             for part in ("Train", "Test"):
                 files = [path for digit in self.classes for path in sorted((self.root / part / digit).glob("*.bin"))]
                 if not files:
-                    raise DataError(f"{self.root / part} holds no <digit>/<id>.bin; {_ADVICE}")
+                    raise DataError(f"{self.root / part} holds no <digit>/<id>.bin; {ADVICE}")
                 found += files
             self._files = found
         return self._files

@@ -15,7 +15,7 @@ from qsnn.data.events import Events, Recording
 from qsnn.data.source_files import check_root, files_fingerprint
 from qsnn.errors import DataError
 
-_ADVICE = (
+ADVICE = (
     "download the four recordings from the SLOW-POKER-DVS page of the neuromorphic group of IMSE-CNM, Sevilla, put them, "
     "unpacked, into one folder, each with its suit (club, diamond, heart, spade) in its name, and give that folder as "
     "dataset.root=..."
@@ -62,7 +62,7 @@ class SlowPoker:
 
     def files(self) -> list[Path]:
         """The recordings in the order of ``classes``. Raises DataError unless each suit has exactly one."""
-        check_root(self.root, _ADVICE)
+        check_root(self.root, ADVICE)
         found = sorted(path for path in self.root.rglob("*") if path.suffix.lower() == ".aedat" and path.is_file())
         files = []
         for suit in self.classes:
@@ -70,7 +70,7 @@ class SlowPoker:
             if len(own) != 1:
                 names = ", ".join(str(path.relative_to(self.root)) for path in own[:4]) or "none"
                 raise DataError(
-                    f"{self.root}: one .aedat file with {suit!r} in its name is needed, found {names}; {_ADVICE}"
+                    f"{self.root}: one .aedat file with {suit!r} in its name is needed, found {names}; {ADVICE}"
                 )
             files += own
         return files

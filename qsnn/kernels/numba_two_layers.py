@@ -168,6 +168,23 @@ def _back_to_hidden(
     return meet(counters, team, meetings), True
 
 
+@njit(**OPTIONS)
+def _input_gradient(
+    member, team, counters, meetings, x_columns, limit, kind, level, grid, grad, errors, gradient, sizes
+):  # fmt: skip
+    """Of the hidden layer's weights, from the gradient at its current; returns FINISHED or NOT_A_NUMBER."""
+    meetings = meet(counters, team, meetings)
+    first, last = share(errors.shape[0], member, team)
+    sizes[STRAY, member] = not _errors(first, last, grad, sizes[CURRENT, 0], grid, errors)
+    meetings = meet(counters, team, meetings)
+    if sizes[STRAY].any():
+        return NOT_A_NUMBER
+    first, last = _share_of_lists(x_columns, member, team)
+    sizes[GRADIENT, member] = _gather(first, last, errors, x_columns, limit, kind, level, gradient)
+    meet(counters, team, meetings)
+    return FINISHED
+
+
 def _gradients(
     member, team, counters, x_rows, x_columns, codes, steps, limits, kind, decays, constants, tau, chunk, grids, target,
     currents, outs, spikes, grads, gradients, difference, grads_spikes, lists, columns, errors, weight_columns, squares,
@@ -204,16 +221,10 @@ def _gradients(
     if member > 0 or team == 1:  # whoever is not busy with that
         first, last = share(spikes.shape[1], max(member, 1) - 1, max(team, 2) - 1)
         sizes[GRADIENT + 1, member] = _gather(first, last, errors[1], columns, limits[1], int16, level, gradients[1])
-    meetings = meet(counters, team, meetings)
-    first, last = share(spikes.shape[0], member, team)
-    sizes[STRAY, member] = not _errors(first, last, grads[0], sizes[CURRENT, 0], grids[2], errors[0])
-    meetings = meet(counters, team, meetings)
-    if sizes[STRAY].any():
-        return NOT_A_NUMBER
-    first, last = _share_of_lists(x_columns, member, team)
-    sizes[GRADIENT, member] = _gather(first, last, errors[0], x_columns, limits[1], int16, level, gradients[0])
-    meet(counters, team, meetings)
-    return FINISHED
+    return _input_gradient(
+        member, team, counters, meetings, x_columns, limits[1], int16, level, grids[2], grads[0], errors[0], gradients[0],
+        sizes,
+    )  # fmt: skip
 
 
 def _signature(kind: str) -> str:

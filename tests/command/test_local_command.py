@@ -91,3 +91,7 @@ def test_root_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
     result = command("train", "experiment=icons_gesture", folder=tmp_path)
     assert result.returncode == 2
     assert "dataset.root=null is not possible: give the folder where the data set lies" in result.stderr
+    assert (
+        "if you do not have it yet, download DvsGesture.tar.gz from IBM Research's DVS128 Gesture Dataset page"
+        in result.stderr
+    )
