@@ -22,6 +22,7 @@ from qsnn.config.local_builders import build_net_for, build_settings
 from qsnn.config.schema import Config
 from qsnn.dynamics.local_gradient import convolution_gradient
 from qsnn.kernels.backend import Backend
+from qsnn.kernels.cuda import set_up_cuda
 from qsnn.kernels.dispatch import select_backend
 from qsnn.layers.local_layer import LocalLayer
 from qsnn.training.local_learning import update_layer
@@ -111,6 +112,8 @@ def main() -> None:
     options = parser.parse_args()
     set_up()
     torch.set_num_threads(options.threads)
+    if torch.device(options.device).type == "cuda":
+        set_up_cuda()
     print("| experiment | layer | step, ms | convolutions, ms | step / convolutions |\n|---|---|---|---|---|")
     with torch.no_grad():
         for experiment in options.experiments:

@@ -2,17 +2,22 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import SMALL, command
+from simulated_cuda import SimulatedCuda
 
 from qsnn.config.command_line import set_up
 from qsnn.kernels.backend import Backend
+from qsnn.kernels.cuda import set_up_cuda
 from qsnn.kernels.dispatch import select_backend
 
 set_up()
+CUDA_IS_THERE = torch.cuda.is_available()
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,19 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def train(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """``python -m qsnn.train`` with a small net, in an empty folder."""
     return lambda *arguments: command("train", *SMALL, *arguments, folder=tmp_path)
+
+
+@pytest.fixture(
+    params=["simulated", pytest.param("real", marks=pytest.mark.skipif(not CUDA_IS_THERE, reason="needs a GPU"))]
+)
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """A GPU, simulated (`simulated_cuda`) and, where there is one, real; torch's settings are put back afterwards."""
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with ExitStack() as stack:
+        if request.param == "simulated":
+            monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+            stack.enter_context(SimulatedCuda())
+        set_up_cuda()
+        yield torch.device("cuda")
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32

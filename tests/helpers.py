@@ -7,12 +7,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.dynamics import LIFParameters
+from qsnn.kernels.backend import Backend
+from qsnn.kernels.eager import quantize_weights
+from qsnn.kernels.two_layers import compose_gradients
+from qsnn.layers import SpikingLinear
+from qsnn.models import PatternNet
 from qsnn.training.pattern_run import PatternRun
 
+PATTERN_FILES = ["small_float", "small_w1s6g8e2", "small_w2s8g8e8", "small_w4s6g8e4", "small_w8s8g8e8", "full_w2s8g8e8"]
 SMALL = ["experiment=quick", "trainer.epochs=6", "trainer.checkpoint_every=2", "logging.progress=false"]
 
 
@@ -48,6 +55,30 @@ def golden_pattern(path: Path) -> SimpleNamespace:
         surrogate_slope=100.0, synapse_bits=state_bits, membrane_bits=state_bits, error_bits=error_bits,
     )  # fmt: skip
     return SimpleNamespace(**values, lif=lif, weight_bits=weight_bits, gradient_bits=gradient_bits)
+
+
+def originals_binary(backend: Backend) -> Backend:
+    """For one-bit weights: the original quantized a weight of exactly 0 to 0, a third value that one bit cannot hold
+    (ours is +1). Everything else in its files holds, and is compared with its own weights."""
+
+    def without_third_value(weight: Tensor, weight_bits: int | None, scale: float) -> tuple[Tensor, None, float]:
+        return torch.where(weight == 0, 0.0, quantize_weights(weight, weight_bits, scale)), None, 1.0
+
+    replaced = backend._replace(
+        input_current=lambda x, *stored: backend.input_current(x, *without_third_value(*stored)),
+        input_error=lambda error, *stored: backend.input_error(error, *without_third_value(*stored)),
+    )
+    return replaced._replace(net_gradients=lambda *arguments: compose_gradients(replaced, *arguments))
+
+
+def golden_net(g: SimpleNamespace, backend: Backend) -> PatternNet:
+    """The net of `golden_pattern`."""
+    backend = originals_binary(backend) if g.weight_bits == 1 else backend
+    layers = [
+        SpikingLinear(weight.clone(), float(scale[0]), g.weight_bits, g.lif, backend)
+        for weight, scale in ((g.w1, g.scale1), (g.w2, g.scale2))
+    ]
+    return PatternNet(*layers)
 
 
 def make_run(folder: Path, *overrides: str) -> PatternRun:

@@ -10,6 +10,7 @@ from qsnn.config.checks import check_config
 from qsnn.config.schema import AdamaxConfig, Config, SGDConfig
 from qsnn.dynamics import SGD, Adam, Adamax, UpdateRule
 from qsnn.errors import ConfigError
+from qsnn.kernels.cuda import set_up_cuda
 from qsnn.training.health import Limits
 from qsnn.training.reporter import LoggingSettings
 
@@ -23,7 +24,7 @@ def to_config(cfg: DictConfig) -> Config:
 
 
 def build_device(config: Config) -> torch.device:
-    """The device to compute on. Raises ConfigError if it is not there."""
+    """The device to compute on, a GPU set up by `set_up_cuda`. Raises ConfigError if it is not there."""
     allowed = "allowed are cpu, cuda and cuda:<index>"
     try:
         device = torch.device(config.device)
@@ -34,6 +35,8 @@ def build_device(config: Config) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise ConfigError(f"device={config.device} is not there: torch finds {found} CUDA devices; use device=cpu")
+    if device.type == "cuda":
+        set_up_cuda()
     return device
 
 

@@ -23,6 +23,21 @@ _RAW_EVENT = np.dtype([("address", ">u4"), ("time", ">u4")])
 _ADDRESS_BITS = 15
 
 
+def _whole_events(data: bytes, path: Path) -> tuple[int, NDArray[np.uint32], NDArray[np.uint32]]:
+    """The first event's byte; addresses and times as they stand in the file. Raises DataError for what no DVS128 writes."""
+    start = end_of_header(data, "2.0", path)
+    size = _RAW_EVENT.itemsize
+    if (len(data) - start) % size:
+        found = f"the file ends after {(len(data) - start) % size} bytes of an event"
+        raise broken(path, len(data) - (len(data) - start) % size, found, f"{size} bytes")
+    raw = np.frombuffer(data, _RAW_EVENT, offset=start)
+    address = raw["address"].astype(np.uint32)
+    index = first_true(address >= 1 << _ADDRESS_BITS) if address.max() >= 1 << _ADDRESS_BITS else None
+    if index is not None:
+        raise broken(path, start + size * index, f"address {address[index]:#x}", "15 bits, as a DVS128 has")
+    return start, address, raw["time"].astype(np.uint32)
+
+
 def read_aedat2(
     path: Path, on_bit: int = 1, mirror_x: bool = False, mirror_y: bool = False, sort_time: bool = False
 ) -> Events:
@@ -39,22 +54,12 @@ def read_aedat2(
         DataError: names the file, the byte and what was expected: another kind of file, a header that does not end, an
             event that is cut short, an address with more than 15 bits, time that goes backward, no events.
     """
-    data = read_bytes(path)
-    start = end_of_header(data, "2.0", path)
-    size = _RAW_EVENT.itemsize
-    if (len(data) - start) % size:
-        found = f"the file ends after {(len(data) - start) % size} bytes of an event"
-        raise broken(path, len(data) - (len(data) - start) % size, found, f"{size} bytes")
-    raw = np.frombuffer(data, _RAW_EVENT, offset=start)
-    address = raw["address"].astype(np.uint32)
-    index = first_true(address >= 1 << _ADDRESS_BITS) if address.max() >= 1 << _ADDRESS_BITS else None
-    if index is not None:
-        raise broken(path, start + size * index, f"address {address[index]:#x}", "15 bits, as a DVS128 has")
+    start, address, time = _whole_events(read_bytes(path), path)
     short = address.astype(np.int16)
     x, y = short >> 1 & 127, short >> 8
     polarity = (short & 1).astype(bool)
     events = Events(
-        unwrap(raw["time"].astype(np.uint32)),
+        unwrap(time),
         DVS128[1] - 1 - x if mirror_x else x,
         DVS128[0] - 1 - y if mirror_y else y,
         polarity if on_bit else ~polarity,
@@ -63,7 +68,7 @@ def read_aedat2(
     if index is None:
         return events
     if not sort_time:
-        raise time_goes_backward(path, start + size * index, events.t, index)
+        raise time_goes_backward(path, start + _RAW_EVENT.itemsize * index, events.t, index)
     ordered = sorted_by_time(events)
     return ordered._replace(t=ordered.t - ordered.t[0])
 

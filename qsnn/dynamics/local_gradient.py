@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qsnn.dynamics.local_readout import MembraneError
 from qsnn.dynamics.traces import TraceParameters
-from qsnn.quantization import unsigned
+from qsnn.quantization import divide, unsigned
 
 
 class WeightGradient(NamedTuple):
@@ -32,7 +32,7 @@ def convolution_gradient(error: Tensor, trace: Tensor, weight: Tensor, padding: 
 def trace_codes(trace: Tensor, parameters: TraceParameters) -> Tensor:
     """The integers that P stands for, as floats; P itself in full precision."""
     fmt = unsigned(parameters.membrane_trace_bits)
-    return trace if fmt is None else (trace / parameters.membrane_full_scale * fmt.levels).round()
+    return trace if fmt is None else (divide(trace, parameters.membrane_full_scale) * fmt.levels).round()
 
 
 def trace_unit(parameters: TraceParameters) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from qsnn.dynamics.traces import decay_factors
-from qsnn.quantization import potential, quantize, unsigned
+from qsnn.quantization import divide, potential, quantize, unsigned
 
 
 class RefractoryParameters(NamedTuple):
@@ -59,7 +59,7 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
     """
     p = parameters
     if p.refractory_bits is not None:
-        refractory = p.full_scale * quantize(refractory / p.full_scale, unsigned(p.refractory_bits))
+        refractory = p.full_scale * quantize(divide(refractory, p.full_scale), unsigned(p.refractory_bits))
     refractory = p.decay * refractory
     membrane = quantize(drive / p.scale - refractory, potential(p.membrane_bits))
     spikes = membrane >= 0

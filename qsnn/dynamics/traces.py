@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from qsnn.quantization import quantize, unsigned
+from qsnn.quantization import divide, quantize, unsigned
 
 
 class TraceParameters(NamedTuple):
@@ -72,7 +72,7 @@ def trace_parameters(
 
 def quantize_trace(trace: Tensor, full_scale: float, bits: int | None) -> Tensor:
     """``full_scale * quantize_unsigned(trace / full_scale, bits)``; the identity for None."""
-    return trace if bits is None else full_scale * quantize(trace / full_scale, unsigned(bits))
+    return trace if bits is None else full_scale * quantize(divide(trace, full_scale), unsigned(bits))
 
 
 def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -> TraceState:

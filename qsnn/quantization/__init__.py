@@ -3,6 +3,7 @@
 from qsnn.quantization.errors import quantize_error, shift
 from qsnn.quantization.formats import (
     Format,
+    divide,
     from_codes,
     in_range,
     nearest_codes,
@@ -21,6 +22,7 @@ __all__ = [
     "RandomStream",
     "WeightInit",
     "advance",
+    "divide",
     "from_codes",
     "in_range",
     "initial_weights",

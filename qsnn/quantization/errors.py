@@ -18,9 +18,9 @@ def shift(maximum: Tensor) -> Tensor:
 
     ``maximum``: non-negative, any shape. Exact: found from the exponent and mantissa of ``m``. Not finite for NaN and Inf.
     """
-    mantissa, exponent = torch.frexp(maximum)
-    exponent = exponent - (mantissa <= SQRT_HALF).to(exponent.dtype)
-    power = torch.ldexp(torch.ones_like(maximum), exponent)
+    mantissa, _ = torch.frexp(maximum)  # maximum = mantissa * 2^exponent with 1/2 <= mantissa < 1
+    # A division, which is exact here: torch computes ldexp by pow, and a GPU's pow(2, n) is not always a power of two.
+    power = maximum / torch.where(mantissa <= SQRT_HALF, 2 * mantissa, mantissa)
     power = torch.where(maximum == 0, 1.0, power)
     return torch.where(maximum.isfinite(), power, maximum)
 

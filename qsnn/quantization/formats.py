@@ -83,6 +83,14 @@ def potential(bits: int | None) -> Format | None:
     return None if bits is None else _signed(bits, POTENTIAL_FULL_SCALE, 2 ** (bits - 1) - 1)
 
 
+def divide(x: Tensor, number: float) -> Tensor:
+    """``x / number``, correctly rounded on every device.
+
+    By a tensor: on a GPU torch multiplies with 1 / number where that is a plain number, and may miss the nearest float.
+    """
+    return x / x.new_full((), number)
+
+
 def _codes(x: Tensor, fmt: Format) -> Tensor:
     """The codes of the grid points nearest to ``x``, still in the dtype of ``x``."""
     scaled = x / fmt.full_scale
@@ -98,7 +106,7 @@ def quantize(x: Tensor, fmt: Format | None) -> Tensor:
     """
     if fmt is None:
         return x
-    return _codes(x, fmt) * fmt.full_scale / fmt.levels
+    return divide(_codes(x, fmt) * fmt.full_scale, fmt.levels)
 
 
 def in_range(x: Tensor, fmt: Format | None) -> Tensor:
@@ -127,4 +135,4 @@ def to_codes(x: Tensor, fmt: Format) -> Tensor:
 
 def from_codes(codes: Tensor, fmt: Format, dtype: torch.dtype = torch.float32) -> Tensor:
     """The values of integer codes: ``full_scale * code / levels``. The inverse of `to_codes`, without loss."""
-    return codes.to(dtype) * fmt.full_scale / fmt.levels
+    return divide(codes.to(dtype) * fmt.full_scale, fmt.levels)

@@ -56,7 +56,9 @@ class TrainingState:
         self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
         self.epoch, self.seconds = saved["epoch"], saved["seconds"]
         self.best = None if saved["best"] is None else Best(**saved["best"])
-        self.initial_codes, self.changed = saved["initial_codes"], saved["changed"]
+        self.initial_codes, self.changed = (
+            {name: tensor.to(device) for name, tensor in saved[key].items()} for key in ("initial_codes", "changed")
+        )
 
 
 def weight_codes(model: PatternNet) -> dict[str, Tensor]:

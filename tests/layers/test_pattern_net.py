@@ -1,46 +1,20 @@
 """The net as a whole: golden vectors through autograd over every backend, state, batches."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import golden_pattern
+from helpers import PATTERN_FILES, golden_net, golden_pattern
 from torch import Tensor
 
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
-from qsnn.kernels.eager import EAGER, quantize_weights
-from qsnn.layers import SpikingLinear
+from qsnn.kernels.eager import EAGER
 from qsnn.losses import VanRossumDistance
 from qsnn.models import PatternNet, build_pattern_net
 
-FILES = ["small_float", "small_w1s6g8e2", "small_w2s8g8e8", "small_w4s6g8e4", "small_w8s8g8e8", "full_w2s8g8e8"]
 
-
-def originals_binary(backend: Backend) -> Backend:
-    """For one-bit weights: the original quantized a weight of exactly 0 to 0, a third value that one bit cannot hold
-    (ours is +1). Everything else in its files holds, and is compared with its own weights."""
-
-    def without_third_value(weight: Tensor, weight_bits: int | None, scale: float) -> tuple[Tensor, None, float]:
-        return torch.where(weight == 0, 0.0, quantize_weights(weight, weight_bits, scale)), None, 1.0
-
-    return backend._replace(
-        input_current=lambda x, *stored: backend.input_current(x, *without_third_value(*stored)),
-        input_error=lambda error, *stored: backend.input_error(error, *without_third_value(*stored)),
-    )
-
-
-def golden_net(g: SimpleNamespace, backend: Backend) -> PatternNet:
-    backend = originals_binary(backend) if g.weight_bits == 1 else backend
-    layers = [
-        SpikingLinear(weight.clone(), float(scale[0]), g.weight_bits, g.lif, backend)
-        for weight, scale in ((g.w1, g.scale1), (g.w2, g.scale2))
-    ]
-    return PatternNet(*layers)
-
-
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", PATTERN_FILES)
 def test_pattern_net_equals_the_golden_pass_forward_and_backward(name: str, golden: Path, backend: Backend) -> None:
     g = golden_pattern(golden / f"pattern_{name}.npz")
     net = golden_net(g, backend)
