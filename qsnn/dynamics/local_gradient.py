@@ -53,9 +53,8 @@ def weight_gradient(
     dense = error.dense()
     if dense is error.at_winners:
         return convolution_gradient(dense, trace, weight, padding)
-    exact = (
-        torch.float64 if trace.device.type == "cpu" else torch.float32
-    )  # others are slow at doubles, and never compared
+    # A GPU is slow at doubles: there the sum may differ from a CPU's in its last bits.
+    exact = torch.float64 if trace.device.type == "cpu" else torch.float32
     parts = dense.to(exact), trace_codes(trace, parameters).to(exact), weight.to(exact)
     gradient = convolution_gradient(*parts, padding)
     return WeightGradient((gradient.weight * trace_unit(parameters)).float(), gradient.bias.float())
