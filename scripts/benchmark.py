@@ -1,4 +1,4 @@
-"""Time one training step of the default net side by side: backends, a plain autograd loop, dense products, other libraries.
+"""Time one training step of the paper's run (iscas_pattern) side by side: backends, a plain autograd loop, dense products, other libraries.
 
     python scripts/benchmark.py [--batches 1 16 64] [--threads 2] [--seconds 20]
     python scripts/benchmark.py --peers FILE --libs NAME ... [--python NAME=INTERPRETER ...] [--batches ...]
@@ -44,8 +44,9 @@ Results = dict[str, list[dict[str, Any]]]
 
 
 def make_run(kernels: str, batch: int, overrides: list[str]) -> PatternRun:
-    """The default run with ``batch`` different patterns."""
-    config = to_config(compose_config([f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
+    """The paper's run with ``batch`` different patterns; ``experiment=...`` among the overrides chooses another."""
+    words = [] if any(word.startswith("experiment=") for word in overrides) else ["experiment=iscas_pattern"]
+    config = to_config(compose_config([*words, f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
     run = build_pattern_run(config, Path())
     sizes = {"num_inputs": config.model.num_inputs, "num_outputs": config.model.num_outputs}
     settings = {**vars(config.dataset), **sizes}

@@ -30,7 +30,7 @@ def golden_curve(golden: Path, seed: int, epochs: int, folder: Path, overrides: 
         raster = np.unpackbits(vectors[name])[: steps * width].reshape(steps, width)
         np.save(folder / f"{name}.npy", raster.T if name == "x" else raster)
     data = [f"dataset.input={folder}/x.npy", f"dataset.target={folder}/y.npy"]
-    config = to_config(compose_config([f"seed={seed}", *data, *overrides]))
+    config = to_config(compose_config(["experiment=iscas_pattern", f"seed={seed}", *data, *overrides]))
     run = build_pattern_run(config, folder)
     with torch.no_grad():
         run.state.model.hidden.linear.weight.copy_(torch.from_numpy(vectors["w1"]))

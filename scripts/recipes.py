@@ -26,11 +26,11 @@ from qsnn.training.bptt import evaluate
 from qsnn.training.pattern_run import train_epoch
 
 RECIPES = {
-    "original, 2 bits": [],
-    "original, 4 bits": ["quantization.weight_bits=4"],
-    "original, 6 bits": ["quantization.weight_bits=6"],
-    "original, 8 bits": ["quantization.weight_bits=8"],
-    "original, full precision": ["quantization=full_precision"],
+    "original, 2 bits": ["experiment=iscas_pattern"],
+    "original, 4 bits": ["experiment=iscas_pattern", "quantization.weight_bits=4"],
+    "original, 6 bits": ["experiment=iscas_pattern", "quantization.weight_bits=6"],
+    "original, 8 bits": ["experiment=iscas_pattern", "quantization.weight_bits=8"],
+    "original, full precision": ["experiment=pattern_full_precision"],
     "pattern_w2": ["experiment=pattern_w2"],
     "pattern_w2_integer": ["experiment=pattern_w2_integer"],
     "pattern_w8, 4 bits": ["experiment=pattern_w8", "quantization.weight_bits=4"],

@@ -29,7 +29,7 @@ class PatternNetConfig:
     num_hidden: int = key(400, "hidden neurons", "", "nb_hidden")
     num_outputs: int = key(250, "output neurons", "", "nb_outputs")
     fan_in: int | None = key(
-        784, "inputs that initialisation assumes in both layers; null: each layer's own", "", "784, fixed"
+        48, "inputs that initialisation assumes in both layers; null: each layer's own", "", "784, fixed"
     )
     init_beta: float | None = key(
         None,
@@ -75,12 +75,12 @@ class CubaLIFConfig:
         None, "factor per step that overrides tau_vr; null: by the rule", "", "alpha (0.75)"
     )
     threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", "", "0.9, fixed")
-    surrogate_slope: float = key(100.0, "slope of the SuperSpike surrogate gradient", "", "100, fixed")
+    surrogate_slope: float = key(1.0, "slope of the SuperSpike surrogate gradient", "", "100, fixed")
     threshold_mask: bool = key(
-        True,
+        False,
         "stop errors at membranes too far below the threshold for the state's format; false: none dies",
         "",
-        "fixed",
+        "true, fixed",
     )
 
 
@@ -112,17 +112,20 @@ class BPTTConfig:
     checkpoint_every: int = key(500, "epochs between checkpoints", "epochs", "none")
 
 
+ETA = "learning rate inside the gradient quantizer: gradients are scaled to it, then rounded"
+LR_SCHEDULE = "how lr falls until the last epoch: constant, cosine, linear or halving"
+ETA_SCHEDULE = "how eta falls until the last epoch: constant, cosine, linear or halving"
+
+
 @dataclass
 class OptimizerConfig:
     """What all optimizers share."""
 
     lr: float = key(1.0, "learning rate on quantized gradients", "", "1, fixed (Adamax)")
     lr_full_precision: float = key(0.001, "learning rate when gradient_bits is null", "", "none")
-    eta: float = key(
-        0.1, "learning rate inside the gradient quantizer: gradients are scaled to it, then rounded", "", "0.1, fixed"
-    )
-    lr_schedule: str = key("constant", "how lr falls until the last epoch: constant, cosine, linear or halving")
-    eta_schedule: str = key("constant", "how eta falls until the last epoch: constant, cosine, linear or halving")
+    eta: float = key(0.1, ETA, "", "0.1, fixed")
+    lr_schedule: str = key("constant", LR_SCHEDULE)
+    eta_schedule: str = key("constant", ETA_SCHEDULE)
     num_halvings: int = key(6, "how often the halving schedule halves", "", "none (lr_div in the gesture program)")
 
 
@@ -138,7 +141,9 @@ class AdamaxConfig(OptimizerConfig):
 class AdamConfig(OptimizerConfig):
     """optimizer=adam."""
 
-    lr: float = key(0.05, "learning rate on quantized gradients")
+    lr: float = key(0.02, "learning rate on quantized gradients")
+    eta: float = key(64.0, ETA)
+    lr_schedule: str = key("cosine", LR_SCHEDULE)
     betas: list[float] = key([0.9, 0.999], "decay of the two moments")
     eps: float = key(1e-8, "added to the divisor")
 
@@ -148,6 +153,8 @@ class SGDConfig(OptimizerConfig):
     """optimizer=sgd: with lr 1 and no momentum every stored weight stays on the integer grid."""
 
     lr_full_precision: float = key(0.0001, "learning rate when gradient_bits is null")
+    eta: float = key(16.0, ETA)
+    eta_schedule: str = key("cosine", ETA_SCHEDULE)
     momentum: float = key(0.0, "momentum; above 0 the stored weights leave the grid")
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from local_data import SMALL_NET, data_folder
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from scripts_module import load_script
 
 from qsnn.config.builders import build_pattern_run, build_run, to_config
 from qsnn.config.command_line import compose_config, group_options, known_keys
 from qsnn.config.paths import config_folder
-from qsnn.config.schema import GROUPS
+from qsnn.config.schema import GROUPS, AdamaxConfig
 from qsnn.data.event_batches import train_batches
 from qsnn.errors import ConfigError
 from qsnn.training.local_learning import train_batch
@@ -151,9 +151,12 @@ ORIGINAL_ARGUMENTS = {
     "quantization.weight_bits": 2, "quantization.state_bits": 8, "quantization.gradient_bits": 8,
     "quantization.error_bits": 8, "quantization.rng_bits": 16, "neuron.dt": 0.001, "dataset.num_steps": 250,
     "trainer.epochs": 10000, "neuron.tau_mem": 0.01, "neuron.tau_syn": 0.005, "neuron.tau_vr": 0.005,
-    "model.num_inputs": 700, "model.num_hidden": 400, "model.num_outputs": 250, "optimizer.lr": 1.0,
-    "optimizer.betas": [0.9, 0.999], "optimizer.eta": 0.1, "neuron.threshold": 0.9, "neuron.surrogate_slope": 100.0,
-    "model.fan_in": 784, "dataset.density": 0.95,
+    "model.num_inputs": 700, "model.num_hidden": 400, "model.num_outputs": 250, "dataset.density": 0.95,
+    "neuron.threshold": 0.9,
+}  # fmt: skip
+FIXED_IN_THE_ORIGINAL = {
+    "optimizer.lr": 1.0, "optimizer.betas": [0.9, 0.999], "optimizer.eta": 0.1, "optimizer.lr_schedule": "constant",
+    "optimizer.eta_schedule": "constant", "neuron.surrogate_slope": 100.0, "neuron.threshold_mask": True, "model.fan_in": 784,
 }  # fmt: skip
 
 
@@ -180,8 +183,37 @@ def test_icons_experiments_are_the_original_programs(experiment: str, window_tes
     assert cfg.dataset.window_test == window_test
 
 
-def test_default_config_is_the_original_programs() -> None:
-    cfg = compose_config([])
-    assert {key: OmegaConf.select(cfg, key) for key in ORIGINAL_ARGUMENTS} == ORIGINAL_ARGUMENTS
+def _selected(cfg: DictConfig, wanted: dict[str, object]) -> dict[str, object]:
+    return {key: OmegaConf.select(cfg, key) for key in wanted}
+
+
+@pytest.mark.parametrize("overrides", [[], ["experiment=iscas_pattern"]])
+def test_default_and_paper_run_keep_every_argument_of_the_original_program(overrides: list[str]) -> None:
+    cfg = compose_config(overrides)
+    assert _selected(cfg, ORIGINAL_ARGUMENTS) == ORIGINAL_ARGUMENTS
     lif = build_pattern_run(to_config(cfg), Path()).state.model.hidden.lif.dynamics
     assert (lif.synapse_decay, lif.membrane_decay) == (0.75, 0.875)
+
+
+@pytest.mark.parametrize("experiment", ["iscas_pattern", "pattern_full_precision", "quick"])
+def test_paper_experiments_pin_what_the_original_program_fixed_in_its_code(experiment: str) -> None:
+    cfg = compose_config([f"experiment={experiment}"])
+    assert OmegaConf.get_type(cfg.optimizer) is AdamaxConfig
+    assert _selected(cfg, FIXED_IN_THE_ORIGINAL) == FIXED_IN_THE_ORIGINAL
+
+
+def test_default_run_is_the_recipe_for_two_bits() -> None:
+    default, recipe, paper = (
+        compose_config([f"experiment={name}"]) for name in ("pattern", "pattern_w2", "iscas_pattern")
+    )
+    assert compose_config([]) == default
+    recipe.name = default.name
+    assert recipe == default
+    differing = [key for key in FIXED_IN_THE_ORIGINAL if OmegaConf.select(default, key) != OmegaConf.select(paper, key)]
+    assert set(differing) == set(FIXED_IN_THE_ORIGINAL) - {"optimizer.betas", "optimizer.eta_schedule"}
+
+
+def test_sgd_alone_makes_the_default_run_the_integer_recipe() -> None:
+    by_option, recipe = compose_config(["optimizer=sgd"]), compose_config(["experiment=pattern_w2_integer"])
+    recipe.name = by_option.name
+    assert recipe == by_option
