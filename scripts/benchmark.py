@@ -1,4 +1,4 @@
-"""Time one training step of the paper's run (iscas_pattern) side by side: backends, a plain autograd loop, dense products, other libraries.
+"""Time one training step of the paper's run (iscas_pattern): backends, a plain autograd loop, dense products, other libraries.
 
     python scripts/benchmark.py [--batches 1 16 64] [--threads 2] [--seconds 20]
     python scripts/benchmark.py --peers FILE --libs NAME ... [--python NAME=INTERPRETER ...] [--batches ...]
