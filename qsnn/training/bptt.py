@@ -120,5 +120,8 @@ def score(distance: float, silent_distance: float) -> dict[str, float]:
 
 
 def firing_rates(activity: PatternNetActivity) -> dict[str, float]:
-    """Spikes per neuron and time step, by layer."""
-    return {f"rate_{name}": layer.spikes.detach().mean().item() for name, layer in activity._asdict().items()}
+    """Spikes per neuron and time step, by layer. Counted in double: a mean of floats differs from device to device."""
+    return {
+        f"rate_{name}": layer.spikes.detach().sum(dtype=torch.float64).item() / layer.spikes.numel()
+        for name, layer in activity._asdict().items()
+    }
