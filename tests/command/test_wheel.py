@@ -1,6 +1,7 @@
 """The wheel, installed in an environment of its own, trains from an empty folder."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -25,15 +26,21 @@ def test_wheel_installed_elsewhere_trains_from_an_empty_folder(tmp_path: Path) -
     pip = [environment / "bin" / "pip", "install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", wheel]
     subprocess.run(pip, check=True, timeout=120)
     empty.mkdir()
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     arguments = [*SMALL, "trainer.epochs=3", "hydra.run.dir=run"]
     result = subprocess.run(
-        [environment / "bin" / "qsnn-train", *arguments], cwd=empty, capture_output=True, text=True, timeout=180
+        [environment / "bin" / "qsnn-train", *arguments],
+        cwd=empty,
+        env=alone,
+        capture_output=True,
+        text=True,
+        timeout=180,
     )
     assert result.returncode == 0, result.stderr
     assert json.loads((empty / "run" / "summary.json").read_text())["epochs"] == 3
     where = [environment / "bin" / "python", "-c", "import qsnn; print(qsnn.__file__)"]
-    assert str(site) in subprocess.run(where, cwd=empty, capture_output=True, text=True).stdout
+    assert str(site) in subprocess.run(where, cwd=empty, env=alone, capture_output=True, text=True).stdout
     scored = subprocess.run(
-        [environment / "bin" / "qsnn-evaluate", "run=run"], cwd=empty, capture_output=True, text=True
+        [environment / "bin" / "qsnn-evaluate", "run=run"], cwd=empty, env=alone, capture_output=True, text=True
     )
     assert scored.returncode == 0, scored.stderr
