@@ -88,8 +88,10 @@ def autograd_step(run: PatternRun) -> Step:
         distance.backward()
         for number, weight in enumerate(weights):
             assert weight.grad is not None
-            codes, streams[number] = uniform_codes(streams[number], weight.shape, 16)
-            weight.grad = quantize_gradient(weight.grad, codes, eta=0.1, gradient_bits=8, rng_bits=16)
+            codes, streams[number] = uniform_codes(streams[number], weight.shape, 16, "original")
+            weight.grad = quantize_gradient(
+                weight.grad, codes, eta=0.1, gradient_bits=8, rng_bits=16, rng_rule="original"
+            )
         optimizer.step()
         for weight in weights:
             weight.data.clamp_(-0.5, 0.5)

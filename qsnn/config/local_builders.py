@@ -60,7 +60,7 @@ def build_settings(config: Config, backend: Backend) -> LocalSettings:
         lr_div=trainer.lr_div,
         validate_every=trainer.validate_every,
         checkpoint_every=trainer.checkpoint_every,
-        rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits),
+        rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule),
         backend=backend,
         lr_schedule=optimizer.lr_schedule,
         eta_schedule=optimizer.eta_schedule,

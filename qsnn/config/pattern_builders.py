@@ -43,7 +43,7 @@ def build_model(config: Config, backend: Backend) -> PatternNet:
     return build_pattern_net(
         **vars(config.model),
         weight_bits=bits.weight_bits,
-        gradient_bits=bits.gradient_bits,
+        quantized_gradients=bits.gradient_bits is not None,
         state_bits=bits.state_bits,
         lif=build_lif(config),
         seed=config.seed,
@@ -79,7 +79,7 @@ def build_trainer(config: Config) -> TrainerSettings:
     return TrainerSettings(
         epochs=trainer.epochs,
         checkpoint_every=trainer.checkpoint_every,
-        rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits),
+        rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule),
         lr_schedule=optimizer.lr_schedule,
         eta_schedule=optimizer.eta_schedule,
         num_halvings=optimizer.num_halvings,

@@ -6,6 +6,7 @@ from typing import Any
 
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
+from qsnn.quantization import RNG_RULES
 
 MAX_BITS, MAX_RNG_BITS = 16, 24
 
@@ -27,6 +28,8 @@ def check_bits(config: Config, names: tuple[str, ...]) -> None:
         require(bits is None or 1 <= bits <= MAX_BITS, f"quantization.{name}", bits, allowed)
     rng_bits = config.quantization.rng_bits
     require(1 <= rng_bits <= MAX_RNG_BITS, "quantization.rng_bits", rng_bits, f"allowed are 1..{MAX_RNG_BITS}")
+    rule = config.quantization.rng_rule
+    require(rule in RNG_RULES, "quantization.rng_rule", rule, f"allowed are {' and '.join(RNG_RULES)}")
 
 
 def check_numbers(numbers: Numbers) -> None:

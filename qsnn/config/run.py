@@ -8,9 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.builders import build_run
 from qsnn.config.common_builders import build_logging, flatten, to_config
+from qsnn.config.remarks import remarks
 from qsnn.config.resume import checkpoint_path, restore
 from qsnn.config.schema import Config
 from qsnn.errors import NonFiniteError, RunFolderError
+from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import Outcome, train
@@ -43,6 +45,8 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
         restore(run, folder)
         log.info("resuming %s after epoch %d", folder, run.state.epoch)
     facts = describe_run(config, overrides, run)
+    for remark in remarks(config, overrides):
+        log.warning(remark)
     try:
         outcome = _train(config, cfg, run)
     except NonFiniteError as error:
@@ -50,7 +54,13 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
             folder / "summary.json", {"status": "failed", "error": str(error), **facts, "epochs": run.state.epoch}
         )
         raise
-    results = {"final": outcome.final, "best": outcome.best, "seconds": outcome.seconds}
+    code_bits = code_bits_of(run)
+    results = {
+        "final": outcome.final,
+        "best": outcome.best,
+        "seconds": outcome.seconds,
+        "gradient_code_bits": code_bits,
+    }
     write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
     report(run, outcome)
     return outcome
@@ -107,6 +117,11 @@ def describe_run(config: Config, overrides: list[str], run: PatternRun | LocalRu
     }
 
 
+def code_bits_of(run: PatternRun | LocalRun) -> dict[str, int]:
+    """`gradient_code_bits` of the run so far."""
+    return gradient_code_bits(run.state.largest_codes, run.settings.rounding)
+
+
 def recordings(run: LocalRun) -> dict[str, int]:
     """How many there are of each kind."""
     return {name: len(part) for name, part in run.split._asdict().items()}
@@ -116,10 +131,10 @@ def report(run: PatternRun | LocalRun, outcome: Outcome) -> None:
     """The table at the end, and where everything is."""
     epoch, files = run.state.epoch, ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
     if isinstance(run, LocalRun):
-        table = local_table(outcome, epoch, local_memory(run.state.model), recordings(run))
+        table = local_table(outcome, epoch, local_memory(run.state.model), recordings(run), code_bits_of(run))
     else:
         silent = run.loss.of_silence(run.pattern.target)
-        table = pattern_table(outcome, epoch, pattern_memory(run.state.model), silent)
+        table = pattern_table(outcome, epoch, pattern_memory(run.state.model), silent, code_bits_of(run))
     files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))
     if outcome.status != "finished":

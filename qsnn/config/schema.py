@@ -33,7 +33,7 @@ class PatternNetConfig:
     )
     init_beta: float | None = key(
         None,
-        "initial weights reach beta / 2^(weight_bits-1); null: 2^(weight_bits-1) - 0.5",
+        "initial weights reach beta / 2^(weight_bits-1); null: 2^(weight_bits-1) - 0.5, the whole range",
         "",
         "2^(wb-1) - 0.5, fixed",
     )
@@ -52,8 +52,17 @@ class QuantizationConfig:
         II(".state_bits"), "synaptic current; follows state_bits unless set", "bits", "global_ab"
     )
     error_bits: int | None = key(8, "errors in the backward pass", "bits", "global_eb")
-    gradient_bits: int | None = key(8, "weight gradients: their step is 2^-(gradient_bits-1)", "bits", "global_gb")
+    gradient_bits: int | None = key(
+        8,
+        "weight gradients: their step is 2^-(gradient_bits-1), which moves weights with sgd only, see optimizer.eta",
+        "bits",
+        "global_gb",
+    )
     rng_bits: int = key(16, "random numbers that round the gradients", "bits", "global_rb")
+    rng_rule: str = key(
+        "original",
+        "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
+    )
 
 
 @dataclass
@@ -112,7 +121,10 @@ class BPTTConfig:
     checkpoint_every: int = key(500, "epochs between checkpoints", "epochs", "none")
 
 
-ETA = "learning rate inside the gradient quantizer: gradients are scaled to it, then rounded"
+ETA = (
+    "learning rate inside the gradient quantizer: the largest gradient becomes an integer of about eta, so that eta, not "
+    "gradient_bits, sets the integers' width"
+)
 LR_SCHEDULE = "how lr falls until the last epoch: constant, cosine, linear or halving"
 ETA_SCHEDULE = "how eta falls until the last epoch: constant, cosine, linear or halving"
 

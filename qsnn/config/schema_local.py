@@ -51,10 +51,17 @@ class LocalQuantizationConfig:
     refractory_bits: int | None = key(2, "refractory state R", "bits", "global_rfb")
     readout_weight_bits: int | None = key(6, "fixed readout and feedback weights", "bits", "global_sb")
     gradient_bits: int | None = key(
-        10, "updates and stored weights: their step is 2^-(gradient_bits-1)", "bits", "global_gb"
+        10,
+        "updates and stored weights: their step is 2^-(gradient_bits-1); with Adam or Adamax only the range of the weights",
+        "bits",
+        "global_gb",
     )
     error_bits: int | None = key(6, "errors", "bits", "global_eb")
     rng_bits: int = key(16, "random numbers that round the gradients", "bits", "global_rb")
+    rng_rule: str = key(
+        "original",
+        "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
+    )
     membrane_bits: int | None = key(6, "membrane potential U", "bits", "global_ub")
     readout_bits: int | None = key(6, "readout activation r", "bits", "global_ab")
     sigmoid_bits: int | None = key(6, "sigmoid output z that the readout sees", "bits", "global_sig")
@@ -80,12 +87,17 @@ class LocalTrainerConfig:
 
     epochs: int = key(320, "epochs in all, also when resumed", "epochs", "epochs")
     batch_size: int = key(72, "recordings in a batch", "", "batch_size")
-    burn_in: float = key(0.05, "start of each recording without learning and without votes", "s", "50 steps, fixed")
+    burn_in: float = key(
+        0.051, "start of each recording without learning and without votes", "s", "t > 50 steps, fixed"
+    )
     dropout: float = key(0.5, "share of the readout that is set to 0 in training", "", "dropout_p")
     l1: float = key(0.001, "activity regulariser on the sigmoid output", "", "l1")
     l2: float = key(0.001, "activity regulariser on the mean membrane potential", "", "l2")
     lr_div: int | None = key(
-        80, "epochs between halvings of eta (divisions of lr by 5, in full precision); null: never", "epochs", "lr_div"
+        80,
+        "eta halves (lr is divided by 5, in full precision) at the start of epochs lr_div, 2 lr_div, ...; null: never",
+        "epochs",
+        "lr_div",
     )
     validate_every: int = key(1, "epochs between validations, by which the best epoch is chosen", "epochs", "none")
     checkpoint_every: int = key(1, "epochs between checkpoints", "epochs", "none")

@@ -10,11 +10,21 @@ from qsnn.quantization import RandomStream
 
 
 class GradientRounding(NamedTuple):
-    """How weight gradients are rounded; ``gradient_bits=None`` hands them to the optimizer as they are."""
+    """How weight gradients are rounded, see `quantize_gradient`; ``gradient_bits=None`` hands them to the optimizer as they
+    are."""
 
     eta: float
     gradient_bits: int | None
     rng_bits: int
+    rng_rule: str = "original"
+
+
+class RoundedGradient(NamedTuple):
+    """A stochastically rounded gradient, the stream after it, and the largest of its integers, see `largest_code`."""
+
+    gradient: Tensor
+    stream: RandomStream
+    largest_code: int
 
 
 class StoredWeight(NamedTuple):
@@ -28,12 +38,14 @@ class StoredWeight(NamedTuple):
 
 
 class WeightUpdate(NamedTuple):
-    """What a training step did to a layer's weights, which it changed in place. ``rounded``: None unless asked for."""
+    """What a training step did to a layer's weights, which it changed in place. ``rounded``: None unless asked for;
+    ``largest_code``: of the rounded gradient, 0 if it is not rounded."""
 
     finite: bool
     slots: Slots
     stream: RandomStream
     rounded: Tensor | None
+    largest_code: int
 
 
 class LayerSettings(NamedTuple):
@@ -86,8 +98,8 @@ class Backend(NamedTuple):
     """gradient at the spikes, input current, activity, state before it, parameters -> gradient at the current"""
     van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
-    round_gradient: Callable[[Tensor, RandomStream, float, int, int], tuple[Tensor, RandomStream]]
-    """gradient, stream, eta, gradient_bits, rng_bits -> stochastically rounded gradient, stream after it"""
+    round_gradient: Callable[[Tensor, RandomStream, GradientRounding], RoundedGradient]
+    """gradient, stream, rounding with gradient_bits -> the gradient rounded"""
     update_weights: Callable[[UpdateRule, Tensor, Tensor, Slots, int], tuple[Tensor, Slots]]
     """rule, weights, gradient, slots, step -> the next weights and slots; may reuse the memory of the old ones"""
     train_weights: Callable[[UpdateRule, GradientRounding, int, bool, list[StoredWeight]], list[WeightUpdate]]

@@ -12,10 +12,19 @@ from qsnn.dynamics import (
     van_rossum_distance,
     van_rossum_gradient,
 )
-from qsnn.kernels.backend import Backend, GradientRounding, LayerSettings, NetPass, StoredWeight, WeightUpdate
+from qsnn.kernels.backend import (
+    Backend,
+    GradientRounding,
+    LayerSettings,
+    NetPass,
+    RoundedGradient,
+    StoredWeight,
+    WeightUpdate,
+)
 from qsnn.kernels.two_layers import compose_gradients
 from qsnn.quantization import (
     RandomStream,
+    largest_code,
     quantize,
     quantize_error,
     quantize_gradient,
@@ -64,13 +73,15 @@ def lif_sequence_backward(
     return dynamics.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
 
 
-def round_gradient(
-    gradient: Tensor, stream: RandomStream, eta: float, gradient_bits: int, rng_bits: int
-) -> tuple[Tensor, RandomStream]:
+def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
     """`quantize_gradient` with the next numbers of ``stream``."""
-    codes, stream = uniform_codes(stream, gradient.shape, rng_bits, gradient.device)
-    rounded = quantize_gradient(gradient, codes, eta=eta, gradient_bits=gradient_bits, rng_bits=rng_bits)
-    return rounded, stream
+    eta, gradient_bits, rng_bits, rng_rule = rounding
+    assert gradient_bits is not None
+    codes, stream = uniform_codes(stream, gradient.shape, rng_bits, rng_rule, gradient.device)
+    rounded = quantize_gradient(
+        gradient, codes, eta=eta, gradient_bits=gradient_bits, rng_bits=rng_bits, rng_rule=rng_rule
+    )
+    return RoundedGradient(rounded, stream, largest_code(rounded, gradient_bits))
 
 
 def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
@@ -83,13 +94,14 @@ def _train_layer(
 ) -> WeightUpdate:
     """Round the gradient, change the weights in place by the rule, and clamp them for the next forward pass."""
     weight, gradient, slots, stream, weight_bits = layer
+    largest = 0
     if rounding.gradient_bits is not None:
-        gradient, stream = round_gradient(gradient, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+        gradient, stream, largest = round_gradient(gradient, stream, rounding)
     updated, slots = rule.update(weight, gradient, slots, step)
     finite = all_finite(updated)  # before the clamp, which hides Inf
     weight.copy_(updated)
     clamp_weights(weight, weight_bits)
-    return WeightUpdate(finite, slots, stream, gradient if keep_rounded else None)
+    return WeightUpdate(finite, slots, stream, gradient if keep_rounded else None, largest)
 
 
 def train_weights(

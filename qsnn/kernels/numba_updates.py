@@ -5,7 +5,9 @@ NaN and Inf, the clamp to the range of the weights' format, and their integer co
 `qsnn.kernels.eager.train_weights`. Kernels work on rows ``start`` to ``stop`` of (I, N).
 
 ``rounding``: two factors that together are 1 / shift(max|g|), eta, steps of the random numbers per one, unit of the
-result; steps of 0 leave the gradient as it is. ``draw``: the stream's first number before it is mixed, rng_bits.
+result; steps of 0 leave the gradient as it is. ``draw``: the stream's first number before it is mixed, rng_bits, and by
+how many bits the number is shifted down to count the steps: 1 by the original rule, 0 by the unbiased one, for which
+frac > u is frac >= u + 1, so that both compare with (k + 1) >> shift.
 ``settings`` of the rule: what depends on the step alone is computed once by the caller, as in the definition.
 """
 # mypy: allow-untyped-defs
@@ -22,19 +24,19 @@ from qsnn.quantization.random_stream import MIX_2 as _MIX_2
 
 DUST = np.float32(SMALLEST)
 GAMMA, MIX_1, MIX_2 = np.uint64(_GAMMA), np.uint64(_MIX_1), np.uint64(_MIX_2)
-ROUNDING, DRAW = "UniTuple(float32, 5)", "UniTuple(uint64, 2)"
+ROUNDING, DRAW = "UniTuple(float32, 5)", "UniTuple(uint64, 3)"
 
 
 @njit(**OPTIONS)
-def _draw_row(first, rng_bits, codes):
-    """`uniform_codes`: the numbers of SplitMix64 after the one whose state is ``first``, as integers."""
+def _draw_row(first, rng_bits, shift, codes):
+    """`uniform_codes`: the numbers of SplitMix64 after the one whose state is ``first``, from which on rounding is up."""
     down = np.uint64(64) - rng_bits
     for i in range(np.uint64(codes.size)):
         z = first + i * GAMMA
         z = (z ^ (z >> np.uint64(30))) * MIX_1
         z = (z ^ (z >> np.uint64(27))) * MIX_2
         z = (z ^ (z >> np.uint64(31))) >> down
-        codes[i] = np.int32((z + np.uint64(1)) >> np.uint64(1))
+        codes[i] = np.int32((z + np.uint64(1)) >> shift)
 
 
 @njit(**OPTIONS)
@@ -52,24 +54,30 @@ def _round_row(gradient, codes, rounding, out):
 
 
 @njit(**OPTIONS)
-def _is_zero(row):
+def _largest_of(row):
+    """The bits of max|x|."""
     largest = np.int32(0)
     for i in range(row.size):
         largest = max(largest, size_of(row[i]))
-    return largest == 0
+    return largest
 
 
 @njit(**OPTIONS)
 def _rounded(r, gradient, rounding, draw, codes, out):
-    """Row ``r`` of the rounded gradient, into ``out``. Its random numbers are counted, and drawn if they matter."""
+    """Row ``r`` of the rounded gradient, into ``out``; the bits of its max|G|, 0 if it is not rounded.
+
+    Its random numbers are counted, and drawn if they matter.
+    """
     row = gradient[r]
     if rounding[3] == ZERO:
         out[:] = row
-    elif _is_zero(row):
+    elif _largest_of(row) == 0:
         out[:] = ZERO
     else:
-        _draw_row(draw[0] + np.uint64(r) * np.uint64(row.size) * GAMMA, draw[1], codes)
+        _draw_row(draw[0] + np.uint64(r) * np.uint64(row.size) * GAMMA, draw[1], draw[2], codes)
         _round_row(row, codes, rounding, out)
+        return _largest_of(out)
+    return np.int32(0)
 
 
 @njit(**OPTIONS)
@@ -149,12 +157,13 @@ def _adamax_row(weight, gradient, mean, largest, settings):
         weight[i] -= rate * (mean[i] / largest[i])
 
 
-@compiled(f"void(int64, int64, {MATRIX}, {ROUNDING}, {DRAW}, {MATRIX})")
+@compiled(f"int32(int64, int64, {MATRIX}, {ROUNDING}, {DRAW}, {MATRIX})")
 def round_stochastically(start, stop, gradient, rounding, draw, out):
-    """`quantize_gradient` with number n of the stream for element n."""
-    numbers = np.empty(gradient.shape[1], np.int32)
+    """`quantize_gradient` with number n of the stream for element n; the bits of max|G|."""
+    numbers, largest = np.empty(gradient.shape[1], np.int32), np.int32(0)
     for r in range(start, stop):
-        _rounded(r, gradient, rounding, draw, numbers, out[r])
+        largest = max(largest, _rounded(r, gradient, rounding, draw, numbers, out[r]))
+    return largest
 
 
 @njit(**OPTIONS)
@@ -171,22 +180,25 @@ def _update_row(r, weight, gradient, slots, settings):
 
 
 def _update_rows(start, stop, weight, gradient, slots, settings, rounding, draw, grid, codes, rounded):
-    """All that happens to rows of weights; whether one was NaN or Inf. ``rounded`` without rows is not written."""
+    """All that happens to rows of weights; whether one was NaN or Inf, and the bits of the rounded gradient's max|G|.
+
+    ``rounded`` without rows is not written.
+    """
     numbers, scratch = np.empty(weight.shape[1], np.int32), np.empty(weight.shape[1], np.float32)
-    bad = False
+    bad, largest = False, np.int32(0)
     for r in range(start, stop):
         step = rounded[r] if rounded.shape[0] else scratch
-        _rounded(r, gradient, rounding, draw, numbers, step)
+        largest = max(largest, _rounded(r, gradient, rounding, draw, numbers, step))
         _update_row(r, weight[r], step, slots, settings)
         bad |= _finish(r, weight, grid, codes)
-    return bad
+    return bad, largest
 
 
 def _kernel(num_slots: int, num_settings: int, kind: str) -> Kernel:
     slots = f"UniTuple({MATRIX}, {num_slots})" if num_slots else "Tuple(())"
     return compiled(
-        f"b1(int64, int64, {MATRIX}, {MATRIX}, {slots}, UniTuple(float32, {num_settings}), {ROUNDING}, {DRAW}, {GRID},"
-        f" {kind}[:,::1], {MATRIX})"
+        f"Tuple((b1, int32))(int64, int64, {MATRIX}, {MATRIX}, {slots}, UniTuple(float32, {num_settings}), {ROUNDING}, "
+        f"{DRAW}, {GRID}, {kind}[:,::1], {MATRIX})"
     )(_update_rows)
 
 

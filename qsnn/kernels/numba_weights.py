@@ -8,19 +8,21 @@ from torch import Tensor
 
 from qsnn.dynamics import SGD, Adam, Slots, UpdateRule
 from qsnn.kernels import numba_updates as kernels
-from qsnn.kernels.backend import GradientRounding, StoredWeight, WeightUpdate
+from qsnn.kernels.backend import GradientRounding, RoundedGradient, StoredWeight, WeightUpdate
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_arrays import array
 from qsnn.kernels.numba_calls import grid, largest, or_eager
 from qsnn.kernels.numba_memory import forget, recall, remember
 from qsnn.kernels.numba_products import Codes, padded
 from qsnn.kernels.numba_quantizers import error_factors
+from qsnn.kernels.numba_scalars import INFINITY
 from qsnn.kernels.numba_threads import Work, split, split_all
 from qsnn.quantization import RandomStream, advance
-from qsnn.quantization.random_stream import GAMMA
+from qsnn.quantization.random_stream import GAMMA, check_rng_rule
 
 Rounding = tuple[float, float, float, float, float]
 NO_ROUNDING: Rounding = (1.0, 1.0, 0.0, 0.0, 0.0)
+NO_DRAW = (np.uint64(0), np.uint64(1), np.uint64(1))
 NO_CODES, NO_ROWS = np.empty((1, 1), np.int8), np.empty((0, 1), np.float32)
 SHORTEST_ROW = 16
 
@@ -31,14 +33,33 @@ def _rows(tensor: Tensor) -> np.ndarray:
     return flat.reshape(-1, flat.shape[-1] if flat.ndim and flat.shape[-1] >= SHORTEST_ROW else flat.size)
 
 
-def _rounding(gradient: Tensor, eta: float, gradient_bits: int, rng_bits: int) -> Rounding:
+def _rounding(gradient: Tensor, rounding: GradientRounding) -> Rounding:
     """What `numba_updates` calls ``rounding``."""
-    return (*error_factors(largest(gradient), 1.0), eta, 2.0 ** (rng_bits - 1), 2.0 ** (1 - gradient_bits))
+    eta, gradient_bits, rng_bits, rng_rule = rounding
+    if gradient_bits is None:
+        return NO_ROUNDING
+    steps, unit = 2.0 ** (rng_bits - _shift(rng_rule)), 2.0 ** (1 - gradient_bits)
+    return (*error_factors(largest(gradient), 1.0), eta, steps, unit)
 
 
-def _draw(stream: RandomStream, rng_bits: int) -> tuple[Any, Any]:
+def _shift(rng_rule: str) -> int:
+    """By how many bits the generator's integers are shifted down. ValueError for an unknown rule."""
+    check_rng_rule(rng_rule)
+    return 1 if rng_rule == "original" else 0
+
+
+def _draw(stream: RandomStream, rounding: GradientRounding) -> tuple[Any, Any, Any]:
     """What `numba_updates` calls ``draw``."""
-    return np.uint64((stream.key + (stream.position + 1) * GAMMA) % 2**64), np.uint64(rng_bits)
+    first = np.uint64((stream.key + (stream.position + 1) * GAMMA) % 2**64)
+    return first, np.uint64(rounding.rng_bits), np.uint64(_shift(rounding.rng_rule))
+
+
+def _code(sizes: list[int], gradient_bits: int | None) -> int:
+    """`largest_code` from the bits of max|G| in parts of the gradient."""
+    size = max(sizes, default=0)
+    if gradient_bits is None or size >= INFINITY:
+        return 0
+    return round(float(np.int32(size).view(np.float32)) * 2 ** (gradient_bits - 1))
 
 
 def _settings(rule: UpdateRule, step: int) -> tuple[float, ...]:
@@ -57,14 +78,12 @@ def _usable(*tensors: Tensor) -> bool:
 
 
 @or_eager("round_gradient")
-def round_gradient(
-    gradient: Tensor, stream: RandomStream, eta: float, gradient_bits: int, rng_bits: int
-) -> tuple[Tensor, RandomStream]:
+def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
     """`eager.round_gradient`."""
     out, rows = torch.empty(gradient.shape), _rows(gradient)
-    arguments = rows, _rounding(gradient, eta, gradient_bits, rng_bits), _draw(stream, rng_bits), _rows(out)
-    split(kernels.round_stochastically, len(rows), 20 * rows.size, *arguments)
-    return out, advance(stream, gradient.numel())
+    arguments = rows, _rounding(gradient, rounding), _draw(stream, rounding), _rows(out)
+    sizes = split(kernels.round_stochastically, len(rows), 20 * rows.size, *arguments)
+    return RoundedGradient(out, advance(stream, gradient.numel()), _code(sizes, rounding.gradient_bits))
 
 
 def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
@@ -75,7 +94,7 @@ def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Sl
     forget(weight)  # the version counter does not see what numba writes
     split(
         kernels.update_rows[len(settings), NO_CODES.dtype], len(tensors[0]), 10 * weight.numel(), *tensors,
-        tuple(_rows(slot) for slot in slots), settings, NO_ROUNDING, _draw(RandomStream(0), 1), grid(None),
+        tuple(_rows(slot) for slot in slots), settings, NO_ROUNDING, NO_DRAW, grid(None),
         NO_CODES, NO_ROWS,
     )  # fmt: skip
     return weight, slots
@@ -94,14 +113,12 @@ def _work(
 ) -> tuple[Work, np.ndarray]:
     """All that a training step does to a layer's weights, and the array that gets their codes."""
     settings, rows = _settings(rule, step), array(layer.weight)
-    how, codes = NO_ROUNDING, NO_CODES
-    if rounding.gradient_bits is not None:
-        how = _rounding(layer.gradient, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+    codes = NO_CODES
     if layer.weight_bits is not None:
         codes = _codes_array(layer.weight, layer.weight_bits)
     arguments = (
-        rows, array(layer.gradient), tuple(array(slot) for slot in layer.slots), settings, how,
-        _draw(layer.stream, rounding.rng_bits), grid(layer.weight_bits), codes, array(rounded),
+        rows, array(layer.gradient), tuple(array(slot) for slot in layer.slots), settings,
+        _rounding(layer.gradient, rounding), _draw(layer.stream, rounding), grid(layer.weight_bits), codes, array(rounded),
     )  # fmt: skip
     return Work(kernels.update_rows[len(settings), codes.dtype], len(rows), 20 * rows.size, arguments), codes
 
@@ -115,10 +132,12 @@ def train_weights(
     rounded = [torch.empty(layer.gradient.shape if keep_rounded else (0, 1)) for layer in layers]
     works = [_work(rule, rounding, step, *pair) for pair in zip(layers, rounded, strict=True)]
     found, updates = split_all([work for work, _ in works]), []
-    for layer, (_, codes), bad, kept in zip(layers, works, found, rounded, strict=True):
-        _keep_codes(layer.weight, layer.weight_bits, None if any(bad) else codes)
+    for layer, (_, codes), parts, kept in zip(layers, works, found, rounded, strict=True):
+        finite = not any(bad for bad, _ in parts)
+        _keep_codes(layer.weight, layer.weight_bits, codes if finite else None)
         stream = layer.stream if rounding.gradient_bits is None else advance(layer.stream, layer.weight.numel())
-        updates.append(WeightUpdate(not any(bad), layer.slots, stream, kept if keep_rounded else None))
+        largest_code = _code([size for _, size in parts], rounding.gradient_bits)
+        updates.append(WeightUpdate(finite, layer.slots, stream, kept if keep_rounded else None, largest_code))
     return updates
 
 

@@ -81,7 +81,7 @@ def build_pattern_net(
     fan_in: int | None,
     init_beta: float | None,
     weight_bits: int | None,
-    gradient_bits: int | None,
+    quantized_gradients: bool,
     state_bits: int | None,
     lif: LIFParameters,
     seed: int,
@@ -93,9 +93,9 @@ def build_pattern_net(
     """
 
     def layer(name: str, inputs: int, outputs: int) -> SpikingLinear:
-        init = weight_init(inputs if fan_in is None else fan_in, weight_bits, init_beta)
+        init = weight_init(inputs if fan_in is None else fan_in, weight_bits, init_beta, quantized_gradients)
         stream = random_stream(seed, f"{name}.weight/init")
-        weight = initial_weights(stream, (inputs, outputs), init.limit, gradient_bits, state_bits)
+        weight = initial_weights(stream, (inputs, outputs), init.limit, state_bits)
         return SpikingLinear(weight, init.scale, weight_bits, lif, backend)
 
     return PatternNet(layer("hidden", num_inputs, num_hidden), layer("output", num_hidden, num_outputs))

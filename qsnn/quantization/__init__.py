@@ -13,11 +13,12 @@ from qsnn.quantization.formats import (
     to_codes,
     unsigned,
 )
-from qsnn.quantization.gradients import quantize_gradient
-from qsnn.quantization.random_stream import RandomStream, advance, random_stream, uniform, uniform_codes
+from qsnn.quantization.gradients import largest_code, quantize_gradient, signed_bits
+from qsnn.quantization.random_stream import RNG_RULES, RandomStream, advance, random_stream, uniform, uniform_codes
 from qsnn.quantization.weights import WeightInit, initial_weights, weight_init
 
 __all__ = [
+    "RNG_RULES",
     "Format",
     "RandomStream",
     "WeightInit",
@@ -26,6 +27,7 @@ __all__ = [
     "from_codes",
     "in_range",
     "initial_weights",
+    "largest_code",
     "nearest_codes",
     "potential",
     "quantize",
@@ -33,6 +35,7 @@ __all__ = [
     "quantize_gradient",
     "random_stream",
     "shift",
+    "signed_bits",
     "symmetric",
     "to_codes",
     "uniform",

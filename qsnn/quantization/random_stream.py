@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+RNG_RULES = ("original", "unbiased")
 GAMMA = 0x9E3779B97F4A7C15
 MIX_1 = 0xBF58476D1CE4E5B9
 MIX_2 = 0x94D049BB133111EB
@@ -66,14 +67,25 @@ def uniform(
     return (bits.to(torch.float32) / 2**24).reshape(tuple(shape)), advance(stream, count)
 
 
-def uniform_codes(
-    stream: RandomStream, shape: Sequence[int], rng_bits: int, device: torch.device | str = "cpu"
-) -> tuple[Tensor, RandomStream]:
-    """Uniform(0, 1) rounded to step 2^-(rng_bits-1), in units of the step: float32 integers 0 .. 2^(rng_bits-1).
+def check_rng_rule(rng_rule: str) -> None:
+    """Raise ValueError for a rule that is none of `RNG_RULES`."""
+    if rng_rule not in RNG_RULES:
+        raise ValueError(f"rng_rule={rng_rule!r} is not known: {' or '.join(RNG_RULES)}")
 
-    What a generator ``rng_bits`` wide gives: its integer k stands for (k + 1/2) / 2^rng_bits, which rounds to
-    (k + 1) >> 1 steps, so that the two ends come half as often as the others, as they do for a rounded uniform number.
+
+def uniform_codes(
+    stream: RandomStream, shape: Sequence[int], rng_bits: int, rng_rule: str, device: torch.device | str = "cpu"
+) -> tuple[Tensor, RandomStream]:
+    """The numbers that stochastic rounding compares with, by a generator ``rng_bits`` wide: float32 integers.
+
+    unbiased: the generator's integers k themselves, uniform over 0 .. 2^rng_bits - 1.
+    original: Uniform(0, 1) rounded to step 2^-(rng_bits-1), in units of the step, 0 .. 2^(rng_bits-1): k stands for
+    (k + 1/2) / 2^rng_bits, which rounds to (k + 1) >> 1 steps, so that the two ends come half as often as the others, as
+    they do for a rounded uniform number. Exact up to 24 bits.
     """
+    check_rng_rule(rng_rule)
     count = math.prod(shape)
-    codes = (_random_bits(stream, count, rng_bits, device) + 1) >> 1
+    codes = _random_bits(stream, count, rng_bits, device)
+    if rng_rule == "original":
+        codes = (codes + 1) >> 1
     return codes.to(torch.float32).reshape(tuple(shape)), advance(stream, count)

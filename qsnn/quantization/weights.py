@@ -16,7 +16,9 @@ class WeightInit(NamedTuple):
     scale: float
 
 
-def weight_init(fan_in: int, weight_bits: int | None, beta: float | None = None) -> WeightInit:
+def weight_init(
+    fan_in: int, weight_bits: int | None, beta: float | None = None, quantized_gradients: bool = False
+) -> WeightInit:
     """Limit and power-of-two attenuation of a layer with ``fan_in`` inputs.
 
         limit = sqrt(3 / fan_in)     w_min = beta / 2^(b-1)     scale = max(1, 2^round(log2(w_min / limit)))
@@ -25,23 +27,26 @@ def weight_init(fan_in: int, weight_bits: int | None, beta: float | None = None)
     Few bits need large weights to reach a first code at all; the attenuation brings the current back to the size
     that sqrt(3 / fan_in) would give. ``beta`` of None is 2^(b-1) - 1/2, the pattern experiment's, which spreads the
     weights over the whole range. With ``weight_bits=None`` the limit is sqrt(3 / fan_in) and the scale 1.
+
+    Quantized gradients, and the learning rates that belong to them, move a weight by shares of its range. So that they
+    mean the same without a weight format, ``weight_bits=None`` with ``quantized_gradients`` is the limit of many bits:
+    w_min = 1, or 0 where ``beta`` is given.
     """
     limit = math.sqrt(3 / fan_in)
-    if weight_bits is None:
-        return WeightInit(limit, 1.0)
-    beta = 2 ** (weight_bits - 1) - 0.5 if beta is None else beta
-    smallest = beta / 2 ** (weight_bits - 1)
-    scale = max(1.0, 2.0 ** round(math.log2(smallest / limit)))
+    smallest = _smallest(weight_bits, beta, quantized_gradients)
+    scale = max(1.0, 2.0 ** round(math.log2(smallest / limit))) if smallest else 1.0
     return WeightInit(max(limit, smallest), scale)
 
 
-def initial_weights(
-    stream: RandomStream, shape: tuple[int, int], limit: float, gradient_bits: int | None, state_bits: int | None
-) -> Tensor:
-    """Uniform(-limit, limit), clamped to symmetric(gradient_bits), rounded to the grid of the state format."""
+def _smallest(weight_bits: int | None, beta: float | None, quantized_gradients: bool) -> float:
+    """w_min of `weight_init`; 0: no weight has to be large."""
+    if weight_bits is None:
+        return 1.0 if beta is None and quantized_gradients else 0.0
+    beta = 2 ** (weight_bits - 1) - 0.5 if beta is None else beta
+    return beta / 2 ** (weight_bits - 1)
+
+
+def initial_weights(stream: RandomStream, shape: tuple[int, int], limit: float, state_bits: int | None) -> Tensor:
+    """Uniform(-limit, limit), clamped to the range of the state format and rounded to its grid."""
     numbers, _ = uniform(stream, shape)
-    weights = (2 * numbers - 1) * limit
-    range_format = symmetric(gradient_bits)
-    if range_format is not None:
-        weights = weights.clamp(range_format.smallest, range_format.largest)
-    return quantize(weights, symmetric(state_bits))
+    return quantize((2 * numbers - 1) * limit, symmetric(state_bits))

@@ -54,6 +54,7 @@ def _update(
         if not update.finite:
             raise _not_finite(f"{name}.weight", linear.weight, epoch)
         state.slots[name], state.streams[name] = update.slots, update.stream
+        state.largest_codes[name] = max(state.largest_codes[name], update.largest_code)
         if update.rounded is not None:
             kept[name] = update.rounded
     return kept

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from qsnn.data.event_batches import Batch
 from qsnn.errors import NonFiniteError
-from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import RandomStream, symmetric, uniform
@@ -129,7 +129,10 @@ def update_layer(
     moved, rule = 0, state.rule._replace(lr=state.rule.lr * lr_factor)
     for part, values in (("weight", gradient.weight), ("bias", gradient.bias)):
         key, parameter = f"{name}.{part}", getattr(layer, part)
-        flat, state.streams[key] = _rounded(values, layer.settings.weight_mult, state.streams[key], rounding, backend)
+        flat, state.streams[key], code = _rounded(
+            values, layer.settings.weight_mult, state.streams[key], rounding, backend
+        )
+        state.largest_codes[name] = max(state.largest_codes[name], code)
         stored = parameter.data.view(flat.shape)
         stored, state.slots[key] = backend.update_weights(rule, stored, flat, state.slots[key], number)
         fmt = symmetric(rounding.gradient_bits)
@@ -142,12 +145,12 @@ def update_layer(
 
 def _rounded(
     values: Tensor, weight_mult: float, stream: RandomStream, rounding: GradientRounding, backend: Backend
-) -> tuple[Tensor, RandomStream]:
+) -> RoundedGradient:
     """The gradient as rows, one an output channel, rounded if it is quantized."""
     flat = values.contiguous(memory_format=torch.contiguous_format).view(len(values), -1)
     if rounding.gradient_bits is None:
-        return flat * weight_mult, stream  # of the stored weights, which weight_mult multiplies
-    return backend.round_gradient(flat, stream, rounding.eta, rounding.gradient_bits, rounding.rng_bits)
+        return RoundedGradient(flat * weight_mult, stream, 0)  # of the stored weights, which weight_mult multiplies
+    return backend.round_gradient(flat, stream, rounding)
 
 
 def _check_finite(state: LocalTrainingState) -> None:

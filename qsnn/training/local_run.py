@@ -12,6 +12,7 @@ from qsnn.data.event_split import Indices, Split
 from qsnn.data.event_windows import WindowSettings
 from qsnn.dynamics import schedule_factor
 from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.local_learning import LayerTally, evaluate_batch, train_batch
 from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record
@@ -21,9 +22,9 @@ FULL_PRECISION_DIVISOR = 5.0
 
 
 class LocalSettings(NamedTuple):
-    """``burn_in``: time steps without learning and without votes; ``lr_div``: epochs after which eta halves, and the learning
-    rate on unquantized gradients falls to a fifth; None: never. ``validate_every`` and ``checkpoint_every``: epochs.
-    Schedules as in `qsnn.dynamics.schedules`, on top of ``lr_div``."""
+    """``burn_in``: time steps without learning and without votes. ``lr_div``: in every epoch, counted from 1, that is a
+    multiple of it, eta halves, and the learning rate on unquantized gradients falls to a fifth; None: never. ``validate_every``
+    and ``checkpoint_every``: epochs. Schedules as in `qsnn.dynamics.schedules`, on top of ``lr_div``."""
 
     epochs: int
     batch_size: int
@@ -57,7 +58,7 @@ class LocalSettings(NamedTuple):
         return self.rounding._replace(eta=self.rounding.eta * factor)
 
     def _divisions(self, epoch: int) -> int:
-        return 0 if self.lr_div is None else (epoch - 1) // self.lr_div
+        return 0 if self.lr_div is None else epoch // self.lr_div
 
 
 class LocalRun(NamedTuple):
@@ -122,6 +123,8 @@ class LocalRun(NamedTuple):
             weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
             state.best = BestEpoch(state.epoch, scores.accuracy(), weights)
         record, state.sums = epoch_record(state.sums, scores), {}
+        widths = gradient_code_bits(state.largest_codes, settings.rounding)
+        record |= {f"gradient_code_bits_{name}": bits for name, bits in widths.items()}
         reporter.after_epoch(self, record, scores)
 
     def evaluate(self, indices: Indices) -> Scores:

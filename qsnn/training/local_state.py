@@ -23,7 +23,8 @@ class BestEpoch(NamedTuple):
 class LocalTrainingState:
     """A net in training. ``epoch`` counts finished epochs, ``batch`` finished batches of the epoch under way, ``step``
     updates of each weight; ``slots`` and ``streams`` go by tensor (``layer1.weight``; ``layer1/dropout``). ``sums``: what
-    the epoch under way has measured, added up by key."""
+    the epoch under way has measured, added up by key. ``largest_codes``: the largest integer of a rounded gradient of weights
+    or bias in the run so far, by layer."""
 
     model: LocalNet
     rule: UpdateRule
@@ -35,6 +36,7 @@ class LocalTrainingState:
     best: BestEpoch | None = None
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
+    largest_codes: dict[str, int] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that a checkpoint loads with ``weights_only=True``."""
@@ -46,6 +48,7 @@ class LocalTrainingState:
             "best": None if self.best is None else {**self.best._asdict()},
             "seconds": self.seconds,
             "sums": dict(self.sums),
+            "largest_codes": dict(self.largest_codes),
             "epoch": self.epoch,
         }
 
@@ -57,7 +60,7 @@ class LocalTrainingState:
         self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
         self.epoch, self.batch, self.step = saved["position"]
         self.best = None if saved["best"] is None else BestEpoch(**saved["best"])
-        self.seconds, self.sums = saved["seconds"], saved["sums"]
+        self.seconds, self.sums, self.largest_codes = saved["seconds"], saved["sums"], saved["largest_codes"]
 
 
 def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTrainingState:
@@ -67,4 +70,4 @@ def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTraini
     streams |= {f"{name}/dropout": random_stream(seed, f"{name}/dropout") for name in model.named_layers()}
     rows = {name: value.reshape(len(value), -1) for name, value in parameters.items()}
     slots = {name: tuple(torch.zeros_like(value) for _ in range(rule.num_slots)) for name, value in rows.items()}
-    return LocalTrainingState(model, rule, slots, streams)
+    return LocalTrainingState(model, rule, slots, streams, largest_codes=dict.fromkeys(model.named_layers(), 0))

@@ -6,6 +6,7 @@ from qsnn.data import Pattern
 from qsnn.models import PatternNetActivity
 from qsnn.quantization import symmetric
 from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
+from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.health import crossed_limits, measure_health
 from qsnn.training.pictures import rasters
 from qsnn.training.reporter import LoggingSettings, Reporter, RunIdentity
@@ -41,6 +42,7 @@ class PatternReporter(Reporter):
         quality = score(step.distance, self._silent_distance)
         rates = firing_rates(step.activity)
         norms = {f"gradient_norm_{name}": g.norm().item() for name, g in step.gradients.items()}
+        widths = {f"gradient_code_bits_{k}": v for k, v in gradient_code_bits(state.largest_codes, rounding).items()}
         health = measure_health(state, step, rounding) if self.wants_health(state.epoch) else {}
         self._bar.set_postfix_str(
             f"distance={step.distance:.1f}, hidden={rates['rate_hidden']:.1%}, output={rates['rate_output']:.1%}",
@@ -49,8 +51,9 @@ class PatternReporter(Reporter):
         tags = {f"loss/{key}": value for key, value in quality.items()}
         tags |= {key.replace("_", "/", 1): value for key, value in rates.items()}
         tags |= {key.replace("gradient_norm_", "gradient_norm/"): value for key, value in norms.items()}
+        tags |= {key.replace("bits_", "bits/"): value for key, value in widths.items()}
         tags |= {f"health/{key}": value for key, value in health.items()}
-        self._write(state.epoch, {**quality, **rates, **norms, **health}, tags)
+        self._write(state.epoch, {**quality, **rates, **norms, **widths, **health}, tags)
         self._warn(health, state.epoch)
 
     def _warn(self, health: dict[str, float], epoch: int) -> None:

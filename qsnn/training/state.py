@@ -22,7 +22,7 @@ class Best(NamedTuple):
 @dataclass
 class TrainingState:
     """A net in training. ``epoch`` counts finished epochs; ``slots`` belong to the update rule, ``streams`` round the
-    gradients, both by layer."""
+    gradients, both by layer. ``largest_codes``: the largest integer of a rounded gradient in the run so far, by layer."""
 
     model: PatternNet
     rule: UpdateRule
@@ -33,6 +33,7 @@ class TrainingState:
     seconds: float = 0.0
     initial_codes: dict[str, Tensor] = field(default_factory=dict)
     changed: dict[str, Tensor] = field(default_factory=dict)
+    largest_codes: dict[str, int] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that a checkpoint loads with ``weights_only=True``."""
@@ -46,6 +47,7 @@ class TrainingState:
             "seconds": self.seconds,
             "initial_codes": self.initial_codes,
             "changed": self.changed,
+            "largest_codes": dict(self.largest_codes),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -54,7 +56,7 @@ class TrainingState:
         device = next(self.model.parameters()).device
         self.slots = {name: tuple(slot.to(device) for slot in slots) for name, slots in saved["slots"].items()}
         self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
-        self.epoch, self.seconds = saved["epoch"], saved["seconds"]
+        self.epoch, self.seconds, self.largest_codes = saved["epoch"], saved["seconds"], saved["largest_codes"]
         self.best = None if saved["best"] is None else Best(**saved["best"])
         self.initial_codes, self.changed = (
             {name: tensor.to(device) for name, tensor in saved[key].items()} for key in ("initial_codes", "changed")
@@ -78,7 +80,9 @@ def new_training_state(model: PatternNet, rule: UpdateRule, seed: int) -> Traini
     slots = {name: tuple(torch.zeros_like(weight) for _ in range(rule.num_slots)) for name, weight in weights.items()}
     codes = weight_codes(model)
     changed = {name: torch.zeros_like(code, dtype=torch.bool) for name, code in codes.items()}
-    return TrainingState(model, rule, slots, streams, initial_codes=codes, changed=changed)
+    return TrainingState(
+        model, rule, slots, streams, initial_codes=codes, changed=changed, largest_codes=dict.fromkeys(weights, 0)
+    )
 
 
 def share_never_changed(state: TrainingState) -> dict[str, float]:

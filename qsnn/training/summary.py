@@ -76,15 +76,21 @@ def table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
 
 
-def _common_rows(outcome: Outcome, epochs: int, memory: dict[str, float]) -> list[tuple[str, str]]:
+def _common_rows(
+    outcome: Outcome, epochs: int, memory: dict[str, float], code_bits: dict[str, int]
+) -> list[tuple[str, str]]:
     per_epoch = 1000 * outcome.seconds / max(1, epochs)
+    seen = ", ".join(f"{name} {bits} bits" for name, bits in code_bits.items())
     return [
+        *([("widest gradients", f"{seen}, as integers")] if seen else []),
         ("memory", f"weights {memory['parameters'] / 1024:.1f} KiB, neuron state {memory['state'] / 1024:.2f} KiB"),
         ("time", f"{outcome.seconds:.1f} s, {per_epoch:.1f} ms an epoch"),
     ]
 
 
-def pattern_table(outcome: Outcome, epochs: int, memory: dict[str, float], silent_distance: float) -> str:
+def pattern_table(
+    outcome: Outcome, epochs: int, memory: dict[str, float], silent_distance: float, code_bits: dict[str, int]
+) -> str:
     """The few numbers of a pattern run that a reader wants first."""
     final, best = outcome.final, outcome.best
     rows = [
@@ -95,10 +101,12 @@ def pattern_table(outcome: Outcome, epochs: int, memory: dict[str, float], silen
         ("silent net's distance", f"{silent_distance:.2f}"),
         ("firing rates", f"hidden {final['rate_hidden']:.2%}, output {final['rate_output']:.2%} of all steps"),
     ]
-    return table(rows + _common_rows(outcome, epochs, memory))
+    return table(rows + _common_rows(outcome, epochs, memory, code_bits))
 
 
-def local_table(outcome: Outcome, epochs: int, memory: dict[str, float], parts: dict[str, int]) -> str:
+def local_table(
+    outcome: Outcome, epochs: int, memory: dict[str, float], parts: dict[str, int], code_bits: dict[str, int]
+) -> str:
     """The few numbers of a run of local learning that a reader wants first. ``parts``: recordings of each split."""
     rows = [("status", outcome.status), ("epochs", f"{epochs}")]
     rows += [("recordings", ", ".join(f"{count} {name}" for name, count in parts.items()))]
@@ -115,4 +123,4 @@ def local_table(outcome: Outcome, epochs: int, memory: dict[str, float], parts: 
     if layers:
         rates = ", ".join(f"{value:.1%}" for key, value in outcome.best.items() if key.startswith("rate_"))
         rows.append(("firing rates", f"{rates} of all steps, by layer"))
-    return table(rows + _common_rows(outcome, epochs, memory))
+    return table(rows + _common_rows(outcome, epochs, memory, code_bits))

@@ -170,7 +170,7 @@ ORIGINAL_GESTURE_ARGUMENTS = {
     "trainer.dropout": 0.5, "model.readout_amplitude": 0.5, "trainer.l1": 0.001, "trainer.l2": 0.001,
     "neuron.tau_mem_lower": 0.005, "neuron.tau_mem_upper": 0.035, "neuron.tau_syn_lower": 0.005, "neuron.tau_syn_upper": 0.01,
     "neuron.tau_ref": 0.001 / 0.35, "model.channels": [64, 128, 128], "model.kernel_size": [7, 7, 7],
-    "model.padding": [2, 2, 2], "model.pooling": [2, 1, 2], "dataset.window_train": 0.5, "trainer.burn_in": 0.05,
+    "model.padding": [2, 2, 2], "model.pooling": [2, 1, 2], "dataset.window_train": 0.5, "trainer.burn_in": 0.051,
     "dataset.jitter": 0.5, "dataset.validation_share": 0.2,
 }  # fmt: skip
 

@@ -27,6 +27,7 @@ MISTAKES = {
     "quantization.weight_bits=17": "allowed are 1..16, or null for full precision",
     "quantization.weight_bits=0": "allowed are 1..16, or null for full precision",
     "quantization.rng_bits=25": "allowed are 1..24",
+    "quantization.rng_rule=fair": "quantization.rng_rule=fair is not possible: allowed are original and unbiased",
     "quantization.state_bits=4": "the largest state of 4 bits is 0.875, so no neuron would ever spike; use at least 5 bits",
     "quantization.membrane_bits=4": "cannot reach neuron.threshold=0.9",
     "neuron.threshold=1.5": "so no neuron would ever spike; use a lower neuron.threshold",

@@ -12,9 +12,10 @@ from local_data import SMALL_LOCAL, data_folder
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
 from qsnn.config.scoring import score_run
+from qsnn.kernels.backend import GradientRounding
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.local_backend import LOCAL_EAGER
-from qsnn.quantization import divide, shift
+from qsnn.quantization import RNG_RULES, RandomStream, divide, shift
 from qsnn.training.checkpoint import load_checkpoint
 
 EVERYTHING = [f"logging.{what}_every=1" for what in ("metrics", "raster", "histogram")]
@@ -57,6 +58,17 @@ def test_divide_and_shift_are_exact_on_a_gpu(gpu: torch.device) -> None:
         assert torch.equal(divide(numbers.to(gpu) * divisor, divisor).cpu(), numbers)
     powers = 2.0 ** torch.arange(-149, 128, dtype=torch.float64).float()
     assert torch.equal(shift(powers.to(gpu)).cpu(), powers)
+
+
+@pytest.mark.parametrize("rng_rule", RNG_RULES)
+@pytest.mark.parametrize("rng_bits", [1, 2, 16, 24])
+def test_gradients_are_rounded_on_a_gpu_as_on_a_cpu(rng_rule: str, rng_bits: int, gpu: torch.device) -> None:
+    gradient = torch.randn(50, 60, generator=torch.Generator().manual_seed(0))
+    gradient[3:9] = 0
+    rounding = GradientRounding(5.0, 8, rng_bits, rng_rule)
+    ours, theirs = (EAGER.round_gradient(g, RandomStream(7), rounding) for g in (gradient.to(gpu), gradient))
+    assert torch.equal(ours.gradient.cpu(), theirs.gradient)
+    assert ours[1:] == theirs[1:]
 
 
 def test_set_up_cuda_leaves_no_rounded_products_and_no_chance(gpu: torch.device) -> None:

@@ -30,7 +30,7 @@ def net(
 ) -> Arguments:
     inputs, hidden, outputs = sizes
     layers = [
-        LayerSettings(initial_weights(random_stream(seed, str(shape)), shape, 0.99, None, None), bits, 0.5, lif)
+        LayerSettings(initial_weights(random_stream(seed, str(shape)), shape, 0.99, None), bits, 0.5, lif)
         for shape in ((inputs, hidden), (hidden, outputs))
     ]
     x, target = spikes(seed, steps, batch, inputs), spikes(seed + 1, steps, batch, outputs)

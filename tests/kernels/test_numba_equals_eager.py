@@ -14,7 +14,7 @@ from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_backend import NEURONS
-from qsnn.quantization import RandomStream, quantize, symmetric
+from qsnn.quantization import RNG_RULES, RandomStream, quantize, symmetric
 
 NUMBA = select_backend("numba", "cpu")
 PARAMETERS = LIFParameters(0.75, 0.875, 0.9, 100.0, 8, 8, 8)
@@ -90,8 +90,9 @@ def test_errors_of_extreme_size(largest: float, bits: int) -> None:
     """Subnormal, infinite and missing maxima; NaN does not vanish."""
     error = torch.linspace(-1, 1, 97)[:, None] * largest
     same(NUMBA.quantize_error(error, bits), EAGER.quantize_error(error, bits))
-    rounded = [kernels.round_gradient(error, RandomStream(1), 0.7, 8, 16)[0] for kernels in (NUMBA, EAGER)]
-    same(*rounded)
+    for rng_rule in RNG_RULES:
+        rounding = GradientRounding(0.7, 8, 16, rng_rule)
+        same(*(kernels.round_gradient(error, RandomStream(1), rounding) for kernels in (NUMBA, EAGER)))
 
 
 @given(SEEDS, BITS, BITS, BITS, BATCHES, SIZES, st.booleans(), st.booleans())
@@ -198,15 +199,30 @@ def test_many_spikes_of_one_input_do_not_overflow() -> None:
         same(NUMBA.input_current(raster, weight * 2, bits, 1.0), EAGER.input_current(raster, weight * 2, bits, 1.0))
 
 
-@given(SEEDS, WIDTHS, st.sampled_from([1, 8, 16, 24, 32]), st.sampled_from([0.1, 1.0, 0.003]), SIZES, SIZES)
+@given(
+    SEEDS, WIDTHS, st.integers(1, 24), st.sampled_from(RNG_RULES), st.sampled_from([0.1, 1.0, 0.003, 64.0]), SIZES, SIZES
+)  # fmt: skip
 @few
-def test_rounded_gradients_and_streams(
-    seed: int, bits: int, rng_bits: int, eta: float, inputs: int, neurons: int
+def test_rounded_gradients_streams_and_largest_integers(
+    seed: int, bits: int, rng_bits: int, rng_rule: str, eta: float, inputs: int, neurons: int
 ) -> None:
     gradient = values(torch.Generator().manual_seed(seed), inputs, neurons)
     stream = RandomStream(seed * 2**33 + 1, seed % 1000)
-    arguments = (gradient, stream, eta, bits, rng_bits)
-    same(NUMBA.round_gradient(*arguments), EAGER.round_gradient(*arguments))
+    arguments = (gradient, stream, GradientRounding(eta, bits, rng_bits, rng_rule))
+    theirs = EAGER.round_gradient(*arguments)
+    same(NUMBA.round_gradient(*arguments), theirs)
+    assert theirs.largest_code == (theirs.gradient.double() * 2 ** (bits - 1)).abs().max()
+
+
+@pytest.mark.parametrize("rng_rule", RNG_RULES)
+def test_rounded_gradients_at_every_fraction_of_a_step(rng_rule: str) -> None:
+    """Fractions on and beside the generator's steps, and those that are carried to the next integer."""
+    for rng_bits in range(1, 25):
+        steps = torch.arange(2**11, dtype=torch.float64)[:, None] / 2**11 + torch.arange(-2, 3) * 2.0 ** -(rng_bits + 1)
+        gradient = torch.cat([torch.ones(5), steps.flatten().clamp(0, 1 - 2.0**-24).float()])[None]
+        for key in range(3):
+            arguments = (gradient, RandomStream(key), GradientRounding(1.0, 8, rng_bits, rng_rule))
+            same(NUMBA.round_gradient(*arguments), EAGER.round_gradient(*arguments))
 
 
 RULES = [SGD(0.1), SGD(0.1, 0.9), Adam(1e-3, 0.9, 0.999, 1e-8), Adamax(0.05, 0.9, 0.999, 1e-8)]
@@ -246,15 +262,17 @@ def trained(backend: Backend, rule: UpdateRule, bits: int | None, rounding: Grad
             slots, stream = update.slots, update.stream
             current = backend.input_current(torch.eye(shape[0])[:, None], weight, bits, 2.0)
             copies = weight.clone(), tuple(slot.clone() for slot in slots)
-            results.append((update.finite, *copies, stream, update.rounded, current))
+            results.append((update.finite, *copies, stream, update.rounded, update.largest_code, current))
     return results
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @pytest.mark.parametrize("bits", [None, 1, 2, 8, 9])
-@pytest.mark.parametrize("gradient_bits", [None, 8])
-def test_training_steps_of_weights(rule: UpdateRule, bits: int | None, gradient_bits: int | None) -> None:
-    rounding = GradientRounding(0.7, gradient_bits, 16)
+@pytest.mark.parametrize(("gradient_bits", "rng_rule"), [(None, "original"), (8, "original"), (8, "unbiased")])
+def test_training_steps_of_weights(
+    rule: UpdateRule, bits: int | None, gradient_bits: int | None, rng_rule: str
+) -> None:
+    rounding = GradientRounding(5.7, gradient_bits, 16, rng_rule)
     ours, theirs = (trained(backend, rule, bits, rounding, 5) for backend in (NUMBA, EAGER))
     same(tuple(ours), tuple(theirs))
     assert all(finite for finite, *_ in ours)
@@ -288,7 +306,7 @@ OTHERS: dict[str, Callable[[Tensor], tuple[Any, ...]]] = {
     "lif_sequence": lambda x: (x, LIFState.zeros(x[0]), PARAMETERS),
     "input_current": lambda x: (x, x[0].T, 4, 2.0),
     "input_error": lambda x: (x, x[0], 4, 2.0),
-    "round_gradient": lambda x: (x[0], RandomStream(1), 0.1, 8, 16),
+    "round_gradient": lambda x: (x[0], RandomStream(1), GradientRounding(0.1, 8, 16)),
 }
 
 

@@ -42,7 +42,7 @@ def test_pattern_net_equals_the_golden_pass_forward_and_backward(name: str, gold
 def small_net(**changes: object) -> PatternNet:
     settings: dict[str, object] = {
         "num_inputs": 20, "num_hidden": 15, "num_outputs": 10, "fan_in": None, "init_beta": None, "weight_bits": 4,
-        "gradient_bits": 8, "state_bits": 8, "lif": LIFParameters(0.75, 0.875, 0.9, 100.0, 8, 8, 8), "seed": 0,
+        "quantized_gradients": True, "state_bits": 8, "lif": LIFParameters(0.75, 0.875, 0.9, 100.0, 8, 8, 8), "seed": 0,
         "backend": EAGER, **changes,
     }  # fmt: skip
     return build_pattern_net(**settings)  # type: ignore[arg-type]

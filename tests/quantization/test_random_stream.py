@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsnn.quantization import RandomStream, advance, random_stream, uniform, uniform_codes
+from qsnn.quantization import RNG_RULES, RandomStream, advance, random_stream, uniform, uniform_codes
 from qsnn.quantization.random_stream import _random_bits
 
 
@@ -18,17 +18,25 @@ def test_random_bits_are_those_of_splitmix64() -> None:
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**40), st.integers(1, 24))
 def test_uniform_codes_drawn_in_parts_are_those_drawn_at_once(key: int, position: int, rng_bits: int) -> None:
     stream = RandomStream(key, position)
-    whole, after = uniform_codes(stream, (10,), rng_bits)
-    first, between = uniform_codes(stream, (4,), rng_bits)
-    second, end = uniform_codes(between, (6,), rng_bits)
-    assert torch.equal(whole, torch.cat([first, second]))
-    assert after == end == advance(stream, 10)
+    for rng_rule in RNG_RULES:
+        whole, after = uniform_codes(stream, (10,), rng_bits, rng_rule)
+        first, between = uniform_codes(stream, (4,), rng_bits, rng_rule)
+        second, end = uniform_codes(between, (6,), rng_bits, rng_rule)
+        assert torch.equal(whole, torch.cat([first, second]))
+        assert after == end == advance(stream, 10)
 
 
 def test_uniform_codes_hit_every_step_equally_but_the_ends_half_as_often() -> None:
-    codes, _ = uniform_codes(random_stream(0, "x"), (400_000,), 3)
+    codes, _ = uniform_codes(random_stream(0, "x"), (400_000,), 3, "original")
     shares = torch.bincount(codes.long(), minlength=5) / codes.numel()
     assert torch.allclose(shares, torch.tensor([0.125, 0.25, 0.25, 0.25, 0.125]), atol=0.005)
+
+
+def test_uniform_codes_of_the_unbiased_rule_are_the_integers_of_the_generator() -> None:
+    codes, _ = uniform_codes(random_stream(0, "x"), (400_000,), 3, "unbiased")
+    assert torch.allclose(torch.bincount(codes.long()) / codes.numel(), torch.full((8,), 0.125), atol=0.005)
+    original, _ = uniform_codes(random_stream(0, "x"), (400_000,), 3, "original")
+    assert torch.equal(original.long(), (codes.long() + 1) >> 1)
 
 
 def test_streams_of_two_names_or_seeds_share_nothing() -> None:

@@ -28,14 +28,23 @@ def test_weight_init_attenuates_nothing_in_full_precision() -> None:
     assert weight_init(300, None) == (0.1, 1.0)
 
 
-def test_initial_weights_lie_on_the_state_grid_within_the_gradient_range() -> None:
-    weights = initial_weights(random_stream(0, "w"), (50, 40), limit=1.5, gradient_bits=4, state_bits=6)
-    assert weights.abs().max() == 1 - 2.0**-3
+@pytest.mark.parametrize("fan_in", [2, 48, 784])
+def test_weight_init_without_a_weight_format_is_that_of_many_bits_where_gradients_are_quantized(fan_in: int) -> None:
+    """So that a learning rate, a share of the weights' range, means the same."""
+    init, many = weight_init(fan_in, None, quantized_gradients=True), weight_init(fan_in, 16)
+    assert init == (pytest.approx(many.limit, rel=2e-5), many.scale)
+    given = weight_init(fan_in, None, 1.5, quantized_gradients=True)
+    assert given == weight_init(fan_in, 16, 1.5) == weight_init(fan_in, None)
+
+
+def test_initial_weights_lie_on_the_state_grid_within_its_range() -> None:
+    weights = initial_weights(random_stream(0, "w"), (50, 40), limit=1.5, state_bits=6)
+    assert weights.abs().max() == 1 - 2.0**-5
     assert torch.equal(quantize(weights, symmetric(6)), weights)
     assert weights.unique().numel() > 40
 
 
 def test_initial_weights_are_plain_uniform_in_full_precision() -> None:
-    weights = initial_weights(random_stream(0, "w"), (500, 40), limit=0.1, gradient_bits=None, state_bits=None)
+    weights = initial_weights(random_stream(0, "w"), (500, 40), limit=0.1, state_bits=None)
     assert weights.abs().max() < 0.1
     assert weights.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.02)

@@ -57,6 +57,21 @@ def test_training_with_sgd_keeps_stored_weights_on_the_integer_grid(tmp_path: Pa
         assert torch.equal(codes, codes.round())
 
 
+def test_weights_without_a_format_learn_as_those_of_many_bits(tmp_path: Path) -> None:
+    """quantization.weight_bits=null beside quantized gradients: the learning rate is a share of the same range."""
+    words = ["optimizer=sgd", "optimizer.eta=1", "quantization.state_bits=16"]
+    many, none = (make_run(tmp_path, *words, f"quantization.weight_bits={bits}") for bits in (16, "null"))
+    distances = [[step(run).distance for _ in range(30)] for run in (many, none)]
+    assert distances[0] == pytest.approx(distances[1], rel=0.02)
+    layers = [run.state.model.linears()["hidden"] for run in (many, none)]
+    assert layers[0].scale == layers[1].scale > 1
+
+
+def test_full_precision_attenuates_no_weights(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "quantization=full_precision")
+    assert [linear.scale for linear in run.state.model.linears().values()] == [1, 1]
+
+
 @pytest.mark.parametrize("layer", ["hidden", "output"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_training_stops_at_a_weight_that_is_not_finite_and_names_it(layer: str, value: float, tmp_path: Path) -> None:

@@ -12,10 +12,14 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from qsnn.config.command_line import compose_config
+from qsnn.config.common_builders import to_config
+from qsnn.config.event_data import build_windows
+from qsnn.config.local_builders import build_settings
 from qsnn.config.resume import restore
 from qsnn.config.run import start
 from qsnn.config.scoring import score_local
 from qsnn.errors import ConfigError, NonFiniteError, RunFolderError
+from qsnn.kernels.eager import EAGER
 from qsnn.models.local_net import readout_scale
 from qsnn.quantization import quantize, symmetric, to_codes
 from qsnn.training.checkpoint import load_checkpoint
@@ -103,12 +107,22 @@ def test_weights_that_are_not_finite_stop_training_with_their_name(data: Path, t
         advance(run, 3)
 
 
-def test_eta_halves_and_lr_falls_to_a_fifth_every_lr_div_epochs(data: Path, tmp_path: Path) -> None:
+def test_eta_halves_and_lr_falls_to_a_fifth_at_the_start_of_every_multiple_of_lr_div(
+    data: Path, tmp_path: Path
+) -> None:
     settings = make_local_run(tmp_path, data, "trainer.lr_div=2").settings
-    assert [settings.rounding_in(epoch).eta for epoch in (1, 2, 3, 5)] == [1, 1, 0.5, 0.25]
+    assert [settings.rounding_in(epoch).eta for epoch in (1, 2, 3, 4, 5, 6)] == [1, 0.5, 0.5, 0.25, 0.25, 0.125]
     assert settings.lr_factor(5) == 1
     floating = make_local_run(tmp_path, data, "trainer.lr_div=2", "quantization=icons_full_precision").settings
-    assert [floating.lr_factor(epoch) for epoch in (2, 3, 5)] == [1, 0.2, pytest.approx(0.04)]
+    assert [floating.lr_factor(epoch) for epoch in (1, 2, 3, 4)] == [1, 0.2, 0.2, pytest.approx(0.04)]
+
+
+@pytest.mark.parametrize("experiment", ["icons_gesture", "icons_poker"])
+def test_icons_experiments_learn_at_the_steps_of_the_original_program(experiment: str) -> None:
+    """At t > 50: in 449 of the 500 steps of a training window."""
+    config = to_config(compose_config([f"experiment={experiment}", "dataset.root=."]))
+    num_steps = build_windows(config.dataset, config.neuron.dt, training=True).num_steps
+    assert num_steps - build_settings(config, EAGER).burn_in == 449
 
 
 def test_readout_scale_is_that_of_the_golden_files() -> None:
