@@ -217,3 +217,8 @@ def test_sgd_alone_makes_the_default_run_the_integer_recipe() -> None:
     by_option, recipe = compose_config(["optimizer=sgd"]), compose_config(["experiment=pattern_w2_integer"])
     recipe.name = by_option.name
     assert recipe == by_option
+
+
+@pytest.mark.parametrize("experiment", ["iscas_pattern", "pattern_integer", "icons_gesture", "icons_poker"])
+def test_paper_experiments_round_gradients_by_the_original_rule(experiment: str) -> None:
+    assert compose_config([f"experiment={experiment}"]).quantization.rng_rule == "original"
