@@ -2,8 +2,7 @@
 
 import sys
 
-from qsnn.config.command_line import EXIT_BAD_INPUT, fail, set_up
-from qsnn.errors import QsnnError
+from qsnn.command import EXIT_BAD_INPUT, run_command
 
 USAGE = """usage: python -m qsnn.evaluate run=outputs/<experiment>/<time> [key=value ...]
 
@@ -15,20 +14,21 @@ are taken; what would make it another run, such as another bit width, is refused
 
 def main() -> None:
     """Entry point of ``qsnn-evaluate``."""
-    arguments = sys.argv[1:]
+    run_command(_evaluate)
+
+
+def _evaluate(arguments: list[str]) -> None:
     if "-h" in arguments or "--help" in arguments:
         print(USAGE)
         return
     if not any(text.startswith("run=") for text in arguments):
         sys.stderr.write(f"error: no run given\n\n{USAGE}")
         sys.exit(EXIT_BAD_INPUT)
-    set_up()
-    try:
-        from qsnn.config.scoring import score_run
+    from qsnn.config.command_line import set_up
+    from qsnn.config.scoring import score_run
 
-        print(score_run(arguments))
-    except (QsnnError, OSError) as error:
-        fail(error)
+    set_up()
+    print(score_run(arguments))
 
 
 if __name__ == "__main__":

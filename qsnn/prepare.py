@@ -2,8 +2,7 @@
 
 import sys
 
-from qsnn.config.command_line import EXIT_BAD_INPUT, fail, set_up
-from qsnn.errors import QsnnError
+from qsnn.command import EXIT_BAD_INPUT, run_command
 
 USAGE = """usage: python -m qsnn.prepare dataset=<name> dataset.root=<folder> [key=value ...]
 
@@ -19,7 +18,10 @@ Any other override of qsnn.train is taken too, so that one list of words serves 
 
 def main() -> None:
     """Entry point of ``qsnn-prepare``."""
-    arguments = sys.argv[1:]
+    run_command(_prepare)
+
+
+def _prepare(arguments: list[str]) -> None:
     if "-h" in arguments or "--help" in arguments:
         print(USAGE)
         return
@@ -27,16 +29,11 @@ def main() -> None:
     if not arguments or flags:
         sys.stderr.write(f"error: {f'{flags[0]} is not known' if flags else 'no dataset given'}\n\n{USAGE}")
         sys.exit(EXIT_BAD_INPUT)
-    set_up()
-    try:
-        from qsnn.config.preparing import prepare
+    from qsnn.config.command_line import set_up
+    from qsnn.config.preparing import prepare
 
-        print(prepare(arguments))
-    except (QsnnError, OSError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing was left half-written\n")
-        sys.exit(130)
+    set_up()
+    print(prepare(arguments))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 import difflib
 import re
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
@@ -16,22 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from qsnn.config.paths import config_folder, register_resolvers, saved_overrides
 from qsnn.config.schema import GROUPS, Config, register_schema
-from qsnn.errors import ConfigError, QsnnError
-
-EXIT_BAD_INPUT = 2
-
-
-def fail(error: QsnnError | OSError, code: int = EXIT_BAD_INPUT) -> NoReturn:
-    """Print one line and leave."""
-    sys.stderr.write(f"error: {describe(error)}\n")
-    sys.exit(code)
-
-
-def describe(error: QsnnError | OSError) -> str:
-    """One line; for a failure of the operating system (a full disk, no permission), with the file it is about."""
-    if isinstance(error, OSError):
-        return f"cannot use {error.filename or 'a file of the run'}: {error.strerror or error}; nothing was left half-written"
-    return " ".join(str(error).split("\n"))
+from qsnn.errors import ConfigError
 
 
 def set_up() -> None:

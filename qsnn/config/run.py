@@ -13,6 +13,7 @@ from qsnn.config.resume import checkpoint_path, restore
 from qsnn.config.schema import Config
 from qsnn.errors import NonFiniteError, RunFolderError
 from qsnn.training.gradient_codes import gradient_code_bits
+from qsnn.training.interrupt import Stopped
 from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import Outcome, train
@@ -49,20 +50,19 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
         log.warning(remark)
     try:
         outcome = _train(config, cfg, run)
+        measured = {"seconds": outcome.seconds, "gradient_code_bits": code_bits_of(run)}
+        results = {"final": outcome.final, "best": outcome.best, **measured}
+        write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
+        report(run, outcome)
     except NonFiniteError as error:
         write_json(
             folder / "summary.json", {"status": "failed", "error": str(error), **facts, "epochs": run.state.epoch}
         )
         raise
-    code_bits = code_bits_of(run)
-    results = {
-        "final": outcome.final,
-        "best": outcome.best,
-        "seconds": outcome.seconds,
-        "gradient_code_bits": code_bits,
-    }
-    write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
-    report(run, outcome)
+    except Stopped as stop:
+        if checkpoint_path(folder).exists():
+            stop.note = f"its last checkpoint is kept; go on: python -m qsnn.train resume={relative(folder)}"
+        raise
     return outcome
 
 

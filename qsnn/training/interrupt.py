@@ -1,36 +1,124 @@
-"""Ctrl-C and SIGTERM end a run between two epochs, with everything saved."""
+"""Ctrl-C and SIGTERM: they end training between two epochs with everything saved, and anything else at once in one line."""
 
+import atexit
+import os
 import signal
+import sys
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEAT = 1.0
+"""Seconds in which a second signal belongs to the first: ``timeout`` and some schedulers send every one twice."""
 
-class StopRequest:
-    """Context manager: within it, the first SIGINT or SIGTERM sets ``signal_number``; a second one acts as usual.
+
+class Stopped(KeyboardInterrupt):
+    """A signal outside of training. ``note`` tells what became of the work."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.note = "nothing was left half-written"
+
+
+class _Handlers:
+    """Context manager that puts ``self.handle`` in the place of both signals' handlers.
 
     Outside the main thread, where Python takes no signal handlers, it changes nothing.
     """
 
     def __init__(self) -> None:
         self.signal_number = 0
+        self._since = 0.0
         self._previous: dict[signal.Signals, Any] = {}
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
-        self.signal_number = number
-        self._restore()
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The first signal is noted, its repetition passed over, a later one told to `again`."""
+        if not self.signal_number:
+            self.signal_number, self._since = number, time.monotonic()
+            self.first()
+        elif time.monotonic() - self._since > REPEAT:
+            self.again(number)
 
-    def _restore(self) -> None:
+    def first(self) -> None:
+        """What else the first signal does."""
+
+    def again(self, number: int) -> None:
+        """What a signal does that comes after the first."""
+
+    def restore(self) -> None:
+        """Put the handlers back that were there before."""
         while self._previous:
             signal.signal(*self._previous.popitem())
 
-    def __enter__(self) -> "StopRequest":
+    def install(self) -> None:
+        """Take the place of the handlers that are there."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._request)
+            for number in SIGNALS:
+                self._previous[number] = signal.signal(number, self.handle)
+
+
+class Interruptible(_Handlers):
+    """Context manager of a whole command: the first SIGINT or SIGTERM raises `Stopped` wherever the command is.
+
+    Then the command ends with one line and exit code 128 + signal. A later signal ends the process on the spot.
+    """
+
+    def first(self) -> None:
+        """Unwind, so that half-written files are removed."""
+        raise Stopped(self.signal_number)
+
+    def again(self, number: int) -> None:
+        """Leave at once."""
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"stopped at once\n")
+        os._exit(128 + number)
+
+    def raise_if_swallowed(self) -> None:
+        """Raise `Stopped` once more if it was raised where Python cannot pass it on, such as in a callback from C."""
+        if self.signal_number:
+            self.first()
+
+    def __enter__(self) -> "Interruptible":
+        self.install()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._restore()
+        stopped = bool(self.signal_number) and kind is not None and kind is not SystemExit
+        if stopped:  # whatever came of it: libraries turn an interrupted import into errors of their own
+            note = value.note if isinstance(value, Stopped) else "nothing was left half-written"
+            sys.stderr.write(f"stopped by {signal.Signals(self.signal_number).name}: {note}\n")
+        self.restore()
+        atexit.register(_ignore_signals)  # while Python shuts down nothing is left to be stopped
+        if stopped:
+            raise SystemExit(128 + self.signal_number) from None
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class StopRequest(_Handlers):
+    """Context manager of training: within it, the first SIGINT or SIGTERM only sets ``signal_number``; a later one acts
+    as it would outside."""
+
+    def again(self, number: int) -> None:
+        """What the signal did before."""
+        self.restore()
+        signal.raise_signal(number)
+
+    def __enter__(self) -> "StopRequest":
+        self.install()
+        for handler in self._previous.values():
+            outer = getattr(handler, "__self__", None)
+            if isinstance(outer, Interruptible):
+                outer.raise_if_swallowed()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.restore()

@@ -76,29 +76,38 @@ def save(run: Run[Any]) -> None:
     save_checkpoint(run.folder / "checkpoints" / LAST, content)
 
 
-def _advance_to_the_end(run: Run[R], reporter: R, stop: StopRequest) -> None:
-    """Train until the last epoch or a stop request, with a checkpoint every so often and at the end."""
+def _advance(run: Run[R], reporter: R, began: float) -> None:
+    """One piece, and a checkpoint if one is due; ``began``: when the run would have, had it never paused."""
+    due = run.advance(reporter)
+    run.state.seconds = time.perf_counter() - began
+    if due and not run.finished():
+        reporter.flush()
+        save(run)
+
+
+def _advance_to_the_end(run: Run[R], reporter: R) -> int:
+    """Train until the last epoch or a signal, with a checkpoint every so often and at the end. The signal, or 0."""
     began = time.perf_counter() - run.state.seconds
-    while not run.finished() and not stop.signal_number:
-        due = run.advance(reporter)
-        run.state.seconds = time.perf_counter() - began
-        if due and not run.finished():
-            reporter.flush()
-            save(run)
-    reporter.flush()
-    save(run)
+    if not run.finished():
+        _advance(run, reporter, began)  # may compile for a minute: until here a signal ends the command at once
+    with StopRequest() as stop:
+        while not run.finished() and not stop.signal_number:
+            _advance(run, reporter, began)
+        reporter.flush()
+        save(run)
+    return stop.signal_number
 
 
 def train(run: Run[R], make_reporter: Callable[[], R]) -> Outcome:
     """Train to the end, or until Ctrl-C or SIGTERM; write the pictures and return the scores.
 
-    Raises NonFiniteError if a tensor stops being finite; the checkpoints on the disk are from before that.
+    Raises:
+        NonFiniteError: a tensor stops being finite; the checkpoints on the disk are from before that.
+        Stopped: a signal in the first piece, which loses nothing, or after the end of training, when all is saved.
     """
-    with StopRequest() as stop:
-        if not run.started():
-            save(run)  # from here on there is always a checkpoint to resume from
-        with make_reporter() as reporter:
-            _advance_to_the_end(run, reporter, stop)
-            final, best = run.conclude(reporter, bool(stop.signal_number))
-    status = "stopped" if stop.signal_number else "finished"
-    return Outcome(status, stop.signal_number, final, best, run.state.seconds)
+    if not run.started():
+        save(run)  # from here on there is always a checkpoint to resume from
+    with make_reporter() as reporter:
+        signal_number = _advance_to_the_end(run, reporter)
+        final, best = run.conclude(reporter, bool(signal_number))
+    return Outcome("stopped" if signal_number else "finished", signal_number, final, best, run.state.seconds)

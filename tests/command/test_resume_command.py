@@ -89,7 +89,8 @@ def test_killed_run_goes_on_to_the_last_bit(uninterrupted: Path, tmp_path: Path)
 def test_stopped_sweep_does_not_start_its_next_run(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "qsnn.train", *SMALL, "trainer.epochs=100000", "-m", "seed=0,1"]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob("outputs/multirun/quick/*/*/metrics.jsonl")) and process.poll() is None:
+    metrics = "outputs/multirun/quick/*/*/metrics.jsonl"
+    while not any(metrics_reach(path, 1) for path in tmp_path.glob(metrics)) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 128 + signal.SIGINT
