@@ -1,0 +1,162 @@
+"""What ordinary classifiers reach on the recordings of an experiment: an RBF SVM and logistic regression on event counts.
+
+python scripts/baselines.py experiment=nmnist_small dataset.root=<folder> dataset.num_folds=5
+python scripts/baselines.py experiment=gesture_demo
+
+Needs scikit-learn (the extra "dev"). Sensor, test window, folds and test recordings are those of the experiment: with
+dataset.num_folds each fold is tested once, without it the data set's own test recordings are. A recording's features are
+sqrt(number of events) by time bin, polarity and pixel of the downsampled sensor, over the window of the test. Where the
+experiment shifts its windows in training (dataset.shift), every classifier is also trained with a copy of each training
+recording at every such shift. C and gamma are chosen by validation recordings inside the training part, then
+the classifier learns from the whole of it; the test recordings are looked at once. Nothing is random.
+"""
+
+import argparse
+import itertools
+import math
+import statistics
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.svm import SVC
+
+from qsnn.config.command_line import compose_config, fail, parse_overrides, set_up
+from qsnn.config.event_data import build_dataset, build_windows, check_event_data
+from qsnn.config.schema_datasets import EventDatasetConfig
+from qsnn.data.event_batches import shifted
+from qsnn.data.event_dataset import EventDataset
+from qsnn.data.event_split import Split, split
+from qsnn.data.event_windows import WindowSettings, input_shape, pixel_table
+from qsnn.errors import ConfigError, QsnnError
+
+Features = NDArray[np.float64]
+Labels = NDArray[np.int64]
+Settings = tuple[float, ...]
+Classifier = Callable[[Features, Labels, Features, list[Settings]], list[Labels]]
+
+
+HEADER = "| classifier | test accuracy | standard error | mean over folds | recordings tested | C/gamma |"
+
+
+class Tested(NamedTuple):
+    """A classifier's score on a test part: how many recordings were right, of how many, and the settings chosen."""
+
+    right: int
+    total: int
+    settings: Settings
+
+
+def count_maps(dataset: EventDataset, windows: WindowSettings, num_bins: int) -> Features:
+    """[N, num_bins * channels, H, W]: square roots of the numbers of ON and of OFF events of every recording's window."""
+    windows = windows._replace(input_mode=0)
+    channels, height, width = input_shape(dataset.sensor, windows)
+    pixels, end = pixel_table(dataset.sensor, windows), windows.num_steps * windows.step
+    maps = np.empty((dataset.num_recordings, num_bins * channels, height, width))
+    for index, counts in enumerate(maps):
+        time, address = dataset.raw(index, 0, end)
+        place = time.astype(np.int64) * num_bins // end * (channels * height * width) + pixels[address]
+        counts[:] = np.bincount(place, minlength=counts.size).reshape(counts.shape)
+    return np.sqrt(maps)
+
+
+def shifted_copies(maps: Features, shift: int) -> Features:
+    """[(2 shift + 1)^2 N, ...]: the maps moved by up to ``shift`` pixels in each direction; what leaves the map is lost."""
+    moves = range(-shift, shift + 1)
+    return np.concatenate([shifted(maps, down, right) for down in moves for right in moves])
+
+
+def svm(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> list[Labels]:
+    """Predictions of an SVM with the kernel exp(-gamma / (F var(x)) * distance^2) for each (C, gamma); F: features."""
+    scale = 1 / (x.shape[1] * x.var())
+    inner, outer = (scale * euclidean_distances(rows, x, squared=True) for rows in (x, unseen))
+    return [
+        SVC(C=c, kernel="precomputed").fit(np.exp(-gamma * inner), y).predict(np.exp(-gamma * outer))
+        for c, gamma in settings
+    ]
+
+
+def logistic_regression(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> list[Labels]:
+    """Predictions of multinomial logistic regression with an L2 penalty for each (C,)."""
+    return [LogisticRegression(C=c, max_iter=2000).fit(x, y).predict(unseen) for (c,) in settings]
+
+
+CLASSIFIERS: dict[str, tuple[Classifier, list[Settings]]] = {
+    "RBF SVM": (svm, list(itertools.product((1.0, 3.0, 10.0, 30.0), (0.25, 0.5, 1.0, 2.0)))),
+    "logistic regression": (logistic_regression, [(c,) for c in (0.001, 0.01, 0.1, 1.0)]),
+}
+
+
+def score(name: str, maps: Features, labels: Labels, parts: Split, shift: int) -> Tested:
+    """Choose the settings by the validation part, learn from training and validation part, test."""
+    classify, grid = CLASSIFIERS[name]
+
+    def predictions(learned: Labels, unseen: Labels, settings: list[Settings]) -> list[Labels]:
+        copies = shifted_copies(maps[learned], shift)
+        repeated = np.tile(labels[learned], len(copies) // len(learned))
+        return classify(copies.reshape(len(copies), -1), repeated, maps[unseen].reshape(len(unseen), -1), settings)
+
+    right = [np.sum(found == labels[parts.validation]) for found in predictions(parts.train, parts.validation, grid)]
+    chosen = grid[int(np.argmax(right))]
+    whole = np.sort(np.concatenate([parts.train, parts.validation]))
+    tested = predictions(whole, parts.test, [chosen])[0] == labels[parts.test]
+    return Tested(int(tested.sum()), len(tested), chosen)
+
+
+def row(name: str, copies: int, folds: list[Tested]) -> str:
+    """A line of the table: accuracy of all test recordings, standard error sqrt(p (1 - p) / n), spread over folds."""
+    right, total = sum(fold.right for fold in folds), sum(fold.total for fold in folds)
+    share, by_fold = right / total, [fold.right / fold.total for fold in folds]
+    spread = f" ± {statistics.stdev(by_fold):.1%}" if len(folds) > 1 else ""
+    chosen = ", ".join(dict.fromkeys("/".join(f"{value:g}" for value in fold.settings) for fold in folds))
+    title = f"{name}, {copies} shifted copies" if copies > 1 else name
+    error = math.sqrt(share * (1 - share) / total)
+    return f"| {title} | {share:.1%} | {error:.1%} | {statistics.mean(by_fold):.1%}{spread} | {total} | {chosen} |"
+
+
+def table(config: Any, num_bins: int, validation_share: float) -> str:
+    """Markdown: a line for each classifier, with and without shifted copies. Raises QsnnError."""
+    dataset: Any = OmegaConf.to_object(config.dataset)
+    if not isinstance(dataset, EventDatasetConfig):
+        raise ConfigError(
+            "this dataset has no recordings of events: choose an experiment that has, such as nmnist_small"
+        )
+    check_event_data(dataset, config.neuron.dt)
+    prepared = build_dataset(dataset, config.logging.progress)
+    maps = count_maps(prepared, build_windows(dataset, config.neuron.dt, training=False), num_bins)
+    numbers = range(dataset.num_folds) if dataset.num_folds else [0]
+    splits = [split(prepared, validation_share, dataset.seed, dataset.num_folds, number) for number in numbers]
+    lines = [HEADER, "|---" * HEADER.count(" | ") + "|---|"]
+    for shift, name in itertools.product(sorted({0, dataset.shift}), CLASSIFIERS):
+        found = [score(name, maps, prepared.labels, parts, shift) for parts in splits]
+        lines.append(row(name, (2 * shift + 1) ** 2, found))
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="+", help="an experiment and its keys, as for qsnn.train")
+    parser.add_argument("--bins", type=int, default=3, help="time bins of the test window")
+    parser.add_argument(
+        "--validation-share", type=float, default=0.2, help="of the training part, to choose the settings"
+    )
+    options = parser.parse_args(arguments)
+    if options.bins < 1:
+        parser.error(f"--bins {options.bins}: allowed are 1 and more")
+    if not 0 < options.validation_share < 1:
+        parser.error(f"--validation-share {options.validation_share}: it must be above 0 and below 1")
+    set_up()
+    try:
+        parse_overrides(options.overrides)
+        print(table(compose_config(options.overrides), options.bins, options.validation_share))
+    except QsnnError as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main()
