@@ -6,9 +6,10 @@ python scripts/baselines.py experiment=gesture_demo
 Needs scikit-learn (the extra "dev"). Sensor, test window, folds and test recordings are those of the experiment: with
 dataset.num_folds each fold is tested once, without it the data set's own test recordings are. A recording's features are
 sqrt(number of events) by time bin, polarity and pixel of the downsampled sensor, over the window of the test. Where the
-experiment shifts its windows in training (dataset.shift), every classifier is also trained with a copy of each training
-recording at every such shift. C and gamma are chosen by validation recordings inside the training part, then
-the classifier learns from the whole of it; the test recordings are looked at once. Nothing is random.
+experiment shifts its windows in training (dataset.shift), the SVM is also trained with a copy of each training recording
+at every such shift (not logistic regression, which takes minutes with them). C and gamma are chosen by validation
+recordings inside the training part, then the classifier learns from the whole of it; the test recordings are looked at
+once. Nothing is random.
 """
 
 import argparse
@@ -131,7 +132,8 @@ def table(config: Any, num_bins: int, validation_share: float) -> str:
     numbers = range(dataset.num_folds) if dataset.num_folds else [0]
     splits = [split(prepared, validation_share, dataset.seed, dataset.num_folds, number) for number in numbers]
     lines = [HEADER, "|---" * HEADER.count(" | ") + "|---|"]
-    for shift, name in itertools.product(sorted({0, dataset.shift}), CLASSIFIERS):
+    contestants = [("logistic regression", 0), *(("RBF SVM", shift) for shift in sorted({0, dataset.shift}))]
+    for name, shift in contestants:
         found = [score(name, maps, prepared.labels, parts, shift) for parts in splits]
         lines.append(row(name, (2 * shift + 1) ** 2, found))
     return "\n".join(lines)
