@@ -82,13 +82,14 @@ def svm(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> l
 
 
 def logistic_regression(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> list[Labels]:
-    """Predictions of multinomial logistic regression with an L2 penalty for each (C,)."""
-    return [LogisticRegression(C=c, max_iter=2000).fit(x, y).predict(unseen) for (c,) in settings]
+    """Predictions of multinomial logistic regression on x / std(x) with an L2 penalty for each (C,)."""
+    scale = x.std()
+    return [LogisticRegression(C=c, max_iter=2000).fit(x / scale, y).predict(unseen / scale) for (c,) in settings]
 
 
 CLASSIFIERS: dict[str, tuple[Classifier, list[Settings]]] = {
     "RBF SVM": (svm, list(itertools.product((1.0, 3.0, 10.0, 30.0), (0.25, 0.5, 1.0, 2.0)))),
-    "logistic regression": (logistic_regression, [(c,) for c in (0.001, 0.01, 0.1, 1.0)]),
+    "logistic regression": (logistic_regression, [(c,) for c in (0.0001, 0.001, 0.01, 0.1)]),
 }
 
 
