@@ -89,7 +89,7 @@ def logistic_regression(x: Features, y: Labels, unseen: Features, settings: list
 
 CLASSIFIERS: dict[str, tuple[Classifier, list[Settings]]] = {
     "RBF SVM": (svm, list(itertools.product((1.0, 3.0, 10.0, 30.0), (0.25, 0.5, 1.0, 2.0)))),
-    "logistic regression": (logistic_regression, [(c,) for c in (0.0001, 0.001, 0.01, 0.1)]),
+    "logistic regression": (logistic_regression, [(c,) for c in (0.001, 0.01, 0.1, 1.0)]),
 }
 
 
