@@ -9,6 +9,7 @@ USAGE = """usage: python -m qsnn.evaluate run=outputs/<experiment>/<time> [key=v
 Loads checkpoints/last.pt and best.pt of the run, measures distance and firing rates with the run's own config and
 data, prints them as JSON and writes raster.png into the run's folder. Overrides such as device=cuda or kernels=eager
 are taken; what would make it another run, such as another bit width, is refused.
+run=<folder>/checkpoints/previous.pt scores the checkpoint before the last one.
 """
 
 

@@ -13,7 +13,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from qsnn.config.paths import config_folder, register_resolvers, saved_overrides
+from qsnn.config.paths import config_folder, register_resolvers, split_checkpoint
+from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import GROUPS, Config, register_schema
 from qsnn.errors import ConfigError
 
@@ -138,39 +139,33 @@ def quoted(path: Path) -> str:
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", str(path)) + "'"
 
 
-def merge_overrides(saved: list[str], given: list[str]) -> list[str]:
-    """The saved overrides, each replaced by the given one of the same key, then the rest of the given."""
-
-    def key(text: str) -> str:
-        return text.split("=", 1)[0].lstrip("+")
-
-    new = {key(text) for text in given}
-    dropped = new | {"resume", "hydra.run.dir"}
-    return [text for text in saved if key(text) not in dropped] + given
-
-
 def prepare_arguments(argv: list[str]) -> list[str]:
     """What Hydra shall read for what the user typed: overrides checked, and ``resume=`` turned into those of its run.
 
     Raises ConfigError and RunFolderError before anything has been written.
     """
-    folder, rest = take_path(argv, "resume")
+    path, rest = take_path(argv, "resume")
     arguments = get_args_parser().parse_intermixed_args(rest)
     if arguments.help or arguments.hydra_help or arguments.shell_completion:
         return rest
+    if arguments.experimental_rerun:
+        raise ConfigError(
+            "--experimental-rerun reads a pickle, which can run anything: resume=<folder> goes on with a run"
+        )
     overrides = arguments.overrides
     flags = [text for text in rest if text not in overrides]
-    if folder is not None:
+    if path is not None:
         if arguments.multirun:
-            raise ConfigError(f"resume={folder} cannot be swept: leave out -m and resume one run at a time")
-        overrides = [*merge_overrides(saved_overrides(folder), overrides), f"resume={quoted(folder)}"]
+            raise ConfigError(f"resume={path} cannot be swept: leave out -m and resume one run at a time")
+        folder, checkpoint = split_checkpoint(path)
+        overrides = [*inherited_overrides(folder, overrides), f"resume={quoted(path)}"]
     for job in _jobs(parse_overrides(overrides), arguments.multirun):
         cfg = compose_config(job)
-    if folder is not None:
+    if path is not None:
         from qsnn.config.builders import to_config  # these load torch, which only a resumed run needs so early
         from qsnn.config.resume import check_resumable
 
-        check_resumable(folder, to_config(cfg))
+        check_resumable(folder, to_config(cfg), checkpoint)
         overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
     return [*overrides, *flags]
 

@@ -49,10 +49,10 @@ def _root(dataset: DVSGestureConfig | SlowPokerConfig | NMNISTConfig, advice: st
     return Path(str(dataset.root)).expanduser()
 
 
-def build_dataset(dataset: EventDatasetConfig, progress: bool, verify: bool = False) -> EventDataset:
+def build_dataset(dataset: EventDatasetConfig, progress: bool) -> EventDataset:
     """The prepared data set, converted first if it has no cache. Raises ConfigError and DataError."""
     cache = None if dataset.cache is None else Path(dataset.cache).expanduser()
-    return prepare_dataset(build_source(dataset), cache, progress, verify)
+    return prepare_dataset(build_source(dataset), cache, progress)
 
 
 def build_split(dataset: EventDatasetConfig, prepared: EventDataset) -> Split:

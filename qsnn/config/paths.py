@@ -1,4 +1,4 @@
-"""Where the config files are, how runs' folders are named, and what an older run's folder says it was started with."""
+"""Where the config files are, and how runs' folders and checkpoints are named."""
 
 import datetime
 import hashlib
@@ -7,11 +7,8 @@ import secrets
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 import qsnn
-from qsnn.errors import RunFolderError
 
 MAX_FOLDER_NAME = 180  # below the 255 bytes of common file systems, with room for the suffixes of temporary files
 
@@ -42,17 +39,8 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("qsnn.folder_name", folder_name, replace=True)
 
 
-def saved_overrides(folder: Path) -> list[str]:
-    """The overrides that ``folder``'s run was started with. Raises RunFolderError."""
-    path = folder / ".hydra" / "overrides.yaml"
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder} is not a folder; name a run's, such as outputs/<experiment>/<time>")
-    if not path.is_file():
-        raise RunFolderError(f"{folder} is not the folder of a run: it has no .hydra/overrides.yaml")
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path} is not readable: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, list) or not all(isinstance(entry, str) for entry in content):
-        raise RunFolderError(f"{path} is not a list of overrides")
-    return [str(entry) for entry in content]
+def split_checkpoint(path: Path) -> tuple[Path, str]:
+    """A run's folder and which of its checkpoints ``path`` names: the folder (the last one) or checkpoints/<name>.pt."""
+    if path.suffix == ".pt" and path.parent.name == "checkpoints":
+        return path.parent.parent, path.name
+    return path, "last.pt"

@@ -14,7 +14,7 @@ from qsnn.errors import ConfigError
 def prepare(arguments: list[str]) -> str:
     """Prepare the data set of the config that ``arguments`` (overrides) compose. Returns the table.
 
-    A cache that was there before is read in full and its checksums are compared. Raises ConfigError and DataError.
+    Raises ConfigError and DataError.
     """
     parse_overrides(arguments)
     cfg = compose_config(arguments)
@@ -22,7 +22,7 @@ def prepare(arguments: list[str]) -> str:
     if not isinstance(dataset, EventDatasetConfig):
         raise ConfigError("this dataset needs no preparation: choose one of events, such as dataset=nmnist")
     check_event_data(dataset, cfg.neuron.dt)
-    prepared = build_dataset(dataset, cfg.logging.progress, verify=True)
+    prepared = build_dataset(dataset, cfg.logging.progress)
     return summary(prepared, build_split(dataset, prepared))
 
 

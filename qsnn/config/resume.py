@@ -1,12 +1,24 @@
-"""Going on with a run from its last checkpoint, if what is asked for is still the same run."""
+"""Going on with a run from one of its checkpoints, if what is asked for is still the same run."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from qsnn.config.common_builders import flatten, plain_config
 from qsnn.config.schema import Config
 from qsnn.errors import RunFolderError
-from qsnn.training.checkpoint import LAST, load_checkpoint, remove_leftovers
+from qsnn.training.checkpoint import (
+    BEST,
+    LAST,
+    PREVIOUS,
+    UnreadableCheckpoint,
+    describe_checkpoint,
+    go_back_to,
+    load_checkpoint,
+    remove_leftovers,
+)
+from qsnn.training.checkpoint_layout import Count, check_layout
 from qsnn.training.loop import Run
 
 # What may differ between a run and its continuation: how long, where, how fast and how much is told.
@@ -16,30 +28,85 @@ FREE_KEYS = (
 )  # fmt: skip
 
 
-def checkpoint_path(folder: Path) -> Path:
-    """Where the checkpoint to go on from is."""
-    return folder / "checkpoints" / LAST
+def checkpoint_path(folder: Path, name: str = LAST) -> Path:
+    """Where a checkpoint of a run is. Raises RunFolderError for a ``name`` that nothing can go on from."""
+    if name not in (LAST, PREVIOUS):
+        raise RunFolderError(
+            f"{name} is no checkpoint to go on from: name the run's folder, or its checkpoints/{PREVIOUS}"
+        )
+    return folder / "checkpoints" / name
 
 
-def restore(run: Run[Any], folder: Path) -> None:
-    """Load the last checkpoint of ``folder`` into ``run``. Raises RunFolderError if it is of another run."""
-    path = checkpoint_path(folder)
-    saved = load_checkpoint(path)
-    try:
-        check_same_config(run.facts["config"], saved["config"], path)
-        if run.facts["data"] != saved["data"]:
-            raise RunFolderError(f"{path} was trained on other data: the files of dataset.* have changed since")
-        run.state.load_state_dict(saved)
-    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else ""
-        raise RunFolderError(f"{path} does not fit this run ({type(error).__name__}: {first_line})") from error
+def restore(run: Run[Any], folder: Path, name: str = LAST) -> None:
+    """Load a checkpoint of ``folder`` into ``run``. Raises RunFolderError if it is of another run; nothing is changed then."""
+    path = checkpoint_path(folder, name)
+    with _with_advice(path):
+        saved = load_checkpoint(path, lambda found: _check_fits(run, found, run.layout(), path))
+    run.state.load_state_dict(saved)
+
+
+def begin_again_from(folder: Path, name: str) -> None:
+    """Before a restored run trains: its checkpoint is the last one, and what a killed process left half-written goes."""
+    path = checkpoint_path(folder, name)
+    if name == PREVIOUS:
+        go_back_to(path)
     remove_leftovers(path.parent)
 
 
-def check_resumable(folder: Path, config: Config) -> None:
+def load_best(run: Run[Any], folder: Path) -> dict[str, Any] | None:
+    """The content of best.pt, None where there is none yet. Raises RunFolderError if it is damaged or of another run."""
+    path = folder / "checkpoints" / BEST
+    if not path.exists():
+        return None
+    layout = {"model": run.layout()["model"], "epoch": Count()}
+    return load_checkpoint(path, lambda found: _check_fits(run, found, layout, path))
+
+
+def _check_fits(run: Run[Any], found: dict[str, Any], layout: dict[str, Any], path: Path) -> None:
+    """Raise RunFolderError unless a checkpoint's description is of this run, and holds what the ``layout`` says."""
+    check_same_config(run.facts["config"], found.get("config"), path)
+    if run.facts["data"] != found.get("data"):
+        raise RunFolderError(f"{path} was trained on other data: the files of dataset.* have changed since")
+    own = {name: value for name, value in found.items() if name not in ("format_version", *run.facts)}
+    check_layout(own, layout, str(path))
+
+
+def check_resumable(folder: Path, config: Config, name: str = LAST) -> None:
     """Raise RunFolderError if ``folder`` has no checkpoint of a run with ``config``. Before anything is written."""
-    path = checkpoint_path(folder)
-    check_same_config(plain_config(config), load_checkpoint(path).get("config"), path)
+    path = checkpoint_path(folder, name)
+    with _with_advice(path):
+        content = describe_checkpoint(path)
+    check_same_config(plain_config(config), content.get("config"), path)
+
+
+@contextlib.contextmanager
+def _with_advice(path: Path) -> Iterator[None]:
+    """Have the error of an unreadable checkpoint say what the run's folder still has."""
+    try:
+        yield
+    except UnreadableCheckpoint as error:
+        raise RunFolderError(f"{error}{_what_is_left(path)}") from error
+
+
+def _what_is_left(path: Path) -> str:
+    """What can be done without the checkpoint ``path``; nothing to say where it lies in no run's folder."""
+    if not path.parent.is_dir():
+        return ""
+    other = path.with_name(PREVIOUS if path.name == LAST else LAST)
+    epoch, best = _epoch_of(other), _epoch_of(path.with_name(BEST))
+    if epoch is not None:
+        return f"; {other.name} is whole: resume={other} goes on from epoch {epoch} (run={other} evaluates it)"
+    kept = "" if best is None else f"; {BEST} still holds the weights of epoch {best}"
+    return f"; no other checkpoint of it can be resumed{kept}"
+
+
+def _epoch_of(path: Path) -> int | None:
+    """The epoch of a checkpoint that can be read."""
+    try:
+        epoch = describe_checkpoint(path).get("epoch")
+    except UnreadableCheckpoint:
+        return None
+    return epoch if isinstance(epoch, int) else None
 
 
 def check_same_config(now: dict[str, Any], saved: Any, path: Path) -> None:
@@ -52,5 +119,10 @@ def check_same_config(now: dict[str, Any], saved: Any, path: Path) -> None:
         keys.append("trainer.epochs")  # a schedule ends with the last epoch: another end is another run
     different = [key for key in keys if ours.get(key, "absent") != theirs.get(key, "absent")]
     if different:
-        listed = "; ".join(f"{key} was {theirs.get(key, 'absent')}, is {ours.get(key, 'absent')}" for key in different)
+        listed = "; ".join(f"{key} was {_shown(theirs, key)}, is {_shown(ours, key)}" for key in different)
         raise RunFolderError(f"{path} is of a run with another config: {listed}. Start a new run for that, or undo it")
+
+
+def _shown(flat: dict[str, Any], key: str) -> str:
+    """A value for a message; the file may hold anything."""
+    return ascii(str(flat.get(key, "absent")))[1:-1][:80]

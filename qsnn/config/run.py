@@ -8,8 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.builders import build_run
 from qsnn.config.common_builders import build_logging, flatten, to_config
+from qsnn.config.paths import split_checkpoint
 from qsnn.config.remarks import remarks
-from qsnn.config.resume import checkpoint_path, restore
+from qsnn.config.resume import begin_again_from, checkpoint_path, restore
 from qsnn.config.schema import Config
 from qsnn.errors import NonFiniteError, RunFolderError
 from qsnn.training.gradient_codes import gradient_code_bits
@@ -43,7 +44,9 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
         raise RunFolderError(f"{folder} already holds a run: resume={folder} goes on with it; or choose another folder")
     run = build_run(config, folder)
     if config.resume is not None:
-        restore(run, folder)
+        checkpoint = split_checkpoint(Path(config.resume))[1]
+        restore(run, folder, checkpoint)
+        begin_again_from(folder, checkpoint)
         log.info("resuming %s after epoch %d", folder, run.state.epoch)
     facts = describe_run(config, overrides, run)
     for remark in remarks(config, overrides):

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 from qsnn.config.builders import build_run, to_config
-from qsnn.config.command_line import compose_config, merge_overrides, quoted, take_path
-from qsnn.config.paths import saved_overrides
-from qsnn.config.resume import restore
-from qsnn.errors import ConfigError, RunFolderError
+from qsnn.config.command_line import compose_config, parse_overrides, quoted, take_path
+from qsnn.config.paths import split_checkpoint
+from qsnn.config.resume import load_best, restore
+from qsnn.config.saved_overrides import inherited_overrides
+from qsnn.errors import ConfigError
 from qsnn.training.bptt import evaluate
-from qsnn.training.checkpoint import BEST, load_checkpoint
 from qsnn.training.local_run import LocalRun
 from qsnn.training.pattern_run import PatternRun
 from qsnn.training.pictures import write_raster
@@ -17,18 +17,16 @@ from qsnn.training.pictures import write_raster
 
 def score_run(arguments: list[str]) -> str:
     """The scores of the last and of the best weights, as JSON text. Raises ConfigError, DataError, RunFolderError."""
-    folder, overrides = take_path(arguments, "run")
-    if folder is None:
+    path, overrides = take_path(arguments, "run")
+    if path is None:
         raise ConfigError("run= names no folder: give a run's, such as run=outputs/<experiment>/<time>")
-    merged = [text for text in merge_overrides(saved_overrides(folder), overrides) if not text.startswith("hydra.")]
-    run = build_run(to_config(compose_config([*merged, f"resume={quoted(folder)}"])), folder)
-    restore(run, folder)
-    best_path = folder / "checkpoints" / BEST
-    best = load_checkpoint(best_path) if best_path.exists() else None
-    try:
-        scores = score_local(run, best) if isinstance(run, LocalRun) else score_pattern(run, best)
-    except (KeyError, RuntimeError) as error:
-        raise RunFolderError(f"{best_path} does not fit this run: {str(error).splitlines()[0]}") from error
+    folder, checkpoint = split_checkpoint(path)
+    merged = inherited_overrides(folder, [text for text in overrides if not text.startswith("hydra.")])
+    parse_overrides(merged)
+    run = build_run(to_config(compose_config([*merged, f"resume={quoted(path)}"])), folder)
+    restore(run, folder, checkpoint)
+    best = load_best(run, folder)
+    scores = score_local(run, best) if isinstance(run, LocalRun) else score_pattern(run, best)
     return json.dumps({"run": str(folder), "epochs": run.state.epoch, **scores}, indent=2)
 
 

@@ -4,10 +4,17 @@ time.bin       uint32 an event: microseconds since its recording's start
 address.bin    uint16 (uint32 for large sensors) an event: (y * width + x) * 2 + (1 if ON)
 recordings.npz a row a recording: label, group, is_test, name, duration, and where its events begin
 header.json    version, what the cache is of, sizes and checksums of the three files and of itself; written last
+
+A cache is input like any other file. All checksums are compared when it is opened, which takes one second a gigabyte, once in
+a process as long as the files stay the same; checksums tell damage, not malice, so `raw` also looks at what it hands out:
+no address leaves the sensor, no time its recording or window.
 """
 
+import functools
 import hashlib
+import io
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn.data.events import Events
+from qsnn.data.guard import declared_array, refuse_packed
 from qsnn.errors import DataError
 
 CACHE_VERSION = 1
 HEADER, TIME, ADDRESS, RECORDINGS = "header.json", "time.bin", "address.bin", "recordings.npz"
 TIME_TYPE = np.dtype("<u4")
 _CHUNK = 2**22
+MAX_HEADER_BYTES, MAX_SIDE, MAX_PIXELS = 2**20, 2**15 - 1, 2**22  # x and y are int16; cameras have a million pixels
+_COLUMNS = {"labels": "i", "groups": "U", "names": "U", "is_test": "b", "durations": "i", "offsets": "i"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,10 @@ class EventDataset:
         return len(self.labels)
 
     def raw(self, index: int, start: int = 0, end: int | None = None) -> tuple[NDArray[np.uint32], NDArray[Any]]:
-        """Times and addresses of recording ``index`` from ``start`` to before ``end`` (microseconds), as they lie on disk."""
+        """Times and addresses of recording ``index`` from ``start`` to before ``end`` (microseconds), as they lie on disk.
+
+        Raises DataError where the disk holds times or addresses that cannot be there.
+        """
         part = slice(*self.offsets[index : index + 2].tolist())
         time, address = self.time[part], self.address[part]
         bounds = np.array(
@@ -64,7 +77,16 @@ class EventDataset:
         )  # one type: nothing is copied
         first, behind = (int(place) for place in np.searchsorted(time, bounds))
         chosen = slice(first, None if end is None else behind)
+        self._check_inside(time[chosen], address[chosen], start, int(self.durations[index]) if end is None else end)
         return time[chosen], address[chosen]
+
+    def _check_inside(self, time: NDArray[np.uint32], address: NDArray[Any], start: int, end: int) -> None:
+        if not len(time):
+            return
+        if int(address.max()) >= 2 * self.sensor[0] * self.sensor[1]:
+            raise damaged(self.folder / ADDRESS, f"an address is outside of the sensor {self.sensor}")
+        if int(time.min()) < start or int(time.max()) >= end:
+            raise damaged(self.folder / TIME, "times go backward or beyond their recording's end")
 
     def events(self, index: int) -> Events:
         """All events of recording ``index``."""
@@ -92,10 +114,20 @@ def file_checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def open_dataset(folder: Path, verify: bool = False) -> EventDataset:
-    """Open a cache. Checked are the version, the header's checksum, all files' sizes and the table of recordings.
+@functools.lru_cache(maxsize=256)
+def _checksum_as_of(path: Path, stamp: tuple[int, ...]) -> str:
+    """`file_checksum`, once in a process for a file of this ``stamp``."""
+    return file_checksum(path)
 
-    ``verify``: also read all events and compare their checksums, about a second a gigabyte.
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written or replaced."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+
+
+def open_dataset(folder: Path) -> EventDataset:
+    """Open a cache. Checked are the header, all files' sizes and checksums, and the table of recordings.
 
     Raises:
         DataError: the folder is no cache, or one of another version, or damaged.
@@ -105,9 +137,13 @@ def open_dataset(folder: Path, verify: bool = False) -> EventDataset:
         path = folder / name
         if not path.is_file() or path.stat().st_size != facts["bytes"]:
             raise damaged(path, f"it does not have {facts['bytes']} bytes")
-        if (verify or name == RECORDINGS) and file_checksum(path) != facts["checksum"]:
+        if _checksum_as_of(path.absolute(), _stamp(path)) != facts["checksum"]:
             raise damaged(path, "its checksum is another")
-    sensor = (int(header["sensor"][0]), int(header["sensor"][1]))
+    sensor = (header["sensor"][0], header["sensor"][1])
+    events = header["files"][TIME]["bytes"] // TIME_TYPE.itemsize
+    wanted = {TIME: TIME_TYPE.itemsize * events, ADDRESS: address_type(sensor).itemsize * events}
+    if not events or any(header["files"][name]["bytes"] != size for name, size in wanted.items()):
+        raise damaged(folder / HEADER, "its files do not have one time and one address for each event")
     return EventDataset(
         folder=folder,
         fingerprint=header["checksum"],
@@ -115,7 +151,7 @@ def open_dataset(folder: Path, verify: bool = False) -> EventDataset:
         classes=tuple(header["classes"]),
         sensor=sensor,
         in_time=header["in_time"],
-        **_read_table(folder / RECORDINGS),
+        **_read_table(folder / RECORDINGS, len(header["classes"]), events),
         time=np.memmap(folder / TIME, TIME_TYPE, "r"),
         address=np.memmap(folder / ADDRESS, address_type(sensor), "r"),
     )
@@ -131,12 +167,16 @@ def damaged(path: Path, reason: str) -> DataError:
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / HEADER
     try:
+        if path.stat().st_size > MAX_HEADER_BYTES:
+            raise damaged(path, f"it has more than {MAX_HEADER_BYTES} bytes")
         header = json.loads(path.read_bytes())
         entries = {name: value for name, value in header.items() if name != "checksum"}
         if header["version"] != CACHE_VERSION:
-            raise damaged(path, f"it has version {header['version']!r}, expected {CACHE_VERSION}")
+            raise damaged(path, f"it has version {ascii(header['version'])[:20]}, expected {CACHE_VERSION}")
         if header["checksum"] != checksum(entries):
             raise damaged(path, "its checksum is another")
+        if not _is_header(header):
+            raise damaged(path, "an entry is missing, or not what a cache has")
     except OSError as error:
         raise DataError(f"{folder} is not a prepared data set: {HEADER}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -144,9 +184,50 @@ def _read_header(folder: Path) -> dict[str, Any]:
     return header
 
 
-def _read_table(path: Path) -> dict[str, NDArray[Any]]:
+def _is_header(header: dict[str, Any]) -> bool:
+    """Whether the entries have the types and sizes that a cache has. Raises TypeError, KeyError, ValueError for some that do
+    not."""
+    height, width = header["sensor"]
+    sides = all(type(side) is int and 0 < side <= MAX_SIDE for side in (height, width)) and height * width <= MAX_PIXELS
+    texts = [header["name"], *header["classes"]]
+    files = header["files"].items()
+    return (
+        sides
+        and type(header["in_time"]) is bool
+        and len(texts) > 1
+        and all(isinstance(text, str) for text in texts)
+        and {name for name, _ in files} == {TIME, ADDRESS, RECORDINGS}
+        and all(type(facts["bytes"]) is int and isinstance(facts["checksum"], str) for _, facts in files)
+    )
+
+
+def _read_table(path: Path, num_classes: int, num_events: int) -> dict[str, NDArray[Any]]:
+    """The columns, each value in its range."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("labels", "groups", "names", "is_test", "durations", "offsets")}
+        data = path.read_bytes()
+        refuse_packed(data)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                with archive.open(entry) as file:
+                    declared_array(file, entry.file_size)
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            table = {name: file[name] for name in _COLUMNS}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise damaged(path, f"it is no table of recordings ({type(error).__name__})") from error
+    if not _is_table(table, num_classes, num_events):
+        raise damaged(path, "a column is not what a table of recordings has")
+    return table
+
+
+def _is_table(table: dict[str, NDArray[Any]], num_classes: int, num_events: int) -> bool:
+    """Whether the columns have one length, labels below ``num_classes``, and offsets from 0 up to ``num_events``."""
+    count = table["labels"].shape
+    shapes = {**dict.fromkeys(_COLUMNS, count), "offsets": (*(size + 1 for size in count),)}
+    if len(count) != 1 or any(
+        table[n].dtype.kind != kind or table[n].shape != shapes[n] for n, kind in _COLUMNS.items()
+    ):
+        return False
+    labels, durations, offsets = (table[name] for name in ("labels", "durations", "offsets"))
+    inside = count[0] > 0 and labels.min() >= 0 and labels.max() < num_classes
+    spans = durations.size > 0 and durations.min() >= 0 and durations.max() <= 2**32
+    return bool(inside and spans and offsets[0] == 0 and offsets[-1] == num_events and (np.diff(offsets) >= 0).all())

@@ -1,12 +1,16 @@
 """Binary rasters out of files that users bring: arrays, tensors and pictures."""
 
 import io
+import math
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from qsnn.data.guard import MAX_ELEMENTS, data_error_if_broken, read_bytes, refuse_zip_bomb
+from qsnn.data.guard import MAX_ELEMENTS, data_error_if_broken, declared_array, read_bytes
 from qsnn.data.safe_pickle import load_pickle
 from qsnn.errors import DataError
 
@@ -17,20 +21,33 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # PIL knows many more, some of which start other programs
 
 
-def read_array(path: Path, member: str | None = None) -> np.ndarray:
+CheckShape = Callable[[tuple[int, ...]], None]
+"""Raises DataError for a shape that is not wanted; it is asked before an array is unpacked."""
+
+
+def any_shape(shape: tuple[int, ...]) -> None:
+    """Every shape is wanted."""
+
+
+def read_array(path: Path, member: str | None = None, check_shape: CheckShape = any_shape) -> np.ndarray:
     """Read a 2-D array of 0/1 as bool, in the shape that the file has.
 
     By the ending of the file's name: .npy; .npz with one array of any name, or several of which one is called `member`;
     .pt .pth .pkl .pickle with one tensor or array, from torch.save or pickle. Nothing in the file is ever run.
+    What a .npy or .npz says of its array is checked before there is room made for it.
 
     Raises:
-        DataError: wrong ending, missing, broken or too large file; not 2-D; a value other than 0 and 1.
+        DataError: wrong ending, missing, broken or too large file; not 2-D; a value other than 0 and 1; from `check_shape`.
     """
     suffix = path.suffix.lower()
     if suffix not in ARRAY_SUFFIXES:
         raise DataError(f"{path} ends in {suffix!r}; an array is read from a file ending in {' '.join(ARRAY_SUFFIXES)}")
     data = read_bytes(path)
-    array = load_pickle(data, path) if suffix in _PICKLE_SUFFIXES else _load_numpy(data, path, member)
+    if suffix in _PICKLE_SUFFIXES:
+        array = load_pickle(data, path)
+        _check_declared(array.shape, array.dtype, path, check_shape)
+    else:
+        array = _load_numpy(data, path, member, check_shape)
     return _as_binary(array, path)
 
 
@@ -62,18 +79,18 @@ def _to_gray(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(black, image.convert("RGBA")).convert("L")
 
 
-def _load_numpy(data: bytes, path: Path, member: str | None) -> np.ndarray:
+def _load_numpy(data: bytes, path: Path, member: str | None, check_shape: CheckShape) -> np.ndarray:
     with data_error_if_broken(path, "a numpy file", "save the array again with numpy.save"):
-        if data.startswith(b"PK"):
-            refuse_zip_bomb(data)
-        content = np.load(io.BytesIO(data), allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        name = _member_name(content.files, path, member)
-        array = content[name]
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f"{name} is no array")
-        return array
+        if not data.startswith(b"PK"):
+            _check_declared(*declared_array(io.BytesIO(data), len(data)), path, check_shape)
+            return np.load(io.BytesIO(data), allow_pickle=False)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [entry.filename for entry in archive.infolist()]
+            name = _member_name(names, path, f"{member}.npy" if member else None)
+            with archive.open(name) as file:
+                _check_declared(*declared_array(file, archive.getinfo(name).file_size), path, check_shape)
+        with np.load(io.BytesIO(data), allow_pickle=False) as content:
+            return content[name.removesuffix(".npy")]
 
 
 def _member_name(names: list[str], path: Path, member: str | None) -> str:
@@ -81,21 +98,26 @@ def _member_name(names: list[str], path: Path, member: str | None) -> str:
         return names[0]
     if member in names:
         return str(member)
-    found = ascii(names[:8])[:200]
-    wanted = f", or call one of them {member!r}" if member else ""
+    found = ascii([name.removesuffix(".npy") for name in names[:8]])[:200]
+    wanted = f", or call one of them {member.removesuffix('.npy')!r}" if member else ""
     raise DataError(f"{path} holds {len(names)} arrays, {found}; keep only one in it{wanted}")
 
 
+def _check_declared(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, check_shape: CheckShape) -> None:
+    """Raise DataError for an array that cannot be a raster, or not the one that is wanted."""
+    if dtype.kind not in "biuf":
+        raise DataError(
+            f"{path} holds values of type {dtype}; allowed are bool, integers and floats, all of them 0 or 1"
+        )
+    size = math.prod(shape)
+    if len(shape) != 2 or not 0 < size <= MAX_ELEMENTS:
+        raise DataError(
+            f"{path} holds an array of shape {list(shape)}; allowed are two axes and 1 to {MAX_ELEMENTS} elements"
+        )
+    check_shape(shape)
+
+
 def _as_binary(array: np.ndarray, path: Path) -> np.ndarray:
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"{path} holds values of type {array.dtype}; allowed are bool, integers and floats, all of them 0 or 1"
-        )
-    if array.ndim != 2 or not 0 < array.size <= MAX_ELEMENTS:
-        shape = list(array.shape)
-        raise DataError(
-            f"{path} holds an array of shape {shape}; allowed are two axes and 1 to {MAX_ELEMENTS} elements"
-        )
     ones = array == 1
     strange = ~ones & (array != 0)  # NaN too
     if strange.any():

@@ -1,6 +1,7 @@
 """What every reader here needs for files that somebody else wrote: limits, and the errors of a broken file."""
 
 import io
+import math
 import pickle
 import stat
 import struct
@@ -11,7 +12,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
+import numpy as np
 from PIL import Image
 
 from qsnn.errors import DataError
@@ -73,9 +76,26 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path} cannot be opened ({error}); check the path and its permissions") from error
 
 
-def refuse_zip_bomb(data: bytes) -> None:
-    """Raise ValueError where a zip file (.npz, torch.save) says that it unpacks to more than MAX_BYTES."""
+def refuse_packed(data: bytes) -> None:
+    """Raise ValueError for a zip file that unpacks to more than itself, which numpy.savez and torch.save never write."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_BYTES:
-        raise ValueError(f"unpacks to {size} bytes, more than {MAX_BYTES}")
+        entries = archive.infolist()
+    size = sum(entry.file_size for entry in entries)
+    if size > len(data) or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError(f"unpacks to {size} bytes, more than it has")
+
+
+def declared_array(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that a .npy file of ``size`` bytes says its array has; nothing of the array is read.
+
+    Raises ValueError where these are not the bytes that follow, or no array of numbers or text.
+    """
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"numpy's format {version} is not that of an array of numbers")
+    shape, _, dtype = readers[version](file)
+    bytes_of_array = math.prod(shape) * dtype.itemsize
+    if dtype.hasobject or min(shape, default=0) < 0 or file.tell() + bytes_of_array != size:
+        raise ValueError(f"an array of shape {shape} and type {dtype} is not what the file holds")
+    return shape, dtype

@@ -67,15 +67,15 @@ def _to_tensor(raster: np.ndarray) -> Tensor:
 
 
 def _read_input(path: Path, num_steps: int, num_inputs: int) -> np.ndarray:
-    array = read_array(path, member="input")
-    if array.shape == (num_inputs, num_steps):
-        return array.T
-    if array.shape == (num_steps, num_inputs):
-        return array
-    raise DataError(
-        f"{path} holds an array of shape {list(array.shape)}; an input has [num_inputs, num_steps] = "
-        f"{[num_inputs, num_steps]} or its transpose: change model.num_inputs and dataset.num_steps, or the file"
-    )
+    def check_shape(shape: tuple[int, ...]) -> None:
+        if shape not in ((num_inputs, num_steps), (num_steps, num_inputs)):
+            raise DataError(
+                f"{path} holds an array of shape {list(shape)}; an input has [num_inputs, num_steps] = "
+                f"{[num_inputs, num_steps]} or its transpose: change model.num_inputs and dataset.num_steps, or the file"
+            )
+
+    array = read_array(path, "input", check_shape)
+    return array.T if array.shape == (num_inputs, num_steps) else array
 
 
 def _read_target(
@@ -88,13 +88,15 @@ def _read_target(
         return keep_pixels(picture.T, density, seed)
     if suffix not in ARRAY_SUFFIXES:
         raise DataError(_unknown_target(target))
-    array = read_array(path, member="target")
-    if array.shape != (num_steps, num_outputs):
-        raise DataError(
-            f"{path} holds an array of shape {list(array.shape)}; a target has [num_steps, num_outputs] = "
-            f"{[num_steps, num_outputs]}: change dataset.num_steps and model.num_outputs, or the file"
-        )
-    return array
+
+    def check_shape(shape: tuple[int, ...]) -> None:
+        if shape != (num_steps, num_outputs):
+            raise DataError(
+                f"{path} holds an array of shape {list(shape)}; a target has [num_steps, num_outputs] = "
+                f"{[num_steps, num_outputs]}: change dataset.num_steps and model.num_outputs, or the file"
+            )
+
+    return read_array(path, "target", check_shape)
 
 
 def _unknown_target(target: str) -> str:

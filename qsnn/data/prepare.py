@@ -22,10 +22,8 @@ from qsnn.errors import DataError
 log = logging.getLogger(__name__)
 
 
-def prepare_dataset(
-    source: EventSource, cache_folder: Path | None = None, progress: bool = True, verify: bool = False
-) -> EventDataset:
-    """Open the cache of ``source``, which is made first where there is none.
+def prepare_dataset(source: EventSource, cache_folder: Path | None = None, progress: bool = True) -> EventDataset:
+    """Open the cache of ``source``, which is made first where there is none, or one that is damaged.
 
     A cache belongs to the fingerprint of its source (files and options) and to the version of its format, so a change of
     either makes another. Two processes that start at once make it once: the second waits. A process that is killed
@@ -36,7 +34,6 @@ def prepare_dataset(
         cache_folder: where caches are kept, one folder each; None: ``.qsnn_cache`` in the data set's own folder if that
             can be written, else ``qsnn`` in the user's folder for caches (XDG_CACHE_HOME, or ~/.cache).
         progress: show a progress bar while converting.
-        verify: compare the checksum of all events of a cache that was there before.
 
     Raises:
         DataError: the data set is missing or broken, or the cache cannot be written.
@@ -44,14 +41,14 @@ def prepare_dataset(
     key = hashlib.blake2b(f"{CACHE_VERSION} {source.fingerprint()}".encode(), digest_size=8).hexdigest()
     name = f"{source.name}-{key}"
     for parent in _cache_folders(source, cache_folder):
-        dataset = _open_if_usable(parent / name, verify)
+        dataset = _open_if_usable(parent / name, source)
         if dataset is not None:
             return dataset
     parent = _writable(_cache_folders(source, cache_folder))
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with _lock(parent / f".{name}.lock"):
-            dataset = _open_if_usable(parent / name, verify=False)
+            dataset = _open_if_usable(parent / name, source)
             return dataset if dataset is not None else _convert(source, parent / name, progress)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -62,15 +59,20 @@ def prepare_dataset(
         ) from error
 
 
-def _open_if_usable(folder: Path, verify: bool) -> EventDataset | None:
-    """The cache; None where there is none, or one that is damaged, of which the log tells."""
+def _open_if_usable(folder: Path, source: EventSource) -> EventDataset | None:
+    """The cache; None where there is none, or one that is damaged or of another source, of which the log tells."""
     if not (folder / HEADER).exists():
         return None
     try:
-        return open_dataset(folder, verify)
+        dataset = open_dataset(folder)
     except DataError as error:
         log.warning("%s", error)
         return None
+    facts = [(one.name, tuple(one.classes), tuple(one.sensor), one.in_time) for one in (dataset, source)]
+    if facts[0] != facts[1]:
+        log.warning("%s is of another data set than it is named after; it is made again", folder)
+        return None
+    return dataset
 
 
 def _convert(source: EventSource, folder: Path, progress: bool) -> EventDataset:
@@ -82,7 +84,7 @@ def _convert(source: EventSource, folder: Path, progress: bool) -> EventDataset:
         os.rename(folder, remains)
         shutil.rmtree(remains, ignore_errors=True)
     write_cache(source, _with_progress(source, progress), folder, _temporary(folder))
-    return open_dataset(folder, verify=True)
+    return open_dataset(folder)
 
 
 def _temporary(folder: Path) -> Path:

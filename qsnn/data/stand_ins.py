@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qsnn.data.guard import refuse_zip_bomb
+from qsnn.data.guard import refuse_packed
 
 ZIP_MAGIC = b"PK\x03\x04"
 _NUMBER_TYPE = re.compile("[biuf][0-9]{1,2}")
@@ -126,7 +126,7 @@ STAND_INS: dict[tuple[str, str], Any] = {
 def load_torch(data: bytes) -> object:
     """Return what a file of torch.save holds, on the CPU. Raises Refused, or one of `guard.BROKEN_FILE_ERRORS`."""
     if data.startswith(ZIP_MAGIC):
-        refuse_zip_bomb(data)
+        refuse_packed(data)
     try:
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

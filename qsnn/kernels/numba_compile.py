@@ -11,6 +11,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from qsnn.kernels.numba_cache import seal_cache
+
 log = logging.getLogger(__name__)
 
 # No fastmath: it would let LLVM reorder sums and contract a*b + c, and the bits would differ from plain torch.
@@ -59,13 +61,17 @@ class Kernel:
 
 def _dispatcher(function: Callable[..., Any], signature: str) -> Any:
     """numba's, with a cache on disk where there is a folder for it."""
+    dispatcher = numba.njit(**OPTIONS)(function)
     try:
-        return numba.njit([signature], cache=True, **OPTIONS)(function)
+        dispatcher.enable_caching()
+        seal_cache(dispatcher)
     except RuntimeError as error:  # "cannot cache function ...: no locator available"
         if "cannot cache" not in str(error):
             raise
         log.warning("%s; set NUMBA_CACHE_DIR to a folder that can be written", error)
-        return numba.njit([signature], **OPTIONS)(function)
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()  # for no other types, as with a signature given at once
+    return dispatcher
 
 
 def compiled(signature: str) -> Callable[[Callable[..., Any]], Kernel]:

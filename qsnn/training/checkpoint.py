@@ -1,23 +1,33 @@
-"""Checkpoints: tensors and plain values, written atomically, read without running anything."""
+"""Checkpoints: tensors and plain values, written atomically, read only if no byte has changed, and without running anything."""
 
+import contextlib
 import io
 import os
-import pickle
-import zipfile
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from qsnn.data.guard import BROKEN_FILE_ERRORS
 from qsnn.errors import RunFolderError
+from qsnn.training.checkpoint_file import (
+    Archive,
+    is_plain_torch,
+    is_sealed,
+    open_archive,
+    read_tensors,
+    seal,
+    to_storable,
+)
 
-FORMAT_VERSION = 1
-LAST, BEST = "last.pt", "best.pt"
-# What reading a broken or foreign file can raise inside torch.load(weights_only=True).
-BROKEN_FILE_ERRORS = (
-    pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError, AttributeError,
-    TypeError, IndexError, UnicodeDecodeError, OverflowError, MemoryError, RecursionError, ImportError,
-)  # fmt: skip
+FORMAT_VERSION = 2
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+
+
+class UnreadableCheckpoint(RunFolderError):  # noqa: N818  # a kind of file, whose message is the error's
+    """A checkpoint is missing, damaged, or of another format."""
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -26,7 +36,7 @@ def write_atomically(path: Path, write: Any) -> None:
     Whenever the process is killed or the disk fills up, ``path`` holds the old content or the new one, whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         with open(temporary, "wb") as file:
             write(file)
@@ -37,29 +47,103 @@ def write_atomically(path: Path, write: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` (tensors, plain values, lists and dicts of them) atomically."""
     # Through memory: torch reports a full disk as an error of its own, a plain write as the OSError that it is.
     buffer = io.BytesIO()
-    torch.save({"format_version": FORMAT_VERSION, **content}, buffer)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    torch.save(to_storable({"format_version": FORMAT_VERSION, **content}), buffer)
+    sealed = seal(buffer.getvalue())
+    write_atomically(path, lambda file: file.write(sealed))
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint. Raises RunFolderError, naming the file, if it is missing, broken, hostile or of another format."""
+def save_last(folder: Path, content: dict[str, Any]) -> None:
+    """Write last.pt; what it was before becomes previous.pt.
+
+    Whenever the process is killed, both are whole: last.pt is the old or the new one, and previous.pt one before it.
+    """
+    last = folder / LAST
+    with _second_name(last, folder / PREVIOUS) as keep:
+        save_checkpoint(last, content)
+        keep()
+
+
+def go_back_to(path: Path) -> None:
+    """Make ``path`` (previous.pt) the run's last.pt too, so that the next checkpoint does not keep a damaged one."""
+    with _second_name(path, path.with_name(LAST)) as keep:
+        keep()
+
+
+@contextlib.contextmanager
+def _second_name(path: Path, wanted: Path) -> Iterator[Callable[[], None]]:
+    """Hold on to the file that is now at ``path``; the function that is given puts it at ``wanted``, at once and whole."""
+    second = _temporary(wanted)
+    second.unlink(missing_ok=True)
+    try:
+        if path.exists():
+            try:
+                os.link(path, second)
+            except OSError:  # file systems without a second name for a file
+                shutil.copyfile(path, second)
+        yield lambda: os.replace(second, wanted) if second.exists() else None
+    finally:
+        second.unlink(missing_ok=True)
+
+
+def describe_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, a `StoredTensor` for each tensor; see `load_checkpoint` for what is raised."""
+    with _opened(path) as archive:
+        return archive.content
+
+
+def load_checkpoint(path: Path, check: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    ``check`` is given the description (`describe_checkpoint`) before room is made for any tensor, and raises if it does not
+    fit. Raises UnreadableCheckpoint, naming the file, if it is missing, changed by a single byte, hostile, or of another
+    format.
+    """
+    with _opened(path) as archive:
+        if check is not None:
+            check(archive.content)
+        return read_tensors(archive, archive.content)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Archive]:
     if not path.is_file():
-        raise RunFolderError(
+        raise UnreadableCheckpoint(
             f"{path} is missing: name a run's folder, such as outputs/<experiment>/<time>, that has one"
         )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except BROKEN_FILE_ERRORS as error:
-        first_line = str(error).strip().split("\n")[0][:160]
-        raise RunFolderError(f"{path} is not a readable checkpoint ({type(error).__name__}: {first_line})") from error
+    with open(path, "rb") as file:
+        if not is_sealed(file):
+            raise UnreadableCheckpoint(f"{path} {_why_not_sealed(is_plain_torch(file))}")
+        try:
+            archive = open_archive(file)
+        except BROKEN_FILE_ERRORS as error:
+            first_line = ascii(str(error).strip().split("\n")[0][:160])[1:-1]
+            raise UnreadableCheckpoint(f"{path} is not a checkpoint ({type(error).__name__}: {first_line})") from error
+        _check_version(path, archive.content)
+        yield archive
+
+
+def _why_not_sealed(plain: bool) -> str:
+    if not plain:
+        return "is damaged or cut short: its checksum is not that of its bytes"
+    return (
+        "has no checksum: it is of checkpoint format 1, from before version 0.1.0 of qsnn, or no checkpoint at all; this "
+        f"version reads format {FORMAT_VERSION}: start a new run"
+    )
+
+
+def _check_version(path: Path, content: Any) -> None:
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise RunFolderError(f"{path} has checkpoint format {version!r}; this version of qsnn reads {FORMAT_VERSION}")
-    return content
+        shown = ascii(version)[:40]
+        raise UnreadableCheckpoint(f"{path} has checkpoint format {shown}; this version of qsnn reads {FORMAT_VERSION}")
 
 
 def remove_leftovers(folder: Path) -> None:

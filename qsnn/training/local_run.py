@@ -15,7 +15,7 @@ from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.local_learning import LayerTally, evaluate_batch, train_batch
 from qsnn.training.local_reporter import LocalReporter
-from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record
+from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record, names_of_sums
 from qsnn.training.local_state import BestEpoch, LocalTrainingState
 
 FULL_PRECISION_DIVISOR = 5.0
@@ -144,6 +144,10 @@ class LocalRun(NamedTuple):
         """The first test recording and what the net does with it, for rasters."""
         batch = next(self.test_batches(self.split.test[:1]))
         return batch, evaluate_batch(self.state.model, batch, self.settings.burn_in, keep_raster=True)
+
+    def layout(self) -> dict[str, Any]:
+        """What a checkpoint of this run looks like, beside `facts`."""
+        return self.state.layout(self.batches_per_epoch(), names_of_sums(self.state.model))
 
     def best_checkpoint(self) -> dict[str, Any] | None:
         """The best weights and their epoch."""

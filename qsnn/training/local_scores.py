@@ -70,15 +70,23 @@ def empty_scores(model: LocalNet) -> Scores:
     return Scores(confusion, dict.fromkeys(names, 0), dict.fromkeys(names, 0))
 
 
+SUMS = ("correct", "samples", "loss", "steps", "spikes", "chances", "updates", "weights")
+
+
+def names_of_sums(model: LocalNet) -> frozenset[str]:
+    """The keys of an epoch's sums."""
+    return frozenset(f"{name}/{key}" for name in model.named_layers() for key in SUMS)
+
+
 def add_up(sums: dict[str, float], tallies: dict[str, LayerTally], labels: Tensor) -> None:
     """Add a training batch to the epoch's ``sums``, plain numbers that a checkpoint can carry."""
     for name, tally in tallies.items():
-        values = {
-            "correct": (predictions(tally.votes).cpu() == labels).sum().item(), "samples": len(labels), "loss": tally.loss,
-            "steps": tally.votes.sum().item(), "spikes": tally.spikes, "chances": tally.neuron_steps,
-            "updates": tally.updates, "weights": tally.weight_steps,
-        }  # fmt: skip
-        for key, value in values.items():
+        correct = (predictions(tally.votes).cpu() == labels).sum().item()
+        values = (
+            correct, len(labels), tally.loss, tally.votes.sum().item(), tally.spikes, tally.neuron_steps, tally.updates,
+            tally.weight_steps,
+        )  # fmt: skip
+        for key, value in zip(SUMS, values, strict=True):
             sums[f"{name}/{key}"] = sums.get(f"{name}/{key}", 0) + value
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from qsnn.dynamics import Slots, UpdateRule
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import RandomStream, random_stream
+from qsnn.training.checkpoint_layout import Count, Maybe, Numbers, stream_layout
 
 
 class BestEpoch(NamedTuple):
@@ -52,8 +53,23 @@ class LocalTrainingState:
             "epoch": self.epoch,
         }
 
+    def layout(self, batches_per_epoch: int, sums: frozenset[str]) -> dict[str, Any]:
+        """What a `state_dict` of this net looks like (`qsnn.training.checkpoint_layout`). ``sums``: names that an epoch
+        under way adds up."""
+        saved = self.state_dict()
+        best = BestEpoch(Count(), 0.0, saved["model"])._asdict()  # type: ignore[arg-type]
+        return {
+            **saved,
+            "streams": stream_layout(self.streams),
+            "position": [Count(), Count(batches_per_epoch - 1), Count()],
+            "best": Maybe(best),
+            "seconds": 0.0,
+            "sums": Numbers(sums),
+            "epoch": Count(),
+        }
+
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave. Raises KeyError, RuntimeError or ValueError if it does not fit this net."""
+        """Take over what `state_dict` gave and `layout` fits."""
         self.model.load_state_dict(saved["model"])
         device = next(self.model.parameters()).device
         self.slots = {name: tuple(slot.to(device) for slot in slots) for name, slots in saved["slots"].items()}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from qsnn.training.checkpoint import BEST, LAST, save_checkpoint
+from qsnn.training.checkpoint import BEST, save_checkpoint, save_last
 from qsnn.training.interrupt import StopRequest
 from qsnn.training.reporter import Reporter
 
@@ -60,6 +60,9 @@ class Run(Protocol[R]):
     def advance(self, reporter: R) -> bool:
         """Train one piece (between two pieces a run can stop) and report it; whether a checkpoint is due."""
 
+    def layout(self) -> dict[str, Any]:
+        """What a checkpoint of this run looks like, beside `facts` (`qsnn.training.checkpoint_layout`)."""
+
     def best_checkpoint(self) -> dict[str, Any] | None:
         """The best weights and their epoch, for checkpoints/best.pt."""
 
@@ -68,12 +71,14 @@ class Run(Protocol[R]):
 
 
 def save(run: Run[Any]) -> None:
-    """Write checkpoints/best.pt and last.pt. The best weights are in both, so that the two cannot disagree."""
-    content = {**run.state.state_dict(), **run.facts}
-    best = run.best_checkpoint()
+    """Write checkpoints/best.pt and last.pt, and keep the last.pt before as previous.pt.
+
+    The best weights are in best.pt and last.pt, so that the two cannot disagree.
+    """
+    folder, content, best = run.folder / "checkpoints", {**run.state.state_dict(), **run.facts}, run.best_checkpoint()
     if best is not None:
-        save_checkpoint(run.folder / "checkpoints" / BEST, {**best, **run.facts})
-    save_checkpoint(run.folder / "checkpoints" / LAST, content)
+        save_checkpoint(folder / BEST, {**best, **run.facts})
+    save_last(folder, content)
 
 
 def _advance(run: Run[R], reporter: R, began: float) -> None:

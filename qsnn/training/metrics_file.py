@@ -1,22 +1,39 @@
 """metrics.jsonl: one JSON object a logged epoch, free of clock times, so that equal runs write equal files."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from qsnn.training.checkpoint import write_atomically
 
+log = logging.getLogger(__name__)
+
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of the file, in order; a line that a killed process left unfinished ends it."""
+    """The rows of the file, in order. What is no row is left out: foreign lines, and the one that a killed process left
+    unfinished, which alone is not worth a word."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+    foreign, lines = 0, path.read_bytes().splitlines(keepends=True)
+    for line in lines:
+        row = _row(line)
+        if row is not None:
+            yield row
+        elif line is not lines[-1] or line.endswith(b"\n"):
+            foreign += 1
+    if foreign:
+        log.warning("%s: left out %d lines that are no rows of metrics with an epoch", path, foreign)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The object of a line, if it has an epoch."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):  # of its text or its encoding
+        return None
+    return row if isinstance(row, dict) and type(row.get("epoch")) is int else None
 
 
 def open_metrics(path: Path, epoch: int) -> TextIO:

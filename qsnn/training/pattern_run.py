@@ -58,6 +58,10 @@ class PatternRun(NamedTuple):
         reporter.after_epoch(self.state, step, self.pattern, rounding)
         return self.state.epoch % self.settings.checkpoint_every == 0
 
+    def layout(self) -> dict[str, Any]:
+        """What a checkpoint of this run looks like, beside `facts`."""
+        return self.state.layout()
+
     def best_checkpoint(self) -> dict[str, Any] | None:
         """The best weights and their epoch."""
         best = self.state.best

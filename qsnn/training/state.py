@@ -9,6 +9,7 @@ from torch import Tensor
 from qsnn.dynamics import Slots, UpdateRule
 from qsnn.models import PatternNet
 from qsnn.quantization import RandomStream, nearest_codes, random_stream, symmetric
+from qsnn.training.checkpoint_layout import Count, Maybe, stream_layout
 
 
 class Best(NamedTuple):
@@ -50,8 +51,15 @@ class TrainingState:
             "largest_codes": dict(self.largest_codes),
         }
 
+    def layout(self) -> dict[str, Any]:
+        """What a `state_dict` of this net looks like (`qsnn.training.checkpoint_layout`)."""
+        saved = self.state_dict()
+        best = Best(Count(), 0.0, saved["model"])._asdict()  # type: ignore[arg-type]
+        streams = stream_layout(self.streams)
+        return {**saved, "streams": streams, "epoch": Count(), "best": Maybe(best), "seconds": 0.0}
+
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave. Raises KeyError, RuntimeError or ValueError if it does not fit this net."""
+        """Take over what `state_dict` gave and `layout` fits."""
         self.model.load_state_dict(saved["model"])
         device = next(self.model.parameters()).device
         self.slots = {name: tuple(slot.to(device) for slot in slots) for name, slots in saved["slots"].items()}

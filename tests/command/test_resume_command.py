@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,8 +121,49 @@ def test_resume_refuses_another_config_other_data_and_what_is_no_run(train: Trai
     (tmp_path / "run" / "checkpoints" / "last.pt").write_bytes(b"broken")
     broken = command("train", "resume=run", folder=tmp_path)
     assert broken.returncode == 2
-    assert "run/checkpoints/last.pt is not a readable checkpoint" in broken.stderr
+    assert "run/checkpoints/last.pt is damaged or cut short" in broken.stderr
     assert "it has no .hydra/overrides.yaml" in command("train", "resume=.", folder=tmp_path).stderr
+
+
+def test_damaged_last_checkpoint_costs_one_interval(train: Train, tmp_path: Path) -> None:
+    assert train("hydra.run.dir=run").returncode == 0
+    shutil.copytree(tmp_path / "run", tmp_path / "whole")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    content = bytearray((checkpoints / "last.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (checkpoints / "last.pt").write_bytes(content)
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    for module, key in (("train", "resume"), ("evaluate", "run")):
+        refused = command(module, f"{key}=run", folder=tmp_path)
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            "error: run/checkpoints/last.pt is damaged or cut short: its checksum is not that of its bytes; previous.pt is "
+            "whole: resume=run/checkpoints/previous.pt goes on from epoch 4 (run=run/checkpoints/previous.pt evaluates it)\n"
+        )
+    assert json.loads(command("evaluate", "run=run/checkpoints/previous.pt", folder=tmp_path).stdout)["epochs"] == 4
+    assert (checkpoints / "last.pt").read_bytes() == content
+    resumed = command("train", "resume=run/checkpoints/previous.pt", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == metrics
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.pt", "last.pt", "previous.pt"]
+    assert (
+        "best.pt is no checkpoint to go on from"
+        in command("train", "resume=run/checkpoints/best.pt", folder=tmp_path).stderr
+    )
+
+
+def test_damaged_best_checkpoint_is_not_evaluated(train: Train, tmp_path: Path) -> None:
+    assert train("hydra.run.dir=run").returncode == 0
+    best = tmp_path / "run" / "checkpoints" / "best.pt"
+    content = bytearray(best.read_bytes())
+    weights = torch.load(best, weights_only=True)["model"]["hidden.linear.weight"].numpy().tobytes()
+    place = content.index(weights) + 3
+    content[place] ^= 128  # the sign of a weight
+    best.write_bytes(content)
+    result = command("evaluate", "run=run", folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: run/checkpoints/best.pt is damaged or cut short")
 
 
 def test_evaluate_recomputes_the_scores_of_the_summary(train: Train, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import io
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from PIL import Image
 
 from qsnn.data import files, guard
 from qsnn.data.files import read_array, read_picture
+from qsnn.data.pattern import load_pattern
 
 ENDINGS = [".npy", ".npz", ".pt", ".pth", ".pkl", ".pickle"]
 
@@ -228,3 +231,32 @@ def test_read_picture_takes_no_other_endings(tmp_path, message_of):
     assert "ends in '.svg'; a picture is read from a file ending in .png .jpg" in message_of(
         read_picture, tmp_path / "a.svg", 5, 7, 0.5
     )
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((16, 1024, 1024), np.uint8), "shape [16, 1024, 1024]; allowed are two axes"),
+        (np.zeros((4096, 4096), np.uint8), "shape [4096, 4096]; a target has"),
+        (np.zeros(2**22, "U1"), "type <U1"),
+    ],
+)
+def test_array_that_is_not_wanted_is_refused_before_it_is_unpacked(tmp_path, array, message, message_of):
+    np.savez_compressed(tmp_path / "a.npz", array)
+    sizes = {"num_steps": 60, "num_inputs": 50, "num_outputs": 40}
+    options = {"density": 1.0, "threshold": 0.5, "seed": 0}
+    del array
+    tracemalloc.start()
+    found = message_of(load_pattern, input=None, target=str(tmp_path / "a.npz"), **sizes, **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert message in found
+    assert peak < 5e6
+
+
+def test_array_whose_header_is_not_that_of_its_bytes_is_refused(tmp_path, raster, message_of):
+    buffer = io.BytesIO()
+    np.save(buffer, raster)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", buffer.getvalue() + b"more")
+    assert "cannot be read as a numpy file (ValueError)" in message_of(read_array, tmp_path / "a.npz")

@@ -1,5 +1,6 @@
 """The cache: what goes in comes out, when it is made again, and what a stop, a full disk or damage leave."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 from event_builders import ListSource, prepared, random_events, same_events, write_gestures, write_nmnist, write_poker
 
+from qsnn.data import event_batches, event_dataset
 from qsnn.data.dvs_gesture import DVSGesture
-from qsnn.data.event_dataset import ADDRESS, HEADER, RECORDINGS, TIME, open_dataset
+from qsnn.data.event_dataset import ADDRESS, HEADER, RECORDINGS, TIME, file_checksum, open_dataset
+from qsnn.data.event_windows import WindowSettings
 from qsnn.data.events import Events, Recording
 from qsnn.data.nmnist import NMNIST
 from qsnn.data.prepare import prepare_dataset
@@ -95,7 +98,7 @@ def test_prepare_opens_the_cache_that_is_there(tmp_path: Path) -> None:
     write_nmnist(tmp_path)
     first = prepare_dataset(NMNIST(tmp_path), progress=False)
     stamp = (first.folder / HEADER).stat().st_mtime_ns
-    second = prepare_dataset(NMNIST(tmp_path), progress=False, verify=True)
+    second = prepare_dataset(NMNIST(tmp_path), progress=False)
     assert second.folder == first.folder
     assert (second.folder / HEADER).stat().st_mtime_ns == stamp
 
@@ -146,7 +149,7 @@ def test_prepare_says_where_it_cannot_write(tmp_path: Path, message_of: Message)
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", ["cut", "flip", "missing", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "missing", "empty", "zeros"])
 def test_prepare_makes_a_damaged_cache_again(tmp_path: Path, name: str, damage: str) -> None:
     dataset = prepared(tmp_path, entries())
     path = dataset.folder / name
@@ -155,10 +158,10 @@ def test_prepare_makes_a_damaged_cache_again(tmp_path: Path, name: str, damage: 
         content[len(content) // 2] ^= 8
     path.unlink()
     if damage != "missing":
-        path.write_bytes({"cut": content[:-3], "empty": b"", "flip": content}[damage])
+        path.write_bytes({"cut": content[:-3], "empty": b"", "flip": content, "zeros": bytes(len(content))}[damage])
     with pytest.raises(DataError, match=str(dataset.folder)):
-        open_dataset(dataset.folder, verify=True)
-    again = prepare_dataset(ListSource(entries()), tmp_path, progress=False, verify=True)
+        open_dataset(dataset.folder)
+    again = prepare_dataset(ListSource(entries()), tmp_path, progress=False)
     assert again.folder == dataset.folder
     assert same_events(again.events(1), entries()[1].events)
     assert caches(tmp_path) == [dataset.folder]
@@ -318,3 +321,107 @@ def test_dataset_stays_usable_when_its_cache_is_deleted(tmp_path: Path) -> None:
     dataset = prepared(tmp_path, entries())
     shutil.rmtree(dataset.folder)
     assert same_events(dataset.events(5), entries()[5].events)
+
+
+def test_cache_is_read_in_full_once_in_a_process_as_long_as_its_files_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read = prepared(tmp_path, entries()).folder, []
+    monkeypatch.setattr(event_dataset, "file_checksum", lambda path: read.append(path.name) or file_checksum(path))
+    open_dataset(folder)
+    assert read == []  # they were when it was made
+    status = (folder / TIME).stat()
+    (folder / TIME).write_bytes(bytes(status.st_size))
+    os.utime(folder / TIME, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DataError, match="its checksum is another"):
+        open_dataset(folder)
+    assert read == [TIME]
+
+
+def sealed_again(folder: Path, **changes: object) -> None:
+    """Bring the header to what the files hold now, as a sender who knows the format could, with some entries changed."""
+    header = {name: value for name, value in json.loads((folder / HEADER).read_text()).items() if name != "checksum"}
+    for name in (TIME, ADDRESS, RECORDINGS):
+        content = (folder / name).read_bytes()
+        header["files"][name] = {"bytes": len(content), "checksum": file_checksum(folder / name)}
+    header |= changes
+    (folder / HEADER).write_text(json.dumps({**header, "checksum": event_dataset.checksum(header)}))
+
+
+def test_dataset_never_hands_out_an_address_outside_of_its_sensor(tmp_path: Path, message_of: Message) -> None:
+    folder = prepared(tmp_path, entries()).folder
+    addresses = np.fromfile(folder / ADDRESS, np.uint16)
+    sealed_again(folder, sensor=[100, 100])
+    dataset = open_dataset(folder)
+    assert addresses.max() >= 2 * 100 * 100
+    assert "address.bin is not usable: an address is outside of the sensor (100, 100)" in message_of(dataset.raw, 1)
+    settings = WindowSettings(0.001, 300, 0, 4, 0.0)
+    assert "outside of the sensor" in message_of(
+        lambda: next(event_batches.test_batches(dataset, np.arange(6), settings, 6))
+    )
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_dataset_never_hands_out_a_time_outside_of_its_window(
+    jitter: float, tmp_path: Path, message_of: Message
+) -> None:
+    folder = prepared(tmp_path, entries()).folder
+    for seed in range(20):
+        times = np.random.default_rng(seed).integers(0, 2**32, len(np.fromfile(folder / TIME, np.uint32)))
+        times.astype(np.uint32).tofile(folder / TIME)
+        sealed_again(folder)
+        dataset = open_dataset(folder)
+        assert "times go backward or beyond their recording's end" in message_of(dataset.raw, 1)
+        settings = WindowSettings(0.001, 300, 0, 4, jitter)
+        with contextlib.suppress(DataError):
+            for batch in event_batches.train_batches(dataset, np.arange(6), settings, 2, seed, 1):
+                assert batch.input.shape[0] == 300
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sensor": [2**15, 10]}, {"sensor": [10**6, 10**6]}, {"sensor": [128]}, {"sensor": [128, "x"]}, {"sensor": [0, 9]},
+        {"sensor": None}, {"classes": []}, {"classes": [1]}, {"classes": None}, {"in_time": 3}, {"files": {}}, {"files": 5},
+        {"files": {"../../secret": {"bytes": 1, "checksum": ""}}}, {"name": None},
+    ],
+)  # fmt: skip
+def test_open_refuses_a_sealed_header_that_is_none_of_a_cache(
+    changes: dict[str, object], tmp_path: Path, message_of: Message
+) -> None:
+    folder = prepared(tmp_path, entries()).folder
+    sealed_again(folder, **changes)
+    assert "header.json is not usable" in message_of(open_dataset, folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("labels", lambda a: a + 5), ("labels", lambda a: a - 1), ("labels", lambda a: a[:-1]), ("labels", lambda a: a * 1.5),
+        ("offsets", lambda a: a + 1), ("offsets", lambda a: a[::-1]), ("offsets", lambda a: a[1:]), ("durations", lambda a: -a),
+        ("is_test", lambda a: a.astype(int)), ("groups", lambda a: np.arange(len(a))), ("names", lambda a: a[:, None]),
+    ],
+)  # fmt: skip
+def test_open_refuses_a_sealed_table_that_is_none_of_its_events(
+    column: str, change: Callable, tmp_path: Path, message_of: Message
+) -> None:
+    folder = prepared(tmp_path, entries()).folder
+    with np.load(folder / RECORDINGS) as file:
+        table = dict(file)
+    np.savez(folder / RECORDINGS, **{**table, column: change(table[column])})
+    sealed_again(folder)
+    assert "recordings.npz is not usable: a column is not what" in message_of(open_dataset, folder)
+
+
+def test_open_refuses_a_table_that_is_packed(tmp_path: Path, message_of: Message) -> None:
+    folder = prepared(tmp_path, entries()).folder
+    np.savez_compressed(folder / RECORDINGS, labels=np.zeros(10**7, np.int64))
+    sealed_again(folder)
+    assert "recordings.npz is not usable: it is no table of recordings (ValueError)" in message_of(open_dataset, folder)
+
+
+def test_prepare_makes_a_cache_of_another_data_set_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = prepared(tmp_path, entries()).folder
+    sealed_again(folder, classes=["a", "b", "c", "d"])
+    assert prepared(tmp_path, entries()).classes == ("class 0", "class 1", "class 2")
+    assert "is of another data set than it is named after; it is made again" in caplog.text

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 from queue import Empty
-from typing import Any
 
 import numba
 import pytest
@@ -152,14 +151,7 @@ def test_the_cache_of_a_read_only_install_is_in_the_users_folder(tmp_path: Path)
 def test_without_any_folder_for_the_cache_kernels_are_compiled_anew(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    njit = numba.njit
-
-    def njit_without_cache(*arguments: Any, cache: bool = False, **options: Any) -> Any:
-        if cache:
-            return lambda function: _cannot_cache()
-        return njit(*arguments, **options)
-
-    monkeypatch.setattr(numba, "njit", njit_without_cache)
+    monkeypatch.setattr(numba.core.dispatcher.Dispatcher, "enable_caching", lambda dispatcher: _cannot_cache())
 
     @numba_compile.compiled("int64(int64)")
     def double(x):  # type: ignore[no-untyped-def]
@@ -171,3 +163,52 @@ def test_without_any_folder_for_the_cache_kernels_are_compiled_anew(
 
 def _cannot_cache() -> None:
     raise RuntimeError("cannot cache function 'double': no locator available for file '/x.py'")
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of compiled code, and in it that of `fresh_kernel`."""
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path))
+    assert cache_hits() == 0
+    assert cache_hits() == 1
+    return tmp_path
+
+
+def cache_hits() -> int:
+    """Compile a kernel as a new process does, or load it; how often it was loaded."""
+
+    def double(x):  # type: ignore[no-untyped-def]
+        return 2 * x
+
+    kernel = numba_compile.compiled("int64(int64)")(double)
+    assert kernel(4) == 8
+    return sum(kernel.stats.cache_hits.values())
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "one byte"])
+def test_damaged_compiled_code_is_compiled_again_and_said(
+    ending: str, damage: str, cached: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (path,) = cached.rglob(f"*.{ending}")
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+    path.write_bytes({"cut": content[:-7], "flip": flipped, "empty": b"", "one byte": b"x"}[damage])
+    assert cache_hits() == 0
+    assert caplog.messages == [f"{path} is damaged or cut short: this kernel is compiled again"]
+    assert cache_hits() == 1
+
+
+def test_compiled_code_that_cannot_be_kept_is_used(
+    cached: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (code,) = cached.rglob("*.nbc")
+    code.unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert cache_hits() == 0
+    assert f"cannot keep compiled code in {code.parent} (No space left on device)" in caplog.text

@@ -15,7 +15,7 @@ from qsnn.config.command_line import compose_config
 from qsnn.config.common_builders import to_config
 from qsnn.config.event_data import build_windows
 from qsnn.config.local_builders import build_settings
-from qsnn.config.resume import restore
+from qsnn.config.resume import begin_again_from, restore
 from qsnn.config.run import start
 from qsnn.config.scoring import score_local
 from qsnn.errors import ConfigError, NonFiniteError, RunFolderError
@@ -82,6 +82,26 @@ def test_run_resumed_in_the_middle_of_an_epoch_gives_the_same_bits(
     assert same(weights(whole), weights(second))
     assert whole.state.sums == second.state.sums
     assert whole.state.streams == second.state.streams
+
+
+def test_run_resumed_from_the_checkpoint_before_the_last_gives_the_same_bits(data: Path, tmp_path: Path) -> None:
+    whole = advance(make_local_run(tmp_path / "whole", data), 7)
+    first = advance(make_local_run(tmp_path / "half", data), 3)
+    save(first)
+    save(advance(first, 2))
+    last = tmp_path / "half" / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-1])
+    second = make_local_run(tmp_path / "half", data)
+    with pytest.raises(
+        RunFolderError, match=r"last.pt is damaged .* previous.pt is whole: resume=.*previous.pt goes on"
+    ):
+        restore(second, tmp_path / "half")
+    restore(second, tmp_path / "half", "previous.pt")
+    begin_again_from(tmp_path / "half", "previous.pt")
+    assert load_checkpoint(last)["position"] == [1, 1, first.state.step // 5 * 3]
+    advance(second, 4)
+    assert same(weights(whole), weights(second))
+    assert (whole.state.sums, whole.state.streams) == (second.state.sums, second.state.streams)
 
 
 def test_stored_weights_stay_on_the_gradient_grid(data: Path, tmp_path: Path) -> None:
