@@ -26,7 +26,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.svm import SVC
 
-from qsnn.config.command_line import compose_config, fail, parse_overrides, set_up
+from qsnn.command import fail
+from qsnn.config.command_line import compose_config, parse_overrides, set_up
 from qsnn.config.event_data import build_dataset, build_windows, check_event_data
 from qsnn.config.schema_datasets import EventDatasetConfig
 from qsnn.data.event_batches import shifted
