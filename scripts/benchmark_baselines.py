@@ -55,7 +55,8 @@ class _Spike(torch.autograd.Function):
 
 def autograd_layer(x: Tensor, weight: Tensor, run: PatternRun) -> Tensor:
     """A layer as a loop of autograd operations."""
-    p, linear = run.state.model.hidden.lif.dynamics, run.state.model.hidden.linear
+    first = run.state.model.layers["hidden"]
+    p, linear = first.lif.dynamics, first.linear
     bits, errors = p.membrane_bits or 8, p.error_bits or 8
     scaled = weight + (quantize(weight, symmetric(linear.weight_bits)) / linear.attenuation - weight).detach()
     current = _QuantizeError.apply(x @ scaled, errors)

@@ -33,8 +33,8 @@ def golden_curve(golden: Path, seed: int, epochs: int, folder: Path, overrides: 
     config = to_config(compose_config(["experiment=iscas_pattern", f"seed={seed}", *data, *overrides]))
     run = build_pattern_run(config, folder)
     with torch.no_grad():
-        run.state.model.hidden.linear.weight.copy_(torch.from_numpy(vectors["w1"]))
-        run.state.model.output.linear.weight.copy_(torch.from_numpy(vectors["w2"]))
+        for linear, name in zip(run.state.model.linears().values(), ("w1", "w2"), strict=True):
+            linear.weight.copy_(torch.from_numpy(vectors[name]))
     return [train_epoch(run)[0].distance for _ in range(epochs)]
 
 

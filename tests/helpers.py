@@ -13,10 +13,10 @@ from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
+from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import quantize_weights
-from qsnn.kernels.two_layers import compose_gradients
 from qsnn.layers import SpikingLinear
-from qsnn.models import PatternNet
+from qsnn.models import FeedforwardNet
 from qsnn.training.pattern_run import PatternRun
 
 PATTERN_FILES = ["small_float", "small_w1s6g8e2", "small_w2s8g8e8", "small_w4s6g8e4", "small_w8s8g8e8", "full_w2s8g8e8"]
@@ -71,14 +71,14 @@ def originals_binary(backend: Backend) -> Backend:
     return replaced._replace(net_gradients=lambda *arguments: compose_gradients(replaced, *arguments))
 
 
-def golden_net(g: SimpleNamespace, backend: Backend) -> PatternNet:
+def golden_net(g: SimpleNamespace, backend: Backend) -> FeedforwardNet:
     """The net of `golden_pattern`."""
     backend = originals_binary(backend) if g.weight_bits == 1 else backend
-    layers = [
-        SpikingLinear(weight.clone(), float(scale[0]), g.weight_bits, g.lif, backend)
-        for weight, scale in ((g.w1, g.scale1), (g.w2, g.scale2))
-    ]
-    return PatternNet(*layers)
+    layers = {
+        name: SpikingLinear(weight.clone(), float(scale[0]), g.weight_bits, g.lif, backend)
+        for name, weight, scale in (("hidden", g.w1, g.scale1), ("output", g.w2, g.scale2))
+    }
+    return FeedforwardNet(layers)
 
 
 def make_run(folder: Path, *overrides: str) -> PatternRun:

@@ -13,7 +13,7 @@ from qsnn.dynamics import LIFParameters, decay_factor
 from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.kernels.dispatch import select_backend
 from qsnn.losses import VanRossumDistance
-from qsnn.models import PatternNet, build_pattern_net
+from qsnn.models import FeedforwardNet, build_feedforward
 from qsnn.training.pattern_run import PatternRun, TrainerSettings
 from qsnn.training.state import new_training_state
 
@@ -23,7 +23,7 @@ def _decay(neuron: CubaLIFConfig, tau: float, override: float | None) -> float:
 
 
 def build_lif(config: Config) -> LIFParameters:
-    """Parameters of the neurons of both layers."""
+    """Parameters of the neurons of all layers."""
     neuron, bits = config.neuron, config.quantization
     return LIFParameters(
         synapse_decay=_decay(neuron, neuron.tau_syn, neuron.synapse_decay),
@@ -37,11 +37,15 @@ def build_lif(config: Config) -> LIFParameters:
     )
 
 
-def build_model(config: Config, backend: Backend) -> PatternNet:
+def build_model(config: Config, backend: Backend) -> FeedforwardNet:
     """The net with fresh weights."""
-    bits = config.quantization
-    return build_pattern_net(
-        **vars(config.model),
+    model, bits = config.model, config.quantization
+    return build_feedforward(
+        num_inputs=model.num_inputs,
+        hidden=[model.num_hidden],
+        num_outputs=model.num_outputs,
+        fan_in=model.fan_in,
+        init_beta=model.init_beta,
         weight_bits=bits.weight_bits,
         quantized_gradients=bits.gradient_bits is not None,
         state_bits=bits.state_bits,

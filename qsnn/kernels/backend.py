@@ -1,6 +1,6 @@
 """What a backend is: one implementation of every expensive equation, all equal to the last bit on grids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -67,11 +67,10 @@ class LayerPass(NamedTuple):
 
 
 class NetPass(NamedTuple):
-    """The van Rossum distance, and both layers."""
+    """The van Rossum distance, and every layer, input first."""
 
     distance: float
-    hidden: LayerPass
-    output: LayerPass
+    layers: tuple[LayerPass, ...]
 
 
 class Backend(NamedTuple):
@@ -106,5 +105,5 @@ class Backend(NamedTuple):
     """rule, rounding, step, whether to return the rounded gradients, layers -> what was done to each"""
     all_finite: Callable[[Tensor], bool]
     """whether a tensor of any shape is free of NaN and Inf"""
-    net_gradients: Callable[[Tensor, Tensor, LayerSettings, LayerSettings, float, float], NetPass]
-    """input spikes, target, hidden and output layer, decay and tau of the van Rossum distance -> `NetPass`"""
+    net_gradients: Callable[[Tensor, Tensor, Sequence[LayerSettings], float, float], NetPass]
+    """input spikes, target, one layer or more (input first), decay and tau of the van Rossum distance -> `NetPass`"""

@@ -1,5 +1,7 @@
 """The plain-torch backend: any device, and the truth that the other backends are tested against."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from qsnn import dynamics
@@ -21,7 +23,7 @@ from qsnn.kernels.backend import (
     StoredWeight,
     WeightUpdate,
 )
-from qsnn.kernels.two_layers import compose_gradients
+from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.quantization import (
     RandomStream,
     largest_code,
@@ -116,11 +118,9 @@ def all_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def net_gradients(
-    x: Tensor, target: Tensor, hidden: LayerSettings, output: LayerSettings, decay: float, tau: float
-) -> NetPass:
-    """`two_layers.compose_gradients` of these operations."""
-    return compose_gradients(EAGER, x, target, hidden, output, decay, tau)
+def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float) -> NetPass:
+    """`dense_layers.compose_gradients` of these operations."""
+    return compose_gradients(EAGER, x, target, layers, decay, tau)
 
 
 EAGER = Backend(

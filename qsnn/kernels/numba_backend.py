@@ -4,6 +4,7 @@ What a kernel is not made for (other dtypes, empty tensors) goes to the definiti
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from qsnn.kernels import numba_lif as lif
 from qsnn.kernels import numba_products as products
 from qsnn.kernels import numba_weights as weights
 from qsnn.kernels.backend import Backend, LayerSettings, NetPass
+from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba_arrays import array, matrix
 from qsnn.kernels.numba_buffers import empty
@@ -26,7 +28,6 @@ from qsnn.kernels.numba_scalars import INFINITY
 from qsnn.kernels.numba_states import decays, states
 from qsnn.kernels.numba_team import run_together
 from qsnn.kernels.numba_threads import split
-from qsnn.kernels.two_layers import compose_gradients
 
 CHUNK = 2**16
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
@@ -113,12 +114,10 @@ def all_finite(tensor: Tensor) -> bool:
     return largest(tensor) < INFINITY
 
 
-def net_gradients(
-    x: Tensor, target: Tensor, hidden: LayerSettings, output: LayerSettings, decay: float, tau: float
-) -> NetPass:
-    """`two_layers.compose_gradients`, in one kernel where that can be."""
-    fused = fused_gradients(x, target, hidden, output, decay, tau)
-    return compose_gradients(NUMBA, x, target, hidden, output, decay, tau) if fused is None else fused
+def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float) -> NetPass:
+    """`dense_layers.compose_gradients`, in one kernel where that can be."""
+    fused = fused_gradients(x, target, layers, decay, tau)
+    return compose_gradients(NUMBA, x, target, layers, decay, tau) if fused is None else fused
 
 
 NUMBA = Backend(

@@ -1,5 +1,5 @@
 """Architectures, one a file."""
 
-from qsnn.models.pattern_net import PatternNet, PatternNetActivity, PatternNetState, build_pattern_net
+from qsnn.models.feedforward import Activity, FeedforwardNet, State, build_feedforward
 
-__all__ = ["PatternNet", "PatternNetActivity", "PatternNetState", "build_pattern_net"]
+__all__ = ["Activity", "FeedforwardNet", "State", "build_feedforward"]

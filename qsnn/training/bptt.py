@@ -11,7 +11,7 @@ from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
 from qsnn.kernels.numba_threads import single_threaded
 from qsnn.losses import VanRossumDistance
-from qsnn.models import PatternNet, PatternNetActivity
+from qsnn.models import Activity, FeedforwardNet
 from qsnn.training.state import Best, TrainingState
 
 
@@ -20,7 +20,7 @@ class StepResult(NamedTuple):
     unless the step was asked to keep its errors."""
 
     distance: float
-    activity: PatternNetActivity
+    activity: Activity
     gradients: dict[str, Tensor]
     rounded: dict[str, Tensor]
 
@@ -48,7 +48,7 @@ def _update(
         StoredWeight(linear.weight, gradients[name], state.slots[name], state.streams[name], linear.weight_bits)
         for name, linear in linears.items()
     ]
-    updates = linears["hidden"].backend.train_weights(rule, rounding, epoch, keep_rounded, layers)
+    updates = next(iter(linears.values())).backend.train_weights(rule, rounding, epoch, keep_rounded, layers)
     kept = {}
     for (name, linear), update in zip(linears.items(), updates, strict=True):
         if not update.finite:
@@ -85,13 +85,13 @@ def train_step(
     """Train ``state`` for one epoch on the whole pattern and return what it measured before the update.
 
     ``lr_factor`` multiplies the update rule's learning rate. With ``keep_errors`` the gradient at every layer's input
-    current stays on ``activity.<layer>.current.grad``, and the rounded gradients are returned.
+    current stays on ``activity[<layer>].current.grad``, and the rounded gradients are returned.
     Raises NonFiniteError, naming tensor and epoch, before a bad update can reach a checkpoint.
     """
     model, epoch, backend = state.model, state.epoch + 1, loss.backend
     model.clamp_weights()
     found = model.gradients(pattern.input, pattern.target, loss.decay, loss.tau)
-    for name, layer in found.activity._asdict().items():
+    for name, layer in found.activity.items():
         check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
         if keep_errors:
             layer.current.grad = found.currents[name]
@@ -106,12 +106,10 @@ def train_step(
 
 
 @torch.no_grad()
-def evaluate(
-    model: PatternNet, pattern: Pattern, loss: VanRossumDistance
-) -> tuple[dict[str, float], PatternNetActivity]:
+def evaluate(model: FeedforwardNet, pattern: Pattern, loss: VanRossumDistance) -> tuple[dict[str, float], Activity]:
     """Distance, the same relative to a silent net, and firing rates (spikes per neuron and step) of the net as it is."""
     activity, _ = model(pattern.input)
-    distance = loss(activity.output.spikes, pattern.target).item()
+    distance = loss(activity["output"].spikes, pattern.target).item()
     return {**score(distance, loss.of_silence(pattern.target)), **firing_rates(activity)}, activity
 
 
@@ -120,9 +118,9 @@ def score(distance: float, silent_distance: float) -> dict[str, float]:
     return {"distance": distance, "relative_distance": distance / silent_distance if silent_distance else 0.0}
 
 
-def firing_rates(activity: PatternNetActivity) -> dict[str, float]:
+def firing_rates(activity: Activity) -> dict[str, float]:
     """Spikes per neuron and time step, by layer. Counted in double: a mean of floats differs from device to device."""
     return {
         f"rate_{name}": layer.spikes.detach().sum(dtype=torch.float64).item() / layer.spikes.numel()
-        for name, layer in activity._asdict().items()
+        for name, layer in activity.items()
     }

@@ -86,9 +86,8 @@ def _neurons_health(name: str, spikes: Tensor) -> dict[str, float]:
 def measure_health(state: TrainingState, step: StepResult, rounding: GradientRounding) -> dict[str, float]:
     """All figures of an epoch, ``<layer>.<tensor>/<figure>``. ``step`` must come from a step with ``keep_errors``."""
     figures: dict[str, float] = {}
-    for name, linear in state.model.linears().items():
-        layer: SpikingLinear = getattr(state.model, name)
-        activity: SpikingActivity = getattr(step.activity, name)
+    for name, layer in state.model.layers.items():
+        linear, activity = layer.linear, step.activity[name]
         parts: dict[str, dict[str, float]] = {}
         if linear.weight_bits is not None:
             parts["weight"] = code_health(linear.weight.detach(), symmetric(linear.weight_bits))

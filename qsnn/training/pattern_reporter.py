@@ -3,7 +3,7 @@
 import logging
 
 from qsnn.data import Pattern
-from qsnn.models import PatternNetActivity
+from qsnn.models import Activity
 from qsnn.quantization import symmetric
 from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
 from qsnn.training.gradient_codes import gradient_code_bits
@@ -44,10 +44,8 @@ class PatternReporter(Reporter):
         norms = {f"gradient_norm_{name}": g.norm().item() for name, g in step.gradients.items()}
         widths = {f"gradient_code_bits_{k}": v for k, v in gradient_code_bits(state.largest_codes, rounding).items()}
         health = measure_health(state, step, rounding) if self.wants_health(state.epoch) else {}
-        self._bar.set_postfix_str(
-            f"distance={step.distance:.1f}, hidden={rates['rate_hidden']:.1%}, output={rates['rate_output']:.1%}",
-            refresh=False,
-        )
+        shown = [f"{key.removeprefix('rate_')}={rate:.1%}" for key, rate in rates.items()]
+        self._bar.set_postfix_str(", ".join([f"distance={step.distance:.1f}", *shown]), refresh=False)
         tags = {f"loss/{key}": value for key, value in quality.items()}
         tags |= {key.replace("_", "/", 1): value for key, value in rates.items()}
         tags |= {key.replace("gradient_norm_", "gradient_norm/"): value for key, value in norms.items()}
@@ -72,21 +70,21 @@ class PatternReporter(Reporter):
             )  # fmt: skip
         self._warned = crossed
 
-    def _rasters(self, activity: PatternNetActivity, pattern: Pattern, epoch: int) -> None:
+    def _rasters(self, activity: Activity, pattern: Pattern, epoch: int) -> None:
         """Pictures of input, hidden, output, target, and output against target in colour."""
         if self._board:
             for name, picture in rasters(activity, pattern.input, pattern.target).items():
                 self._board.picture(f"raster/{name}", picture, epoch)
 
-    def _histograms(self, state: TrainingState, activity: PatternNetActivity, epoch: int) -> None:
+    def _histograms(self, state: TrainingState, activity: Activity, epoch: int) -> None:
         """Codes of weights and membranes (values, in full precision)."""
-        for name, linear in state.model.linears().items():
+        for name, layer in state.model.layers.items():
             if self._board:
-                membrane, bits = getattr(activity, name).membrane, getattr(state.model, name).lif.dynamics.membrane_bits
-                self._board.histogram(f"weight/{name}", linear.weight.detach(), symmetric(linear.weight_bits), epoch)
-                self._board.histogram(f"membrane/{name}", membrane.detach(), symmetric(bits), epoch)
+                weight, membrane = layer.linear.weight.detach(), activity[name].membrane.detach()
+                self._board.histogram(f"weight/{name}", weight, symmetric(layer.linear.weight_bits), epoch)
+                self._board.histogram(f"membrane/{name}", membrane, symmetric(layer.lif.dynamics.membrane_bits), epoch)
 
-    def finish(self, scores: dict[str, float], activity: PatternNetActivity, pattern: Pattern, epoch: int) -> None:
+    def finish(self, scores: dict[str, float], activity: Activity, pattern: Pattern, epoch: int) -> None:
         """What TensorBoard shows of the trained net: its scores, for the HParams table, and its rasters."""
         if self._board:
             self._board.scalars(scores, epoch)

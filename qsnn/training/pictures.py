@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from qsnn.models import PatternNetActivity
+from qsnn.models import Activity
 from qsnn.training.checkpoint import write_atomically
 
 Picture = Image.Image
@@ -35,14 +35,13 @@ def comparison(spikes: Tensor, target: Tensor) -> Picture:
     return picture
 
 
-def rasters(activity: PatternNetActivity, input_spikes: Tensor, target: Tensor) -> dict[str, Picture]:
+def rasters(activity: Activity, input_spikes: Tensor, target: Tensor) -> dict[str, Picture]:
     """All rasters of an epoch by name."""
     return {
         "input": raster(input_spikes),
-        "hidden": raster(activity.hidden.spikes),
-        "output": raster(activity.output.spikes),
+        **{name: raster(layer.spikes) for name, layer in activity.items()},
         "target": raster(target),
-        "output_against_target": comparison(activity.output.spikes, target),
+        "output_against_target": comparison(activity["output"].spikes, target),
     }
 
 
@@ -72,13 +71,13 @@ def sheet(panels: list[tuple[str, Picture]], title: str) -> Picture:
     return whole
 
 
-def write_raster(path: Path, activity: PatternNetActivity, target: Tensor, title: str) -> None:
+def write_raster(path: Path, activity: Activity, target: Tensor, title: str) -> None:
     """One picture, written atomically: target, output, both in colour, and the hidden spikes, side by side."""
     panels = [
         ("target", raster(target)),
-        ("output", raster(activity.output.spikes)),
-        ("hit black, missed orange, extra blue", comparison(activity.output.spikes, target)),
-        ("hidden", raster(activity.hidden.spikes)),
+        ("output", raster(activity["output"].spikes)),
+        ("hit black, missed orange, extra blue", comparison(activity["output"].spikes, target)),
+        *((name, raster(layer.spikes)) for name, layer in activity.items() if name != "output"),
     ]
     data = png(sheet(panels, f"{title}; time to the right, neurons downward"))
     write_atomically(path, lambda file: file.write(data))

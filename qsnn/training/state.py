@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import Slots, UpdateRule
-from qsnn.models import PatternNet
+from qsnn.models import FeedforwardNet
 from qsnn.quantization import RandomStream, nearest_codes, random_stream, symmetric
 from qsnn.training.checkpoint_layout import Count, Maybe, stream_layout
 
@@ -25,7 +25,7 @@ class TrainingState:
     """A net in training. ``epoch`` counts finished epochs; ``slots`` belong to the update rule, ``streams`` round the
     gradients, both by layer. ``largest_codes``: the largest integer of a rounded gradient in the run so far, by layer."""
 
-    model: PatternNet
+    model: FeedforwardNet
     rule: UpdateRule
     slots: dict[str, Slots]
     streams: dict[str, RandomStream]
@@ -71,7 +71,7 @@ class TrainingState:
         )
 
 
-def weight_codes(model: PatternNet) -> dict[str, Tensor]:
+def weight_codes(model: FeedforwardNet) -> dict[str, Tensor]:
     """Integer codes (int16) of all quantized weights, by layer; empty in full precision."""
     codes = {}
     for name, linear in model.linears().items():
@@ -81,7 +81,7 @@ def weight_codes(model: PatternNet) -> dict[str, Tensor]:
     return codes
 
 
-def new_training_state(model: PatternNet, rule: UpdateRule, seed: int) -> TrainingState:
+def new_training_state(model: FeedforwardNet, rule: UpdateRule, seed: int) -> TrainingState:
     """The state before the first epoch; gradients of ``<layer>.weight`` are rounded by a stream of that name."""
     streams = {name: random_stream(seed, f"{name}.weight/gradient") for name in model.linears()}
     weights = {name: linear.weight.detach() for name, linear in model.linears().items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qsnn import __version__
-from qsnn.models import PatternNet
+from qsnn.models import FeedforwardNet
 from qsnn.models.local_net import LocalNet
 from qsnn.training.checkpoint import write_atomically
 from qsnn.training.loop import Outcome
@@ -46,11 +46,11 @@ def git_commit() -> str | None:
         return None
 
 
-def pattern_memory(model: PatternNet) -> dict[str, float]:
+def pattern_memory(model: FeedforwardNet) -> dict[str, float]:
     """Bytes of the weights and of the neurons' state at their bit widths (32 bits where full precision), batch 1."""
     parameters = state = 0
-    for name, linear in model.linears().items():
-        dynamics = getattr(model, name).lif.dynamics
+    for layer in model.layers.values():
+        linear, dynamics = layer.linear, layer.lif.dynamics
         parameters += linear.weight.numel() * (linear.weight_bits or FULL_PRECISION_BITS)
         widths = (dynamics.synapse_bits, dynamics.membrane_bits)
         state += linear.weight.shape[1] * sum(bits or FULL_PRECISION_BITS for bits in widths)
@@ -93,13 +93,14 @@ def pattern_table(
 ) -> str:
     """The few numbers of a pattern run that a reader wants first."""
     final, best = outcome.final, outcome.best
+    rates = [(key.removeprefix("rate_"), value) for key, value in final.items() if key.startswith("rate_")]
     rows = [
         ("status", outcome.status),
         ("epochs", f"{epochs}"),
         ("final distance", f"{final['distance']:.2f}  ({final['relative_distance']:.1%} of a silent net's)"),
         ("best distance", f"{best['distance']:.2f}  ({best['relative_distance']:.1%}), epoch {best['epoch']:.0f}"),
         ("silent net's distance", f"{silent_distance:.2f}"),
-        ("firing rates", f"hidden {final['rate_hidden']:.2%}, output {final['rate_output']:.2%} of all steps"),
+        ("firing rates", f"{', '.join(f'{name} {rate:.2%}' for name, rate in rates)} of all steps"),
     ]
     return table(rows + _common_rows(outcome, epochs, memory, code_bits))
 

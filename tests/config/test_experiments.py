@@ -191,7 +191,7 @@ def _selected(cfg: DictConfig, wanted: dict[str, object]) -> dict[str, object]:
 def test_default_and_paper_run_keep_every_argument_of_the_original_program(overrides: list[str]) -> None:
     cfg = compose_config(overrides)
     assert _selected(cfg, ORIGINAL_ARGUMENTS) == ORIGINAL_ARGUMENTS
-    lif = build_pattern_run(to_config(cfg), Path()).state.model.hidden.lif.dynamics
+    lif = build_pattern_run(to_config(cfg), Path()).state.model.layers["hidden"].lif.dynamics
     assert (lif.synapse_decay, lif.membrane_decay) == (0.75, 0.875)
 
 

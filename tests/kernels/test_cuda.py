@@ -31,7 +31,7 @@ def test_pattern_net_equals_the_golden_pass_on_a_gpu(name: str, golden: Path, gp
     g = golden_pattern(golden / f"pattern_{name}.npz")
     net = golden_net(g, EAGER).to(gpu)
     found = net.gradients(g.x.to(gpu), g.y.to(gpu), 0.75, float(g.tau))
-    hidden, output = found.activity
+    hidden, output = found.activity.values()
     pairs = {
         "spk1": hidden.spikes, "spk2": output.spikes, "mem1": hidden.membrane, "mem2": output.membrane,
         "dcurrent1": found.currents["hidden"], "dcurrent2": found.currents["output"],

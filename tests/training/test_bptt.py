@@ -90,4 +90,4 @@ def test_training_keeps_the_weights_that_reached_the_best_distance(tmp_path: Pat
     assert best.epoch == distances.index(min(distances)) + 1
     run.state.model.load_state_dict(best.weights)
     activity, _ = run.state.model(run.pattern.input)
-    assert run.loss(activity.output.spikes, run.pattern.target).item() == best.distance
+    assert run.loss(activity["output"].spikes, run.pattern.target).item() == best.distance

@@ -44,7 +44,7 @@ def test_measure_health_of_full_precision_has_only_the_neurons(tmp_path: Path) -
 
 def test_share_never_changed_remembers_a_weight_that_came_back(tmp_path: Path) -> None:
     state = make_run(tmp_path).state
-    weight = state.model.hidden.linear.weight
+    weight = state.model.linears()["hidden"].weight
     kept = weight[0, 0].item()
     with torch.no_grad():
         weight[0, 0] = 0.5 if kept < 0 else -0.5

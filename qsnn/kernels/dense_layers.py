@@ -1,0 +1,48 @@
+"""Distance and gradients of a net of spiking dense layers, composed of the operations of a backend."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from qsnn.dynamics import LIFActivity
+from qsnn.kernels.backend import Backend, LayerPass, LayerSettings, NetPass
+
+
+class _Forward(NamedTuple):
+    """What a layer made of its input spikes."""
+
+    x: Tensor
+    current: Tensor
+    activity: LIFActivity
+
+
+def _forward(backend: Backend, x: Tensor, layers: Sequence[LayerSettings]) -> list[_Forward]:
+    """All layers one after the other, at rest at the beginning."""
+    done: list[_Forward] = []
+    for layer in layers:
+        spikes = done[-1].activity.spikes if done else x
+        current = backend.input_current(spikes, layer.weight, layer.weight_bits, layer.scale)
+        done.append(_Forward(spikes, current, backend.lif_sequence(current, None, layer.lif)))
+    return done
+
+
+def compose_gradients(
+    backend: Backend, x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float
+) -> NetPass:
+    """From input spikes (T, B, I) and target (T, B, N), all layers at rest at the beginning.
+
+    The errors of a layer, ``e_h = quantize_error(g_h)``, go back as ``e_h @ w_q^T`` and into ``dw = x^T e_h``: straight
+    through the quantization of the weights, without the factor 1/scale.
+    """
+    forward, passes = _forward(backend, x, layers), list[LayerPass]()
+    distance, difference = backend.van_rossum_distance(forward[-1].activity.spikes, target, decay, tau)
+    grad_spikes = backend.van_rossum_gradient(difference, distance, decay, tau)
+    for number in reversed(range(len(layers))):
+        (spikes, current, activity), layer = forward[number], layers[number]
+        grad_current = backend.lif_sequence_backward(grad_spikes, current, activity, None, layer.lif)
+        error = backend.quantize_error(grad_current, layer.lif.error_bits)
+        passes.append(LayerPass(current, activity, grad_current, backend.weight_gradient(spikes, error)))
+        if number > 0:
+            grad_spikes = backend.input_error(error, layer.weight, layer.weight_bits, layer.scale)
+    return NetPass(distance.item(), tuple(reversed(passes)))
