@@ -1,0 +1,88 @@
+"""Runs of nets without, with one and with several hidden layers: training, resuming, and all that is told of each layer."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import SMALL
+from PIL import Image
+
+from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.command_line import compose_config
+from qsnn.config.common_builders import build_logging
+from qsnn.config.pattern_builders import build_lif
+from qsnn.models import build_feedforward
+from qsnn.models.feedforward import layer_names
+from qsnn.training.checkpoint import load_checkpoint
+from qsnn.training.loop import save, train
+from qsnn.training.pattern_reporter import PatternReporter
+from qsnn.training.pattern_run import PatternRun, train_epoch
+from qsnn.training.reporter import RunIdentity
+from qsnn.training.state import new_training_state
+from qsnn.training.summary import pattern_memory, pattern_table
+
+CONFIG = to_config(
+    compose_config([*SMALL, "logging.health_every=3", "logging.histogram_every=3", "logging.raster_every=3"])
+)
+DEPTHS = pytest.mark.parametrize("hidden", [[], [30], [30, 20, 25]])
+
+
+def run_of_depth(folder: Path, hidden: list[int]) -> PatternRun:
+    run = build_pattern_run(CONFIG, folder)
+    model = build_feedforward(
+        num_inputs=run.pattern.input.shape[-1], hidden=hidden, num_outputs=run.pattern.target.shape[-1], fan_in=None,
+        init_beta=None, weight_bits=2, gradient_bits=8, state_bits=8, lif=build_lif(CONFIG)._replace(threshold=0.5), seed=0,
+        backend=run.loss.backend,
+    )  # fmt: skip
+    return run._replace(state=new_training_state(model, run.state.rule, seed=0))
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    if isinstance(theirs, dict):
+        assert list(ours) == list(theirs)
+        for key in theirs:
+            assert_same(ours[key], theirs[key])
+    elif isinstance(theirs, list | tuple):
+        for a, b in zip(ours, theirs, strict=True):
+            assert_same(a, b)
+    else:
+        assert torch.equal(ours, theirs) if isinstance(theirs, torch.Tensor) else ours == theirs
+
+
+@DEPTHS
+def test_run_of_a_net_of_any_depth_goes_on_as_if_it_had_never_stopped(hidden: list[int], tmp_path: Path) -> None:
+    whole, first, second = (run_of_depth(tmp_path, hidden) for _ in range(3))
+    before = {name: weight.clone() for name, weight in whole.state.model.state_dict().items()}
+    distances = [train_epoch(whole)[0].distance for _ in range(6)]
+    resumed = [train_epoch(first)[0].distance for _ in range(3)]
+    save(first)
+    second.state.load_state_dict(load_checkpoint(tmp_path / "checkpoints" / "last.pt"))
+    resumed += [train_epoch(second)[0].distance for _ in range(3)]
+    assert resumed == distances
+    assert_same(second.state.state_dict(), whole.state.state_dict())
+    for name, linear in whole.state.model.linears().items():
+        assert (linear.weight != before[f"{name}.linear.weight"]).any()
+
+
+@DEPTHS
+def test_run_of_a_net_of_any_depth_tells_of_every_layer(hidden: list[int], tmp_path: Path) -> None:
+    run, names = run_of_depth(tmp_path, hidden), layer_names(len(hidden))
+    identity = RunIdentity(tmp_path, 0, 0, 6, "epoch", "", {}, ["loss/final_distance", "loss/best_distance"])
+    outcome = train(
+        run, lambda: PatternReporter(identity, build_logging(CONFIG), run.loss.of_silence(run.pattern.target))
+    )
+    assert [key for key in outcome.final if key.startswith("rate_")] == [f"rate_{name}" for name in names]
+    line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    for name in names:
+        assert {f"rate_{name}", f"gradient_norm_{name}", f"{name}/silent", f"{name}.weight/never_changed"} <= set(line)
+    with Image.open(tmp_path / "raster.png") as picture:
+        assert picture.width > (3 + len(hidden)) * run.pattern.input.shape[0]
+    memory = pattern_memory(run.state.model)
+    sizes = [run.pattern.input.shape[-1], *hidden, run.pattern.target.shape[-1]]
+    assert memory["parameters"] == sum(inputs * neurons for inputs, neurons in pairwise(sizes)) * 2 / 8
+    table = pattern_table(outcome, 6, memory, run.loss.of_silence(run.pattern.target))
+    rates = ", ".join(f"{name} {outcome.final[f'rate_{name}']:.2%}" for name in names)
+    assert f"{rates} of all steps\n" in table
