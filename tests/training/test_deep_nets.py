@@ -34,7 +34,7 @@ def run_of_depth(folder: Path, hidden: list[int]) -> PatternRun:
     run = build_pattern_run(CONFIG, folder)
     model = build_feedforward(
         num_inputs=run.pattern.input.shape[-1], hidden=hidden, num_outputs=run.pattern.target.shape[-1], fan_in=None,
-        init_beta=None, weight_bits=2, gradient_bits=8, state_bits=8, lif=build_lif(CONFIG)._replace(threshold=0.5), seed=0,
+        init_beta=None, weight_bits=2, quantized_gradients=True, state_bits=8, lif=build_lif(CONFIG)._replace(threshold=0.5), seed=0,
         backend=run.loss.backend,
     )  # fmt: skip
     return run._replace(state=new_training_state(model, run.state.rule, seed=0))
@@ -78,11 +78,13 @@ def test_run_of_a_net_of_any_depth_tells_of_every_layer(hidden: list[int], tmp_p
     line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     for name in names:
         assert {f"rate_{name}", f"gradient_norm_{name}", f"{name}/silent", f"{name}.weight/never_changed"} <= set(line)
+        assert line[f"gradient_code_bits_{name}"] > 1
     with Image.open(tmp_path / "raster.png") as picture:
         assert picture.width > (3 + len(hidden)) * run.pattern.input.shape[0]
     memory = pattern_memory(run.state.model)
     sizes = [run.pattern.input.shape[-1], *hidden, run.pattern.target.shape[-1]]
     assert memory["parameters"] == sum(inputs * neurons for inputs, neurons in pairwise(sizes)) * 2 / 8
-    table = pattern_table(outcome, 6, memory, run.loss.of_silence(run.pattern.target))
+    table = pattern_table(outcome, 6, memory, run.loss.of_silence(run.pattern.target), dict.fromkeys(names, 2))
     rates = ", ".join(f"{name} {outcome.final[f'rate_{name}']:.2%}" for name in names)
     assert f"{rates} of all steps\n" in table
+    assert ", ".join(f"{name} 2 bits" for name in names) in table
