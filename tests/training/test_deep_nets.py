@@ -34,8 +34,8 @@ def run_of_depth(folder: Path, hidden: list[int]) -> PatternRun:
     run = build_pattern_run(CONFIG, folder)
     model = build_feedforward(
         num_inputs=run.pattern.input.shape[-1], hidden=hidden, num_outputs=run.pattern.target.shape[-1], fan_in=None,
-        init_beta=None, weight_bits=2, quantized_gradients=True, state_bits=8, lif=build_lif(CONFIG)._replace(threshold=0.5), seed=0,
-        backend=run.loss.backend,
+        init_beta=None, weight_bits=2, quantized_gradients=True, state_bits=8, lif=build_lif(CONFIG)._replace(threshold=0.5),
+        seed=0, backend=run.loss.backend,
     )  # fmt: skip
     return run._replace(state=new_training_state(model, run.state.rule, seed=0))
 
