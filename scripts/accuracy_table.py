@@ -52,7 +52,7 @@ def accuracy(runs: list[dict[str, Any]]) -> float:
     """Share of all their test recordings that are classified rightly."""
     right = total = 0
     for run in runs:
-        scores = run["best"] if "confusion" in run["best"] else run["final"]
+        scores = run.get("best", run["final"])  # without a validation part no weights are the best
         right += sum(row[index] for index, row in enumerate(scores["confusion"]))
         total += sum(map(sum, scores["confusion"]))
     return right / total
@@ -72,9 +72,7 @@ def table(rows: Rows, name: str | None = None) -> tuple[str, Points]:
         accuracies = [accuracy(runs) for _, runs in sorted(seeds.items())]
         spread = f" ± {statistics.stdev(accuracies):.1%}" if len(accuracies) > 1 else ""
         runs = [run for group in seeds.values() for run in group]
-        tested = sum(sum(map(sum, run["best"].get("confusion", run["final"]["confusion"]))) for run in runs) // len(
-            seeds
-        )
+        tested = sum(sum(map(sum, run["final"]["confusion"])) for run in runs) // len(seeds)
         mean = statistics.mean(accuracies)
         cells = [
             str(value), f"{mean:.1%}{spread}", f"{math.sqrt(mean * (1 - mean) / tested):.1%}",

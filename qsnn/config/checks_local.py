@@ -39,6 +39,7 @@ def _local_numbers(config: Config) -> Numbers:
     for name in ("l1", "l2"):
         yield f"trainer.{name}", getattr(trainer, name), 0, math.inf, True
     yield "trainer.dropout", trainer.dropout, 0, 0.999, True
+    yield "trainer.train_sample", trainer.train_sample, 0, 10**9, True
     for name in ("lr_div", "validate_every"):
         yield f"trainer.{name}", getattr(trainer, name), 1, 10**9, True
 

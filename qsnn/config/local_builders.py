@@ -59,6 +59,7 @@ def build_settings(config: Config, backend: Backend) -> LocalSettings:
         dropout=trainer.dropout,
         lr_div=trainer.lr_div,
         validate_every=trainer.validate_every,
+        train_sample=trainer.train_sample,
         checkpoint_every=trainer.checkpoint_every,
         rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule),
         backend=backend,
@@ -81,4 +82,4 @@ def build_local_run(config: Config, folder: Path) -> LocalRun:
     state = new_local_state(model, build_update_rule(config), config.seed)
     training, testing = (build_windows(config.dataset, config.neuron.dt, training) for training in (True, False))
     facts: dict[str, Any] = {"config": plain_config(config), "data": dataset.fingerprint}
-    return LocalRun(state, dataset, split, training, testing, build_settings(config, backend), folder, facts, {})
+    return LocalRun(state, dataset, split, training, testing, build_settings(config, backend), folder, facts, {}, {})

@@ -1,6 +1,7 @@
 """A run from composed config to summary: what `qsnn.train` does once Hydra has chosen the folder."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
         log.warning(remark)
     try:
         outcome = _train(config, cfg, run)
-        measured = {"seconds": outcome.seconds, "gradient_code_bits": code_bits_of(run)}
-        results = {"final": outcome.final, "best": outcome.best, **measured}
+        best = {"best": outcome.best} if outcome.best else {}
+        measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
+        results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
         write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
         report(run, outcome)
     except NonFiniteError as error:
@@ -75,28 +77,27 @@ def _train(config: Config, cfg: DictConfig, run: PatternRun | LocalRun) -> Outco
     if isinstance(run, LocalRun):
         pieces = run.batches_per_epoch()
         position = run.state.epoch * pieces + run.state.batch
-        scores = ["accuracy/final_test", "accuracy/best_test"]
-        identity = RunIdentity(
-            run.folder,
-            run.state.epoch,
-            position,
-            run.settings.epochs * pieces,
-            "batch",
-            text,
-            hyperparameters(run),
-            scores,
-        )
+        batches = run.settings.epochs * pieces
+        identity = RunIdentity(run.folder, run.state.epoch, position, batches, "batch", text, hyperparameters(run))
         return train(run, lambda: LocalReporter(identity, settings))
-    epoch, scores = run.state.epoch, ["loss/final_distance", "loss/best_distance"]
-    identity = RunIdentity(run.folder, epoch, epoch, run.settings.epochs, "epoch", text, hyperparameters(run), scores)
+    epoch = run.state.epoch
+    identity = RunIdentity(run.folder, epoch, epoch, run.settings.epochs, "epoch", text, hyperparameters(run))
     return train(run, lambda: PatternReporter(identity, settings, run.loss.of_silence(run.pattern.target)))
 
 
 def hyperparameters(run: PatternRun | LocalRun) -> dict[str, int | float | str | bool]:
-    """Every leaf of the config but paths and logging, as TensorBoard takes them."""
+    """Every leaf of the config but paths and logging, as TensorBoard takes them.
+
+    TensorBoard sorts the columns of its table by name and shows the first five; those that differ between runs come first.
+    So that bit widths are seen, they are called ``bits.<key>`` there, and ``bits`` has all of them.
+    """
     flat = flatten(run.facts["config"])
     kept = {key: value for key, value in flat.items() if not key.startswith(("logging.", "resume"))}
-    return {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in kept.items()}
+    named = {re.sub(r"^quantization\.(.*_bits)$", r"bits.\1", key): value for key, value in kept.items()}
+    widths = [(key.removeprefix("bits.").removesuffix("_bits"), named[key]) for key in named if key.startswith("bits.")]
+    named["bits"] = ", ".join(f"{name} {'null' if width is None else width}" for name, width in widths)
+    plain = {key: "null" if value is None else value for key, value in named.items()}
+    return {key: value if isinstance(value, int | float | str) else str(value) for key, value in plain.items()}
 
 
 def describe_run(config: Config, overrides: list[str], run: PatternRun | LocalRun) -> dict[str, Any]:

@@ -99,5 +99,17 @@ class LocalTrainerConfig:
         "epochs",
         "lr_div",
     )
-    validate_every: int = key(1, "epochs between validations, by which the best epoch is chosen", "epochs", "none")
+    validate_every: int = key(
+        1,
+        "epochs between validations, by which the best epoch is chosen; the last weights always compete",
+        "epochs",
+        "none",
+    )
+    train_sample: int | None = key(
+        None,
+        "training recordings, always the same, that the frozen net is scored on when it is validated (train_accuracy), at the "
+        "cost of as many for validation; null: as many as the validation part has; 0: none",
+        "",
+        "none",
+    )
     checkpoint_every: int = key(1, "epochs between checkpoints", "epochs", "none")

@@ -42,8 +42,20 @@ def score_pattern(run: PatternRun, best: dict[str, Any] | None) -> dict[str, Any
 
 
 def score_local(run: LocalRun, best: dict[str, Any] | None) -> dict[str, Any]:
-    """Test accuracies, rates and confusion matrices of the last and of the best weights."""
-    final = run.evaluate(run.split.test).summary("test")
-    if best is None:
+    """Accuracies in validation and test, rates and confusion matrices of the last and of the best weights.
+
+    Without a validation part no weights are the best.
+    """
+    final = local_scores(run)
+    if best is None or not len(run.split.validation):
         return {"final": final}
-    return {"final": final, "best": {"epoch": best["epoch"], **run.test_of(best["model"]).summary("test")}}
+    run.state.model.load_state_dict(best["model"])
+    run.validated.clear()
+    return {"final": final, "best": {"epoch": best["epoch"], **local_scores(run)}}
+
+
+def local_scores(run: LocalRun) -> dict[str, Any]:
+    """Of the weights as they are, as summary.json has them."""
+    validation = run.validate()
+    known = {} if validation is None else {"validation_accuracy": validation.accuracy()}
+    return {**known, **run.evaluate(run.split.test).summary("test")}

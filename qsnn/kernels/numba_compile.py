@@ -11,6 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from qsnn.kernels.compile_time import compiling
 from qsnn.kernels.numba_cache import seal_cache
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ class Kernel:
         """Compile now, unless it has been done."""
         with self._lock:
             if self._dispatcher is None:  # no other thread has done so meanwhile
-                self._dispatcher = _dispatcher(self._function, self._signature)
+                with compiling():
+                    self._dispatcher = _dispatcher(self._function, self._signature)
+                _tell(self._dispatcher)
 
     @functools.cached_property
     def jitted(self) -> Any:
@@ -57,6 +60,17 @@ class Kernel:
     def stats(self) -> Any:
         """Where the compiled code is kept, and whether it was found there."""
         return self._dispatcher.stats
+
+
+@functools.cache
+def _tell_once() -> None:
+    log.info("compiling kernels ... (half a minute, once: later runs find them on disk)")
+
+
+def _tell(dispatcher: Any) -> None:
+    """Say why a first run starts slowly, as soon as the first kernel was not found on disk."""
+    if dispatcher.stats.cache_misses:
+        _tell_once()
 
 
 def _dispatcher(function: Callable[..., Any], signature: str) -> Any:

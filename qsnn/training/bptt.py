@@ -60,7 +60,7 @@ def _update(
     return kept
 
 
-def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
+def _keep_best(state: TrainingState, distance: float) -> None:
     """Copy the weights if they are the best so far. Called between loss and update."""
     if state.best is not None and distance >= state.best.distance:
         return
@@ -70,7 +70,7 @@ def _keep_best(state: TrainingState, epoch: int, distance: float) -> None:
             kept = {name: tensor.clone() for name, tensor in weights.items()}
         else:
             kept = {name: state.best.weights[name].copy_(tensor) for name, tensor in weights.items()}
-    state.best = Best(epoch, distance, kept)
+    state.best = Best(state.epoch, distance, kept)
 
 
 @torch.no_grad()
@@ -99,7 +99,7 @@ def train_step(
         raise _not_finite("distance", torch.tensor(found.distance), epoch)
     for name, gradient in found.weights.items():
         check_finite(f"{name}.weight.grad", gradient, epoch, backend)
-    _keep_best(state, epoch, found.distance)
+    _keep_best(state, found.distance)
     rounded = _update(state, found.weights, rounding, lr_factor, keep_errors)
     state.epoch = epoch
     return StepResult(found.distance, found.activity, found.weights, rounded)

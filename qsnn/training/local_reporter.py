@@ -24,8 +24,8 @@ class LocalReporter(Reporter):
             sums[f"{last}/correct"] / sums[f"{last}/samples"],
             sums[f"{last}/loss"] / max(1, sums[f"{last}/steps"]),
         )
-        self._bar.update(1)
-        self._bar.set_postfix_str(f"train={share:.1%}, loss={loss:.3f}{self._validated}", refresh=False)
+        self._move_bar()
+        self._bar.set_postfix_str(f"online={share:.1%}, loss={loss:.3f}{self._validated}", refresh=False)
 
     _validated = ""
 
@@ -46,15 +46,18 @@ class LocalReporter(Reporter):
             for name, picture in self._rasters(run).items():
                 self._board.picture(f"raster/{name}", picture, epoch)
 
-    def finish(self, run: "LocalRun", final: Scores, best: Scores) -> None:
-        """raster.png and confusion.png; in TensorBoard the scores for the HParams table and the last pictures."""
-        epoch, rasters, confusion = run.state.epoch, self._rasters(run), self._confusion(run, best)
+    def finish(self, run: "LocalRun", final: Scores, best: Scores | None) -> None:
+        """raster.png and confusion.png (of the best weights, or the last if none are best); in TensorBoard the scores for the
+        HParams table and the last pictures."""
+        epoch, rasters, confusion = run.state.epoch, self._rasters(run), self._confusion(run, best or final)
         title = f"epoch {epoch}, first test recording; time to the right, pooled neurons downward"
         for name, picture in (("raster.png", sheet(list(rasters.items()), title)), ("confusion.png", confusion)):
             data = png(picture)
             write_atomically(run.folder / name, lambda file, data=data: file.write(data))
         if self._board:
-            scores = {"accuracy/final_test": final.accuracy(), "accuracy/best_test": best.accuracy()}
+            scores = {"final/test_accuracy": final.accuracy()}
+            if best is not None:
+                scores["best/test_accuracy"] = best.accuracy()
             self._board.scalars(scores, epoch)
             self._board.picture("confusion/test", confusion, epoch)
             for name, picture in rasters.items():

@@ -1,10 +1,12 @@
-"""A run of local learning: batch by batch over the recordings, validated after each epoch."""
+"""A run of local learning: batch by batch over the recordings, validated every so many epochs and at the end."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
+from torch import Tensor
 
 from qsnn.data.event_batches import Batch, num_batches, test_batches, train_batches
 from qsnn.data.event_dataset import EventDataset
@@ -19,12 +21,14 @@ from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_recor
 from qsnn.training.local_state import BestEpoch, LocalTrainingState
 
 FULL_PRECISION_DIVISOR = 5.0
+log = logging.getLogger(__name__)
 
 
 class LocalSettings(NamedTuple):
     """``burn_in``: time steps without learning and without votes. ``lr_div``: in every epoch, counted from 1, that is a
     multiple of it, eta halves, and the learning rate on unquantized gradients falls to a fifth; None: never. ``validate_every``
-    and ``checkpoint_every``: epochs. Schedules as in `qsnn.dynamics.schedules`, on top of ``lr_div``."""
+    and ``checkpoint_every``: epochs. ``train_sample``: training recordings that are scored when the net is validated; None: as
+    many as validation has. Schedules as in `qsnn.dynamics.schedules`, on top of ``lr_div``."""
 
     epochs: int
     batch_size: int
@@ -32,6 +36,7 @@ class LocalSettings(NamedTuple):
     dropout: float
     lr_div: int | None
     validate_every: int
+    train_sample: int | None
     checkpoint_every: int
     rounding: GradientRounding
     backend: Backend
@@ -74,6 +79,8 @@ class LocalRun(NamedTuple):
     facts: dict[str, Any]
     under_way: dict[str, Iterator[Batch]]
     """the epoch's batches, so that workers can prepare them ahead; rebuilt from the state when a run is resumed"""
+    validated: dict[tuple[int, int], Scores]
+    """the last validation by (epoch, batch), so that the end needs no second one; not saved"""
 
     def batches_per_epoch(self) -> int:
         """How many pieces `advance` makes of an epoch."""
@@ -116,16 +123,44 @@ class LocalRun(NamedTuple):
         return next(self.under_way["epoch"])
 
     def _end_of_epoch(self, reporter: LocalReporter) -> None:
-        state, settings = self.state, self.settings
-        validated = state.epoch % settings.validate_every == 0 or state.epoch == settings.epochs
-        scores = self.evaluate(self.split.validation) if validated and len(self.split.validation) else None
-        if scores is not None and (state.best is None or scores.accuracy() > state.best.accuracy):
-            weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
-            state.best = BestEpoch(state.epoch, scores.accuracy(), weights)
-        record, state.sums = epoch_record(state.sums, scores), {}
-        widths = gradient_code_bits(state.largest_codes, settings.rounding)
+        # Not the last epoch as such: a run that is resumed to go on further must do what a longer run would have done.
+        state, due = self.state, self.state.epoch % self.settings.validate_every == 0
+        validation = self.validate() if due else None
+        if validation is not None:
+            state.best = self._better(validation.accuracy())
+        sample = self.train_sample()
+        training = self.evaluate(sample) if due and len(sample) else None
+        record, state.sums = epoch_record(state.sums, validation, training), {}
+        widths = gradient_code_bits(state.largest_codes, self.settings.rounding)
         record |= {f"gradient_code_bits_{name}": bits for name, bits in widths.items()}
-        reporter.after_epoch(self, record, scores)
+        reporter.after_epoch(self, record, validation)
+
+    def validate(self) -> Scores | None:
+        """Scores of the net as it is on the validation part; None if there is none."""
+        place = (self.state.epoch, self.state.batch)
+        if not len(self.split.validation):
+            return None
+        if place not in self.validated:
+            scores = self.evaluate(self.split.validation)
+            self.validated.clear()
+            self.validated[place] = scores
+        return self.validated[place]
+
+    def train_sample(self) -> Indices:
+        """The training recordings that the net, as it is, is scored on: always the same, evenly spread over all of them."""
+        train, wanted = self.split.train, self.settings.train_sample
+        count = min(len(train), len(self.split.validation) if wanted is None else wanted)
+        return train[np.arange(count) * len(train) // max(1, count)]
+
+    def _better(self, accuracy: float) -> BestEpoch:
+        """The best epoch so far or, if their validation ``accuracy`` is higher, a copy of the weights of now."""
+        state = self.state
+        if state.best is not None and accuracy <= state.best.accuracy:
+            return state.best
+        return BestEpoch(state.epoch, accuracy, self._weights())
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.state.model.state_dict().items()}
 
     def evaluate(self, indices: Indices) -> Scores:
         """Accuracy, votes and spikes of the net as it is on recordings ``indices``."""
@@ -149,29 +184,41 @@ class LocalRun(NamedTuple):
         """What a checkpoint of this run looks like, beside `facts`."""
         return self.state.layout(self.batches_per_epoch(), names_of_sums(self.state.model))
 
-    def best_checkpoint(self) -> dict[str, Any] | None:
-        """The best weights and their epoch."""
-        best = self.state.best
-        return None if best is None else {"model": best.weights, "epoch": best.epoch}
+    def best_so_far(self) -> BestEpoch | None:
+        """The best weights among those that were validated."""
+        return self.state.best
 
-    def conclude(self, reporter: LocalReporter, stopped: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Test scores of the last and of the best weights; raster.png and the confusion matrix.
+    def best_at_the_end(self) -> BestEpoch | None:
+        """The same with the weights of now among them: they are validated, even if no validation is due."""
+        if not self.started() or not len(self.split.validation):
+            return self.state.best
+        if (self.state.epoch, self.state.batch) not in self.validated:
+            log.info("validating the last weights, so that they count among the best; the checkpoint is written")
+        scores = self.validate()
+        return self.state.best if scores is None else self._better(scores.accuracy())
 
-        A run that was stopped is not tested: `qsnn.evaluate` does that. It tells the best validation accuracy.
+    def conclude(
+        self, reporter: LocalReporter, stopped: bool, best: BestEpoch | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Scores of the last weights and of ``best`` in validation and test; raster.png and the confusion matrix.
+
+        A run that was stopped is not tested: `qsnn.evaluate` does that. Without a validation part nothing is best.
         """
-        best = self.state.best
+        validation = self.validate() if self.started() else None
+        last = {} if validation is None else {"validation_accuracy": validation.accuracy()}
         reached = {} if best is None else {"epoch": best.epoch, "validation_accuracy": best.accuracy}
         if stopped:
-            return {}, reached
-        final = self.evaluate(self.split.test)
-        chosen = final if best is None or best.epoch == self.state.epoch else self.test_of(best.weights)
+            return last, reached
+        final, chosen = self.evaluate(self.split.test), None
+        if best is not None:
+            chosen = self.test_of(best.weights)
+            reached |= chosen.summary("test")
         reporter.finish(self, final, chosen)
-        return final.summary("test"), {**reached, **chosen.summary("test")}
+        return {**last, **final.summary("test")}, reached
 
-    def test_of(self, weights: dict[str, torch.Tensor]) -> Scores:
+    def test_of(self, weights: dict[str, Tensor]) -> Scores:
         """Test scores of other weights; those of the net are put back."""
-        model = self.state.model
-        now = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        model, now = self.state.model, self._weights()
         model.load_state_dict(weights)
         scores = self.evaluate(self.split.test)
         model.load_state_dict(now)

@@ -90,22 +90,27 @@ def add_up(sums: dict[str, float], tallies: dict[str, LayerTally], labels: Tenso
             sums[f"{name}/{key}"] = sums.get(f"{name}/{key}", 0) + value
 
 
-def epoch_record(sums: dict[str, float], validation: Scores | None) -> dict[str, float]:
-    """What an epoch is remembered by, ``<figure>_<layer>``: training and validation accuracy, loss per sample and step,
-    spikes and weight updates, and the share of neurons times steps, or weights times steps, that these are."""
+def epoch_record(sums: dict[str, float], validation: Scores | None, training: Scores | None) -> dict[str, float]:
+    """What an epoch is remembered by, ``<figure>_<layer>``: loss per sample and step, spikes and weight updates, and the share
+    of neurons times steps, or weights times steps, that these are; and three accuracies.
+
+    ``online_accuracy``: of the votes that were given while the weights learned from the very recording voted on, which
+    says little about what the net can do. ``train_accuracy`` and ``validation_accuracy``: of the net as it then is, frozen.
+    """
     record = {}
     for name in dict.fromkeys(key.split("/")[0] for key in sums):
 
         def total(key: str, name: str = name) -> float:
             return sums[f"{name}/{key}"]
 
-        record[f"train_accuracy_{name}"] = total("correct") / total("samples")
+        record[f"online_accuracy_{name}"] = total("correct") / total("samples")
         record[f"loss_{name}"] = total("loss") / max(1, total("steps"))
         record[f"spikes_{name}"], record[f"rate_{name}"] = total("spikes"), total("spikes") / total("chances")
         record[f"updates_{name}"], record[f"update_share_{name}"] = (
             total("updates"),
             total("updates") / max(1, total("weights")),
         )
-    if validation is not None:
-        record |= {f"validation_accuracy_{name}": value for name, value in validation.accuracies().items()}
+    for part, scores in (("train", training), ("validation", validation)):
+        if scores is not None:
+            record |= {f"{part}_accuracy_{name}": value for name, value in scores.accuracies().items()}
     return record

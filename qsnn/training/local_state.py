@@ -13,7 +13,7 @@ from qsnn.training.checkpoint_layout import Count, Maybe, Numbers, stream_layout
 
 
 class BestEpoch(NamedTuple):
-    """The epoch of the best validation accuracy of the last layer so far, and the weights after it."""
+    """The best validation accuracy of the last layer so far, and the weights that reached it, after ``epoch`` epochs."""
 
     epoch: int
     accuracy: float
@@ -36,6 +36,7 @@ class LocalTrainingState:
     step: int = 0
     best: BestEpoch | None = None
     seconds: float = 0.0
+    seconds_start: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     largest_codes: dict[str, int] = field(default_factory=dict)
 
@@ -48,6 +49,7 @@ class LocalTrainingState:
             "position": [self.epoch, self.batch, self.step],
             "best": None if self.best is None else {**self.best._asdict()},
             "seconds": self.seconds,
+            "seconds_start": self.seconds_start,
             "sums": dict(self.sums),
             "largest_codes": dict(self.largest_codes),
             "epoch": self.epoch,
@@ -76,7 +78,8 @@ class LocalTrainingState:
         self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
         self.epoch, self.batch, self.step = saved["position"]
         self.best = None if saved["best"] is None else BestEpoch(**saved["best"])
-        self.seconds, self.sums, self.largest_codes = saved["seconds"], saved["sums"], saved["largest_codes"]
+        self.seconds, self.seconds_start = saved["seconds"], saved["seconds_start"]
+        self.sums, self.largest_codes = saved["sums"], saved["largest_codes"]
 
 
 def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTrainingState:

@@ -1,30 +1,38 @@
 """The loop that every kind of run shares: work until the last epoch or an interruption, checkpoints, and the end."""
 
-import time
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from qsnn.training.checkpoint import BEST, save_checkpoint, save_last
+from qsnn.training.clock import Clock
 from qsnn.training.interrupt import StopRequest
 from qsnn.training.reporter import Reporter
 
+log = logging.getLogger(__name__)
+TOLD_FROM = 1.0  # seconds of compiling that are worth a line
+
 
 class Outcome(NamedTuple):
-    """How a run ended, "finished" or "stopped" (by which signal); scores of the last and of the best weights."""
+    """How a run ended, "finished" or "stopped" (by which signal); scores of the last and of the best weights (empty if
+    there are none to choose among); seconds in training, and those for compiling kernels, which are not among them."""
 
     status: str
     signal_number: int
     final: dict[str, Any]
     best: dict[str, Any]
     seconds: float
+    seconds_start: float
 
 
 class State(Protocol):
-    """What a run remembers: ``epoch`` counts finished ones, ``seconds`` the time in training."""
+    """What a run remembers: ``epoch`` counts finished ones, ``seconds`` the time in training, ``seconds_start`` that for
+    compiling kernels."""
 
     epoch: int
     seconds: float
+    seconds_start: float
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only."""
@@ -34,6 +42,18 @@ class State(Protocol):
 
 
 R = TypeVar("R", bound=Reporter, contravariant=True)
+
+
+class BestWeights(Protocol):
+    """The best weights of a run, and how many epochs they had finished."""
+
+    @property
+    def epoch(self) -> int:
+        """See above."""
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """As the net's ``state_dict``."""
 
 
 class Run(Protocol[R]):
@@ -63,41 +83,51 @@ class Run(Protocol[R]):
     def layout(self) -> dict[str, Any]:
         """What a checkpoint of this run looks like, beside `facts` (`qsnn.training.checkpoint_layout`)."""
 
-    def best_checkpoint(self) -> dict[str, Any] | None:
-        """The best weights and their epoch, for checkpoints/best.pt."""
+    def best_so_far(self) -> Any:
+        """The `BestWeights` of a checkpoint under way; None if nothing is measured yet. Changes nothing of the state."""
 
-    def conclude(self, reporter: R, stopped: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Scores of the last and of the best weights; pictures of the end."""
+    def best_at_the_end(self) -> Any:
+        """The `BestWeights` in the end: those of after the last update compete. They do not enter the state, so that a run
+        that goes on from its last checkpoint does what it would have done without ending here."""
+
+    def conclude(self, reporter: R, stopped: bool, best: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Scores of the last weights and of ``best``, which `best_at_the_end` gave; pictures of the end."""
 
 
 def save(run: Run[Any]) -> None:
-    """Write checkpoints/best.pt and last.pt, and keep the last.pt before as previous.pt.
+    """Write checkpoints/best.pt and last.pt, and keep the last.pt before as previous.pt."""
+    content = {**run.state.state_dict(), **run.facts}
+    save_best(run, run.best_so_far())
+    save_last(run.folder / "checkpoints", content)
 
-    The best weights are in best.pt and last.pt, so that the two cannot disagree.
-    """
-    folder, content, best = run.folder / "checkpoints", {**run.state.state_dict(), **run.facts}, run.best_checkpoint()
+
+def save_best(run: Run[Any], best: BestWeights | None) -> None:
+    """Write checkpoints/best.pt, if there are best weights."""
     if best is not None:
-        save_checkpoint(folder / BEST, {**best, **run.facts})
-    save_last(folder, content)
+        content = {"model": best.weights, "epoch": best.epoch, **run.facts}
+        save_checkpoint(run.folder / "checkpoints" / BEST, content)
 
 
-def _advance(run: Run[R], reporter: R, began: float) -> None:
-    """One piece, and a checkpoint if one is due; ``began``: when the run would have, had it never paused."""
+def _advance(run: Run[R], reporter: R, clock: Clock) -> float:
+    """One piece, and a checkpoint if one is due; the seconds that this session has spent on compiling."""
     due = run.advance(reporter)
-    run.state.seconds = time.perf_counter() - began
+    compiled = clock.read(run.state)
     if due and not run.finished():
         reporter.flush()
         save(run)
+    return compiled
 
 
 def _advance_to_the_end(run: Run[R], reporter: R) -> int:
     """Train until the last epoch or a signal, with a checkpoint every so often and at the end. The signal, or 0."""
-    began = time.perf_counter() - run.state.seconds
+    clock = Clock(run.state)
     if not run.finished():
-        _advance(run, reporter, began)  # may compile for a minute: until here a signal ends the command at once
+        compiled = _advance(run, reporter, clock)  # may compile for a minute: until here a signal ends the command at once
+        if compiled >= TOLD_FROM:
+            log.info("kernels are ready: %.1f s to compile them or to load them from disk", compiled)
     with StopRequest() as stop:
         while not run.finished() and not stop.signal_number:
-            _advance(run, reporter, began)
+            _advance(run, reporter, clock)
         reporter.flush()
         save(run)
     return stop.signal_number
@@ -114,5 +144,8 @@ def train(run: Run[R], make_reporter: Callable[[], R]) -> Outcome:
         save(run)  # from here on there is always a checkpoint to resume from
     with make_reporter() as reporter:
         signal_number = _advance_to_the_end(run, reporter)
-        final, best = run.conclude(reporter, bool(signal_number))
-    return Outcome("stopped" if signal_number else "finished", signal_number, final, best, run.state.seconds)
+        winner = run.best_at_the_end()  # after a checkpoint: it may take a while
+        save_best(run, winner)
+        final, best = run.conclude(reporter, bool(signal_number), winner)
+    status, state = "stopped" if signal_number else "finished", run.state
+    return Outcome(status, signal_number, final, best, state.seconds, state.seconds_start)

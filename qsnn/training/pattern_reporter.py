@@ -30,7 +30,7 @@ class PatternReporter(Reporter):
     def after_epoch(self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding) -> None:
         """Write what is due in the epoch that ``step`` finished."""
         epoch, settings = state.epoch, self._settings
-        self._bar.update(1)
+        self._move_bar()
         if self._due(settings.metrics_every, epoch) or self.wants_health(epoch):
             self._write_metrics(state, step, rounding)
         if self._due(settings.raster_every, epoch):

@@ -9,7 +9,7 @@ from qsnn.losses import VanRossumDistance
 from qsnn.training.bptt import GradientRounding, StepResult, evaluate, score, train_step
 from qsnn.training.pattern_reporter import PatternReporter
 from qsnn.training.pictures import write_raster
-from qsnn.training.state import TrainingState
+from qsnn.training.state import Best, TrainingState
 
 
 class TrainerSettings(NamedTuple):
@@ -62,21 +62,35 @@ class PatternRun(NamedTuple):
         """What a checkpoint of this run looks like, beside `facts`."""
         return self.state.layout()
 
-    def best_checkpoint(self) -> dict[str, Any] | None:
-        """The best weights and their epoch."""
-        best = self.state.best
-        return None if best is None else {"model": best.weights, "epoch": best.epoch}
+    def best_so_far(self) -> Best | None:
+        """The best weights, the present ones included: one more pass a checkpoint, that of the next epoch. Of equals the
+        earlier ones. None before the first epoch."""
+        state = self.state
+        if state.best is None:
+            return None
+        now = state.model.gradients(self.pattern.input, self.pattern.target, self.loss.decay, self.loss.tau).distance
+        if not now < state.best.distance:
+            return state.best
+        return Best(state.epoch, now, {name: tensor.detach() for name, tensor in state.model.state_dict().items()})
 
-    def conclude(self, reporter: PatternReporter, stopped: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    def best_at_the_end(self) -> Best | None:
+        """The same."""
+        return self.best_so_far()
+
+    def conclude(
+        self, reporter: PatternReporter, stopped: bool, best: Best | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Scores of the last and of the best weights; raster.png and the last rasters of TensorBoard."""
         state = self.state
         final, activity = evaluate(state.model, self.pattern, self.loss)
-        best = _best_score(self)
-        scores = {"loss/final_distance": final["distance"], "loss/best_distance": best["distance"]}
+        reached = {} if best is None else _best_score(self, best)
+        scores = {"final/distance": final["distance"]}
+        if best is not None:
+            scores["best/distance"] = best.distance
         reporter.finish(scores, activity, self.pattern, state.epoch)
         title = f"epoch {state.epoch}, distance {final['distance']:.1f} ({final['relative_distance']:.1%} of silence)"
         write_raster(self.folder / "raster.png", activity, self.pattern.target, title)
-        return final, best
+        return final, reached
 
 
 def train_epoch(run: PatternRun, keep_errors: bool = False) -> tuple[StepResult, GradientRounding]:
@@ -88,9 +102,6 @@ def train_epoch(run: PatternRun, keep_errors: bool = False) -> tuple[StepResult,
     return train_step(state, run.pattern, run.loss, rounding, lr_factor, keep_errors), rounding
 
 
-def _best_score(run: PatternRun) -> dict[str, float]:
+def _best_score(run: PatternRun, best: Best) -> dict[str, float]:
     """Epoch and distance of the best weights."""
-    best = run.state.best
-    if best is None:
-        return {"distance": float("inf"), "relative_distance": float("inf"), "epoch": 0}
     return {"epoch": best.epoch, **score(best.distance, run.loss.of_silence(run.pattern.target))}

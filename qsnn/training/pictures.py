@@ -16,6 +16,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 MISSED, EXTRA = (230, 159, 0), (0, 114, 178)  # orange and blue: told apart by colour-blind readers too
 PAPER = (238, 238, 238)
 MARGIN, CAPTION, CELL = 12, 18, 34
+TRUE_CLASS, PREDICTED_CLASS = "true class", "predicted class"
 
 
 def _boolean(spikes: Tensor) -> NDArray[np.bool_]:
@@ -84,19 +85,29 @@ def write_raster(path: Path, activity: Activity, target: Tensor, title: str) -> 
 
 
 def confusion_picture(counts: NDArray[np.int64], classes: tuple[str, ...]) -> Picture:
-    """A confusion matrix (K, K): true class by row, predicted by column, darker for a larger share of the row."""
+    """A confusion matrix (K, K): true class by row, predicted by column, darker for a larger share of the row.
+
+    Names that are too long for the head of a column are numbered, and the columns have the numbers.
+    """
     font = ImageFont.load_default(CAPTION - 6)
-    names = [f"{number}  {name}" for number, name in enumerate(classes)]
-    left = int(max(font.getlength(name) for name in names)) + 2 * MARGIN
-    top, size = 2 * CAPTION + MARGIN, CELL * len(classes)
-    image = Image.new("RGB", (left + size + MARGIN, top + size + MARGIN), PAPER)
+    short = all(font.getlength(name) < CELL for name in classes)
+    heads = list(classes) if short else [str(number) for number in range(len(classes))]
+    names = list(classes) if short else [f"{number}  {name}" for number, name in enumerate(classes)]
+    counted = f"{np.trace(counts)} of {counts.sum()} right"
+    widest = max(font.getlength(name) for name in (*names, TRUE_CLASS))
+    left, top, size = int(widest) + 2 * MARGIN, 2 * CAPTION + 2 * MARGIN, CELL * len(classes)
+    width = max(left + size, int(font.getlength(counted)) + MARGIN, left + int(font.getlength(PREDICTED_CLASS)))
+    image = Image.new("RGB", (width + MARGIN, top + size + MARGIN), PAPER)
     draw = ImageDraw.Draw(image)
-    correct = f"{np.trace(counts)} of {counts.sum()} right; rows: true class, columns: predicted"
-    draw.text((MARGIN, MARGIN // 2), correct, fill=BLACK, font=font)
+    draw.text((MARGIN, MARGIN // 2), counted, fill=BLACK, font=font)
+    draw.text((left, top - 2 * CAPTION), PREDICTED_CLASS, fill=BLACK, font=font)
+    draw.text((left - MARGIN, top - CAPTION), TRUE_CLASS, fill=BLACK, font=font, anchor="ra")
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     for row, name in enumerate(names):
-        draw.text((MARGIN, top + row * CELL + CELL // 3), name, fill=BLACK, font=font)
-        draw.text((left + row * CELL + CELL // 3, top - CAPTION), str(row), fill=BLACK, font=font)
+        middle = row * CELL + CELL // 2
+        side, anchor = (left - MARGIN, "rm") if short else (MARGIN, "lm")
+        draw.text((side, top + middle), name, fill=BLACK, font=font, anchor=anchor)
+        draw.text((left + middle, top - CAPTION), heads[row], fill=BLACK, font=font, anchor="ma")
         for column, share in enumerate(shares[row]):
             x, y = left + column * CELL, top + row * CELL
             shade = tuple(round(255 + share * (dark - 255)) for dark in EXTRA)

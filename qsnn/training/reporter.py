@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from qsnn.kernels.compile_time import compile_seconds
 from qsnn.training.health import Limits
 from qsnn.training.metrics_file import append_metrics, open_metrics
 from qsnn.training.tensorboard_log import HParam, TensorBoardLog
@@ -28,8 +29,8 @@ class LoggingSettings(NamedTuple):
 
 
 class RunIdentity(NamedTuple):
-    """What a reporter shows of a run as a whole: its folder, how far it is and goes (in ``unit``), config, hyperparameters
-    and the scores that end up in TensorBoard's HParams table."""
+    """What a reporter shows of a run as a whole: its folder, how far it is and goes (in ``unit``), config, and the
+    hyperparameters in TensorBoard's HParams table."""
 
     folder: Path
     epoch: int
@@ -38,7 +39,6 @@ class RunIdentity(NamedTuple):
     unit: str
     config_text: str
     hyperparameters: dict[str, HParam]
-    scores: list[str]
 
 
 class Reporter:
@@ -48,13 +48,14 @@ class Reporter:
         self._settings = settings
         self._metrics = open_metrics(run.folder / "metrics.jsonl", run.epoch)
         self._board = (
-            TensorBoardLog(run.folder, run.epoch, run.config_text, run.hyperparameters, run.scores)
+            TensorBoardLog(run.folder, run.epoch, run.config_text, run.hyperparameters)
             if settings.tensorboard
             else None
         )
+        self._compiled = compile_seconds()
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self._bar = tqdm(
-            total=run.total, initial=run.position, desc="training", unit=run.unit, mininterval=interval, maxinterval=interval,
+            total=run.total, initial=run.position, desc="starting", unit=run.unit, mininterval=interval, maxinterval=interval,
             disable=not settings.progress, bar_format=BAR_FORMAT, dynamic_ncols=True,
         )  # fmt: skip
         self._redirect = logging_redirect_tqdm()
@@ -69,6 +70,16 @@ class Reporter:
         self._metrics.close()
         if self._board:
             self._board.close()
+
+    def _move_bar(self) -> None:
+        """One piece further. What kernels took to compile is no time of the bar's: it would spoil rate and remaining time."""
+        compiled = compile_seconds()
+        if not self._bar.disable:
+            self._bar.set_description_str("training", refresh=False)
+            self._bar.start_t += compiled - self._compiled
+            self._bar.last_print_t += compiled - self._compiled
+        self._compiled = compiled
+        self._bar.update(1)
 
     def _due(self, every: int, epoch: int) -> bool:
         # Not the last epoch as such: a run that is resumed to go on further must log what a longer run would have.

@@ -13,7 +13,8 @@ from qsnn.training.checkpoint_layout import Count, Maybe, stream_layout
 
 
 class Best(NamedTuple):
-    """The best epoch so far, and the weights that reached it (those before that epoch's update)."""
+    """The best distance so far, and the weights that reached it: those after ``epoch`` epochs (0: the initial ones). An epoch
+    measures before it updates, so that metrics.jsonl has this distance in the line of ``epoch + 1``."""
 
     epoch: int
     distance: float
@@ -32,6 +33,7 @@ class TrainingState:
     epoch: int = 0
     best: Best | None = None
     seconds: float = 0.0
+    seconds_start: float = 0.0
     initial_codes: dict[str, Tensor] = field(default_factory=dict)
     changed: dict[str, Tensor] = field(default_factory=dict)
     largest_codes: dict[str, int] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class TrainingState:
             "epoch": self.epoch,
             "best": best,
             "seconds": self.seconds,
+            "seconds_start": self.seconds_start,
             "initial_codes": self.initial_codes,
             "changed": self.changed,
             "largest_codes": dict(self.largest_codes),
@@ -64,7 +67,8 @@ class TrainingState:
         device = next(self.model.parameters()).device
         self.slots = {name: tuple(slot.to(device) for slot in slots) for name, slots in saved["slots"].items()}
         self.streams = {name: RandomStream(*stream) for name, stream in saved["streams"].items()}
-        self.epoch, self.seconds, self.largest_codes = saved["epoch"], saved["seconds"], saved["largest_codes"]
+        self.epoch, self.largest_codes = saved["epoch"], saved["largest_codes"]
+        self.seconds, self.seconds_start = saved["seconds"], saved["seconds_start"]
         self.best = None if saved["best"] is None else Best(**saved["best"])
         self.initial_codes, self.changed = (
             {name: tensor.to(device) for name, tensor in saved[key].items()} for key in ("initial_codes", "changed")

@@ -11,7 +11,7 @@ from qsnn import __version__
 from qsnn.models import FeedforwardNet
 from qsnn.models.local_net import LocalNet
 from qsnn.training.checkpoint import write_atomically
-from qsnn.training.loop import Outcome
+from qsnn.training.loop import TOLD_FROM, Outcome
 
 FULL_PRECISION_BITS = 32
 LIBRARIES = ("torch", "numpy", "hydra-core", "omegaconf", "tensorboard", "numba")
@@ -79,12 +79,13 @@ def table(rows: list[tuple[str, str]]) -> str:
 def _common_rows(
     outcome: Outcome, epochs: int, memory: dict[str, float], code_bits: dict[str, int]
 ) -> list[tuple[str, str]]:
-    per_epoch = 1000 * outcome.seconds / max(1, epochs)
+    per_epoch, wait = 1000 * outcome.seconds / max(1, epochs), outcome.seconds_start
+    start = f", after {wait:.1f} s in which kernels were compiled or loaded" if wait >= TOLD_FROM else ""
     seen = ", ".join(f"{name} {bits} bits" for name, bits in code_bits.items())
     return [
         *([("widest gradients", f"{seen}, as integers")] if seen else []),
         ("memory", f"weights {memory['parameters'] / 1024:.1f} KiB, neuron state {memory['state'] / 1024:.2f} KiB"),
-        ("time", f"{outcome.seconds:.1f} s, {per_epoch:.1f} ms an epoch"),
+        ("time", f"{outcome.seconds:.1f} s, {per_epoch:.1f} ms an epoch{start}"),
     ]
 
 
@@ -98,11 +99,28 @@ def pattern_table(
         ("status", outcome.status),
         ("epochs", f"{epochs}"),
         ("final distance", f"{final['distance']:.2f}  ({final['relative_distance']:.1%} of a silent net's)"),
-        ("best distance", f"{best['distance']:.2f}  ({best['relative_distance']:.1%}), epoch {best['epoch']:.0f}"),
+    ]
+    rows += (
+        [
+            ("best distance", f"{best['distance']:.2f}  ({best['relative_distance']:.1%}), epoch {best['epoch']:.0f}"),
+        ]
+        if best
+        else []
+    )
+    rows += [
         ("silent net's distance", f"{silent_distance:.2f}"),
         ("firing rates", f"{', '.join(f'{name} {rate:.2%}' for name, rate in rates)} of all steps"),
     ]
     return table(rows + _common_rows(outcome, epochs, memory, code_bits))
+
+
+def _accuracies(scores: dict[str, Any]) -> str:
+    """In test and in validation, as far as they are known."""
+    layers = ", ".join(f"{value:.1%}" for key, value in scores.items() if key.startswith("test_accuracy_"))
+    text = f"test {scores['test_accuracy']:.1%} (by layer {layers})" if layers else "not tested"
+    if "validation_accuracy" in scores:
+        text += f"; validation {scores['validation_accuracy']:.1%}"
+    return text + (f", epoch {scores['epoch']}" if "epoch" in scores else "")
 
 
 def local_table(
@@ -111,17 +129,14 @@ def local_table(
     """The few numbers of a run of local learning that a reader wants first. ``parts``: recordings of each split."""
     rows = [("status", outcome.status), ("epochs", f"{epochs}")]
     rows += [("recordings", ", ".join(f"{count} {name}" for name, count in parts.items()))]
-    for title, scores in (("last weights", outcome.final), ("best weights", outcome.best)):
-        layers = [v for k, v in scores.items() if k.startswith("test_accuracy_")]
-        text = (
-            f"test {scores['test_accuracy']:.1%} (by layer {', '.join(f'{v:.1%}' for v in layers)})"
-            if layers
-            else "not tested"
-        )
-        if "validation_accuracy" in scores:
-            text += f"; validation {scores['validation_accuracy']:.1%}, epoch {scores['epoch']}"
-        rows.append((title, text))
-    if layers:
-        rates = ", ".join(f"{value:.1%}" for key, value in outcome.best.items() if key.startswith("rate_"))
+    rows += [("last weights", _accuracies(outcome.final))]
+    if outcome.best:
+        rows.append(("best weights", _accuracies(outcome.best)))
+    elif not parts["validation"]:
+        rows.append(("best weights", "none: there is no validation part to choose them by (dataset.validation_share)"))
+    rates = ", ".join(
+        f"{value:.1%}" for key, value in (outcome.best or outcome.final).items() if key.startswith("rate_")
+    )
+    if rates:
         rows.append(("firing rates", f"{rates} of all steps, by layer"))
     return table(rows + _common_rows(outcome, epochs, memory, code_bits))

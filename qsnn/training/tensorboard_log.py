@@ -1,37 +1,52 @@
 """What a run writes for `tensorboard --logdir outputs`: scalars, pictures, code histograms, config, hyperparameters."""
 
+import io
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from qsnn.quantization import Format, nearest_codes
+from qsnn.training.checkpoint import write_atomically
 from qsnn.training.pictures import Picture, png
 
 MAX_BINS = 256
+HPARAMS_FILE = "events.out.tfevents.0.hparams"
 HParam = int | float | str | bool
 
 
-class TensorBoardLog:
-    """Writes into a run's folder. A resumed run passes its epoch: points after it, of the killed run, are hidden.
+def write_hparams(folder: Path, hyperparameters: dict[str, HParam]) -> Any:
+    """Write the start of a session with ``hyperparameters`` into a file of its own; the summary that ends the session.
 
-    ``scores``: the tags of the scalars that the HParams table shows.
+    TensorBoard takes a run's hyperparameters from the first place where it finds some, and reads files in the order of their
+    names. So this file, which comes first, is written anew when a run is resumed, with what now holds.
     """
+    # Only the start and end of session summaries: one row a run in the table, no sub-runs, and no later point hidden from
+    # readers, as SummaryWriter.add_hparams would.
+    _, start, end = hparams(hyperparameters, {})
+    content = io.BytesIO()
+    records, now = RecordWriter(content), time.time()
+    for event in (Event(wall_time=now, file_version="brain.Event:2"), Event(wall_time=now, summary=start)):
+        records.write(event.SerializeToString())
+    write_atomically(folder / HPARAMS_FILE, lambda file: file.write(content.getvalue()))
+    return end
 
-    def __init__(
-        self, folder: Path, epoch: int, config_text: str, hyperparameters: dict[str, HParam], scores: list[str]
-    ) -> None:
+
+class TensorBoardLog:
+    """Writes into a run's folder. A resumed run passes its epoch: points after it, of the killed run, are hidden."""
+
+    def __init__(self, folder: Path, epoch: int, config_text: str, hyperparameters: dict[str, HParam]) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None)
         if epoch == 0:
             self._writer.add_text("config", f"```yaml\n{config_text}\n```", 0)
-        # Only the start and end of session summaries, through the run's own writer: one row a run in the table, no
-        # sub-runs, and no later point hidden from readers, as SummaryWriter.add_hparams would.
-        _, start, self._session_end = hparams(hyperparameters, dict.fromkeys(scores, 0.0))
-        self._file_writer.add_summary(start)
+        self._session_end = write_hparams(folder, hyperparameters)
 
     @property
     def _file_writer(self) -> Any:

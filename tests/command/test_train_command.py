@@ -32,7 +32,7 @@ def test_train_leaves_the_promised_files_and_prints_table_and_paths(train: Train
     assert names == hydra | {
         "checkpoints/best.pt", "checkpoints/last.pt", "metrics.jsonl", "raster.png", "summary.json", "train.log"
     }  # fmt: skip
-    assert len(list(run.glob("events.out.tfevents.*"))) == 1
+    assert len(list(run.glob("events.out.tfevents.*"))) == 2  # hyperparameters in a file of their own
     assert "epoch 6/6" in result.stderr
     assert all(word in result.stderr for word in ("distance=", "hidden=", "output="))
     for word in ("status", "finished", "final distance", "% of a silent net's", str(run.relative_to(tmp_path))):

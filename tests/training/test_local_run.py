@@ -193,6 +193,7 @@ def test_metrics_hold_every_epoch_by_layer(finished: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     for row in rows:
         for layer in ("layer1", "layer2"):
+            assert 0 <= row[f"online_accuracy_{layer}"] <= 1
             assert 0 <= row[f"train_accuracy_{layer}"] <= 1
             assert 0 <= row[f"validation_accuracy_{layer}"] <= 1
             assert row[f"updates_{layer}"] > 0
@@ -211,14 +212,14 @@ def test_best_checkpoint_is_the_one_that_validation_chose(finished: Path, data: 
     restore(run, finished)
     scores = score_local(run, best)
     assert scores["final"] == summary["final"]
-    assert scores["best"] == {key: value for key, value in summary["best"].items() if key != "validation_accuracy"}
+    assert scores["best"] == summary["best"]
 
 
 def test_tensorboard_has_accuracy_rasters_and_confusion(finished: Path) -> None:
     events = EventAccumulator(str(finished), size_guidance={"scalars": 0, "images": 0}).Reload()
     scalars, images = set(events.Tags()["scalars"]), set(events.Tags()["images"])
     expected = {"train_accuracy/layer1", "validation_accuracy/layer2", "updates/layer1", "spikes/layer2", "loss/layer1"}
-    assert expected | {"accuracy/final_test", "accuracy/best_test"} <= scalars
+    assert expected | {"online_accuracy/layer1", "final/test_accuracy", "best/test_accuracy"} <= scalars
     assert {"raster/input", "raster/layer1", "raster/layer2", "confusion/validation", "confusion/test"} <= images
     assert [point.step for point in events.Scalars("validation_accuracy/layer2")] == [1, 2, 3]
 

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from helpers import SMALL
 from PIL import Image
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_groups, plugin_data_pb2
+from tensorboard.plugins.hparams.backend_context import Context
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
@@ -44,7 +49,7 @@ def test_tensorboard_has_loss_rates_gradients_and_health(events: EventAccumulato
         "health/hidden.weight/codes_in_use",
         "health/hidden.weight/never_changed",
     }
-    assert expected | {"loss/final_distance", "loss/best_distance"} <= tags
+    assert expected | {"final/distance", "best/distance"} <= tags
     assert [point.step for point in events.Scalars("loss/distance")] == [1, 10, 20]
 
 
@@ -89,9 +94,51 @@ def test_tensorboard_hparams_table_has_one_finished_row_and_no_sub_runs(events: 
     kinds = {content.WhichOneof("data") for content in contents.values()}
     assert {"session_start_info", "session_end_info"} <= kinds
     info = next(c.session_start_info for c in contents.values() if c.WhichOneof("data") == "session_start_info")
-    assert info.hparams["quantization.weight_bits"].number_value == 2
+    assert info.hparams["bits.weight_bits"].number_value == 2
     assert info.hparams["dataset.target"].string_value == "smile"
     assert [path for path in folder.rglob("*tfevents*") if path.parent != folder] == []
+
+
+def hparams_table(folder: Path) -> tuple[list[str], list[str], list[dict[str, object]]]:
+    """What the HParams plugin makes of the runs below ``folder``: hyperparameters and metrics in the order of their columns,
+    and the hyperparameters of each row. Its own code, on what its own reader has read."""
+    runs = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
+    backend = Context(TBContext(logdir=str(folder), data_provider=MultiplexerDataProvider(runs, str(folder))))
+    experiment = get_experiment.Handler(RequestContext(), backend, "", api_pb2.GetExperimentRequest()).run()
+    names = [info.name for info in experiment.hparam_infos]
+    columns = [api_pb2.ColParams(hparam=name, include_in_result=True) for name in names]
+    request = api_pb2.ListSessionGroupsRequest(
+        start_index=0, slice_size=100, allowed_statuses=api_pb2.Status.values(), col_params=columns
+    )
+    groups = list_session_groups.Handler(RequestContext(), backend, "", request).run().session_groups
+    rows = [{name: getattr(v, str(v.WhichOneof("kind"))) for name, v in group.hparams.items()} for group in groups]
+    return names, [info.name.tag for info in experiment.metric_infos], rows
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of other widths; the second was resumed with more epochs and another checkpoint interval."""
+    root = tmp_path_factory.mktemp("resumed")
+    for bits in (2, 4):
+        words = [*SMALL, f"quantization.weight_bits={bits}"]
+        start(compose_config(words), root / f"w{bits}", words)
+    words += ["trainer.epochs=9", "trainer.checkpoint_every=3", f"resume={root / 'w4'}"]
+    start(compose_config(words), root / "w4", words)
+    return root
+
+
+def test_hparams_of_a_resumed_run_are_those_that_now_hold(resumed: Path) -> None:
+    rows = {row["bits.weight_bits"]: row for row in hparams_table(resumed)[2]}
+    assert (rows[2]["trainer.epochs"], rows[2]["trainer.checkpoint_every"]) == (6, 2)
+    assert (rows[4]["trainer.epochs"], rows[4]["trainer.checkpoint_every"]) == (9, 3)
+    assert rows[4]["bits"] == "weight 4, state 8, membrane 8, synapse 8, error 8, gradient 8, rng 16"
+
+
+def test_hparams_columns_begin_with_what_differs_bit_widths_and_results(resumed: Path) -> None:
+    names, metrics, _ = hparams_table(resumed)
+    assert names[:4] == ["bits", "bits.weight_bits", "trainer.checkpoint_every", "trainer.epochs"]
+    assert names[4:10] == [f"bits.{name}_bits" for name in ("error", "gradient", "membrane", "rng", "state", "synapse")]
+    assert metrics[:2] == ["best/distance", "final/distance"]
 
 
 def test_raster_png_is_black_white_orange_and_blue(folder: Path) -> None:
