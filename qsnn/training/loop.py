@@ -122,7 +122,9 @@ def _advance_to_the_end(run: Run[R], reporter: R) -> int:
     """Train until the last epoch or a signal, with a checkpoint every so often and at the end. The signal, or 0."""
     clock = Clock(run.state)
     if not run.finished():
-        compiled = _advance(run, reporter, clock)  # may compile for a minute: until here a signal ends the command at once
+        compiled = _advance(
+            run, reporter, clock
+        )  # may compile for a minute: until here a signal ends the command at once
         if compiled >= TOLD_FROM:
             log.info("kernels are ready: %.1f s to compile them or to load them from disk", compiled)
     with StopRequest() as stop:

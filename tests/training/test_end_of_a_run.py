@@ -56,7 +56,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             self.left -= 1
             return 0 if self.left >= 0 else signal.SIGTERM
 
-    return lambda pieces: monkeypatch.setattr(loop, "StopRequest", lambda: Stop(pieces))
+    return lambda pieces: monkeypatch.setattr(loop, "StopRequest", lambda: Stop(pieces - 1))  # set up after the first
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
