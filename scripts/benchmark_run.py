@@ -2,7 +2,7 @@
 
     python scripts/benchmark_run.py start      added seconds of the first start (nothing compiled yet) and of the second
     python scripts/benchmark_run.py default    wall time and peak memory of the default run, 10,000 epochs
-    python scripts/benchmark_run.py logging    share of the default run's time that its logging takes
+    python scripts/benchmark_run.py logging [key=value ...]    share of a run's time that its logging takes
 
 Each prints a row of Markdown for docs/performance.md. Runs are processes of their own in a temporary folder.
 """
@@ -22,6 +22,8 @@ from typing import Any
 
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.config.run import start as start_run
+from qsnn.kernels.compile_time import compile_seconds
+from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.pattern_reporter import PatternReporter
 
 
@@ -33,7 +35,7 @@ def run(folder: Path, *overrides: str, **environment: str) -> float:
     return time.perf_counter() - began
 
 
-def start(folder: Path) -> None:
+def start(folder: Path, _: list[str]) -> None:
     """What compiling adds to a run of one epoch, and what loading the compiled code adds, compared with plain torch."""
     cache, one = str(folder / "cache"), "trainer.epochs=1"
     plain = statistics.median(run(folder, one, "kernels=eager") for _ in range(3))
@@ -44,7 +46,7 @@ def start(folder: Path) -> None:
     print(f"| added by the kernels, second start | {second - plain:.1f} s |")
 
 
-def default(folder: Path) -> None:
+def default(folder: Path, _: list[str]) -> None:
     """The default run from start to end."""
     run(folder, "trainer.epochs=1")
     seconds = run(folder)
@@ -53,23 +55,26 @@ def default(folder: Path) -> None:
     print(f"| its peak memory | {peak:.0f} MB |")
 
 
-def logging_share(folder: Path) -> None:
-    """Share of the default run's training time that is spent in its reporter: metrics, health, rasters, histograms, bar."""
+def logging_share(folder: Path, overrides: list[str]) -> None:
+    """Share of a run's training time that is spent in its reporter: metrics, health, rasters, histograms, bar. Compiling and
+    validation are not among it."""
     spent = [0.0]
 
     def timed(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
-            began = time.perf_counter()
+            began, compiled = time.perf_counter(), compile_seconds()
             result = method(*arguments)
-            spent[0] += time.perf_counter() - began
+            spent[0] += time.perf_counter() - began - (compile_seconds() - compiled)
             return result
 
         return call
 
-    for name in ("after_epoch", "flush", "finish"):
-        setattr(PatternReporter, name, timed(getattr(PatternReporter, name)))
+    for reporter in (PatternReporter, LocalReporter):
+        for name in ("after_batch", "after_epoch", "flush", "finish"):
+            if hasattr(reporter, name):
+                setattr(reporter, name, timed(getattr(reporter, name)))
     set_up()
-    start_run(compose_config([]), folder, [])
+    start_run(compose_config(overrides), folder, overrides)
     seconds = json.loads((folder / "summary.json").read_text())["seconds"]
     print(f"| share of its training time that logging takes | {100 * spent[0] / seconds:.1f} % |")
 
@@ -79,8 +84,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     measures = {"start": start, "default": default, "logging": logging_share}
     parser.add_argument("what", choices=measures)
+    parser.add_argument("overrides", nargs="*", help="of the run whose logging is timed")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measures[parser.parse_args().what](Path(folder))
+        measures[options.what](Path(folder), options.overrides)
     return 0
 
 

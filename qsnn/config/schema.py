@@ -186,9 +186,11 @@ class LoggingConfig:
     """logging: epochs between two writings of each kind; 0 switches it off."""
 
     metrics_every: int = key(50, "distance, firing rates, gradient norms", "epochs")
-    health_every: int = key(2000, "saturation, underflow, codes in use, idle neurons", "epochs")
+    health_every: int = key(2000, "saturation, underflow, codes in use, idle neurons, unchanged weights", "epochs")
     raster_every: int = key(2000, "spike rasters", "epochs")
-    histogram_every: int = key(2000, "histograms of weight and membrane codes", "epochs")
+    histogram_every: int = key(
+        2000, "histograms of the codes of weights, membranes and, in local learning, traces", "epochs"
+    )
     tensorboard: bool = key(True, "write TensorBoard event files")
     progress: bool = key(True, "show the progress bar")
     limits: LimitsConfig = field(default_factory=LimitsConfig)

@@ -84,8 +84,12 @@ def local_readout(features: Tensor, parameters: ReadoutParameters) -> Tensor:
 
     In [0, 1] unless in full precision.
     """
-    p = parameters
-    return (quantize(features @ p.weight.T / p.scale, symmetric(p.readout_bits)) + 1) / 2
+    return (quantize(readout_sums(features, parameters), symmetric(parameters.readout_bits)) + 1) / 2
+
+
+def readout_sums(features: Tensor, parameters: ReadoutParameters) -> Tensor:
+    """``z G^T / readout_scale`` (B, K) of z (B, F)."""
+    return features @ parameters.weight.T / parameters.scale
 
 
 def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int | None) -> ReadoutError:
@@ -117,6 +121,15 @@ def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) 
     return torch.where(mean < POTENTIAL_TARGET, -L2_FACTOR * parameters.l2 / count, 0.0).to(torch.float32)
 
 
+def membrane_gradient(back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters) -> Tensor:
+    """g_U of `membrane_error`, flat: at the winners and, where there are other places, what it is at all of these."""
+    p = parameters
+    error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
+    l2_term = potential_gradient(step.mean(), step.membrane.numel(), p)
+    gradient = (error * (1 - activation) * activation + l2_term).flatten()
+    return torch.cat((gradient, l2_term.expand(1 if back.numel() < step.membrane.numel() else 0)))
+
+
 def membrane_error(
     back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
 ) -> MembraneError:
@@ -128,10 +141,6 @@ def membrane_error(
     ``back``: the readout's error through the feedback matrix, and ``activation`` z', both (B, C, H', W').
     """
     p = parameters
-    error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
-    l2_term = potential_gradient(step.mean(), step.membrane.numel(), p)
-    gradient = (error * (1 - activation) * activation + l2_term).flatten()
-    elsewhere = l2_term.expand(1 if back.numel() < step.membrane.numel() else 0)
-    quantized = quantize_error(torch.cat((gradient, elsewhere)), p.error_bits)
+    quantized = quantize_error(membrane_gradient(back, activation, step, p), p.error_bits)
     at_winners = quantized[: back.numel()].view(back.shape)
     return MembraneError(at_winners, step.winner, quantized[-1], tuple(step.membrane.shape[2:]), p.error_bits)

@@ -49,6 +49,14 @@ def refractory_parameters(
     return RefractoryParameters(decay.item(), (1 / (1 - decay)).item(), refractory_bits, membrane_bits)
 
 
+def decayed_refractory(refractory: Tensor, parameters: RefractoryParameters) -> Tensor:
+    """``gamma R_max quantize_unsigned(R / R_max)``, of any shape."""
+    p = parameters
+    if p.refractory_bits is not None:
+        refractory = p.full_scale * quantize(divide(refractory, p.full_scale), unsigned(p.refractory_bits))
+    return p.decay * refractory
+
+
 def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParameters) -> MembraneStep:
     """From the convolution of the membrane trace, ``drive`` (B, C, H, W), to spikes.
 
@@ -57,10 +65,7 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
 
     Pooling takes the largest U, and so the largest S and the largest of any increasing function of U.
     """
-    p = parameters
-    if p.refractory_bits is not None:
-        refractory = p.full_scale * quantize(divide(refractory, p.full_scale), unsigned(p.refractory_bits))
-    refractory = p.decay * refractory
+    p, refractory = parameters, decayed_refractory(refractory, parameters)
     membrane = quantize(drive / p.scale - refractory, potential(p.membrane_bits))
     spikes = membrane >= 0
     pooled, winner = functional.max_pool2d(membrane, p.pooling, return_indices=True)

@@ -75,17 +75,22 @@ def quantize_trace(trace: Tensor, full_scale: float, bits: int | None) -> Tensor
     return trace if bits is None else full_scale * quantize(divide(trace, full_scale), unsigned(bits))
 
 
-def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -> TraceState:
-    """The traces after input spikes x (B, C, H, W); P uses the old Q.
+def raw_traces(spikes: Tensor, state: TraceState, parameters: TraceParameters) -> TraceState:
+    """The traces after input spikes x (B, C, H, W), before they go to their grids; P uses the old Q.
 
-    P = alpha P + a Q     Q = beta Q + b x     then both to their grids
+    P = alpha P + a Q     Q = beta Q + b x
     """
     p = parameters
     membrane = p.membrane_decay * state.membrane + p.membrane_gain * state.synapse
-    synapse = p.synapse_decay * state.synapse + p.synapse_gain * spikes
+    return TraceState(membrane, p.synapse_decay * state.synapse + p.synapse_gain * spikes)
+
+
+def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -> TraceState:
+    """`raw_traces`, then both to their grids."""
+    p, raw = parameters, raw_traces(spikes, state, parameters)
     return TraceState(
-        quantize_trace(membrane, p.membrane_full_scale, p.membrane_trace_bits),
-        quantize_trace(synapse, p.synapse_full_scale, p.synapse_trace_bits),
+        quantize_trace(raw.membrane, p.membrane_full_scale, p.membrane_trace_bits),
+        quantize_trace(raw.synapse, p.synapse_full_scale, p.synapse_trace_bits),
     )
 
 

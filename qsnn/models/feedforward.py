@@ -79,6 +79,10 @@ class FeedforwardNet(nn.Module):
             {name: layer.gradient for name, layer in passes.items()},
         )
 
+    def stored_weights(self) -> dict[str, tuple[Tensor, int | None]]:
+        """Weights and their width, by layer."""
+        return {name: (linear.weight, linear.weight_bits) for name, linear in self.linears().items()}
+
     def clamp_weights(self) -> None:
         """Bring all weights into the range of their format; before every forward pass in training."""
         for linear in self.linears().values():

@@ -146,6 +146,10 @@ class LocalNet(nn.Module):
         """The layers by name, input first."""
         return {name: layer for name, layer in self.named_children() if isinstance(layer, LocalLayer)}
 
+    def stored_weights(self) -> dict[str, tuple[Tensor, int | None]]:
+        """Weights and their width, by layer."""
+        return {name: (layer.weight, layer.settings.weight_bits) for name, layer in self.named_layers().items()}
+
     def initial_states(self, batch_size: int) -> dict[str, LayerState]:
         """Every layer at rest."""
         return {name: layer.initial_state(batch_size) for name, layer in self.named_layers().items()}

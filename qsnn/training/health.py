@@ -2,18 +2,18 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState
 from qsnn.dynamics.lif import raw_states, states_before
 from qsnn.layers import SpikingActivity, SpikingLinear
-from qsnn.quantization import Format, nearest_codes, shift, symmetric
+from qsnn.quantization import Format, shift, symmetric
 from qsnn.training.bptt import GradientRounding, StepResult
-from qsnn.training.state import TrainingState, share_never_changed
+from qsnn.training.code_changes import share_never_changed
+from qsnn.training.code_tally import CodeTally
+from qsnn.training.state import TrainingState
 
 ALWAYS_FIRING_RATE = 0.9
-LARGEST_TABLE = 2**20
 
 
 class Limits(NamedTuple):
@@ -26,31 +26,15 @@ class Limits(NamedTuple):
     always_firing: float
 
 
-def _num_different(codes: Tensor) -> int:
-    """How many different integers there are; counted in a table, which is many times faster than sorting."""
-    low, high = (end.item() for end in codes.aminmax())
-    if high - low < LARGEST_TABLE:
-        return int((torch.bincount((codes - low).flatten()) > 0).sum())
-    return codes.unique().numel()
-
-
-def _figures(raw: Tensor, codes: Tensor, at_the_end: Tensor) -> dict[str, float]:
-    nonzero = raw != 0
-    lost = int((nonzero & (codes == 0)).count_nonzero())
-    return {
-        "saturation": int(at_the_end.count_nonzero()) / at_the_end.numel(),
-        "underflow": lost / max(1, int(nonzero.count_nonzero())),
-        "codes_in_use": float(_num_different(codes)),
-    }
-
-
 def code_health(raw: Tensor, fmt: Format) -> dict[str, float]:
     """Of values before they are quantized, any shape: three figures.
 
     saturation: share that reaches or passes an end of the range. underflow: share of the non-zero values that becomes
     zero. codes_in_use: how many different codes they take.
     """
-    return _figures(raw, nearest_codes(raw, fmt), (raw >= fmt.largest) | (raw <= fmt.smallest))
+    tally = CodeTally()
+    tally.add_quantized(raw, fmt)
+    return tally.figures()
 
 
 def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -> dict[str, float]:
@@ -68,15 +52,19 @@ def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -
 
 
 def _gradient_health(gradient: Tensor, rounded: Tensor, bits: int) -> dict[str, float]:
-    """As `code_health`, of a weight gradient and what stochastic rounding made of it; its codes have no upper end."""
-    codes = (rounded * 2 ** (bits - 1)).to(torch.int64)
-    largest = 1 - 2.0 ** (1 - bits)
-    return _figures(gradient, codes, rounded.abs() >= largest if bits > 1 else torch.zeros(1))
+    """As `code_health`, of a weight gradient and what stochastic rounding made of it."""
+    tally = CodeTally()
+    tally.add_gradient(gradient, rounded, bits)
+    return tally.figures()
 
 
 def _neurons_health(name: str, spikes: Tensor) -> dict[str, float]:
     """Shares of neurons without a spike, and with one in nine of ten steps or more."""
-    rates = spikes.mean(dim=(0, 1))
+    return idle_neurons(name, spikes.mean(dim=(0, 1)))
+
+
+def idle_neurons(name: str, rates: Tensor) -> dict[str, float]:
+    """The same from each neuron's spikes a time step, any shape."""
     return {
         f"{name}/silent": (rates == 0).float().mean().item(),
         f"{name}/always_firing": (rates >= ALWAYS_FIRING_RATE).float().mean().item(),
@@ -98,7 +86,8 @@ def measure_health(state: TrainingState, step: StepResult, rounding: GradientRou
             parts["gradient"] = _gradient_health(step.gradients[name], step.rounded[name], rounding.gradient_bits)
         figures |= {f"{name}.{part}/{figure}": v for part, values in parts.items() for figure, v in values.items()}
         figures |= _states_health(name, layer, activity) | _neurons_health(name, activity.spikes.detach())
-    for name, share in share_never_changed(state).items():
+    shares = share_never_changed(state.model.stored_weights(), state.initial_codes, state.changed)
+    for name, share in shares.items():
         figures[f"{name}.weight/never_changed"] = share
     return figures
 

@@ -129,7 +129,7 @@ def update_layer(
     moved, rule = 0, state.rule._replace(lr=state.rule.lr * lr_factor)
     for part, values in (("weight", gradient.weight), ("bias", gradient.bias)):
         key, parameter = f"{name}.{part}", getattr(layer, part)
-        flat, state.streams[key], code = _rounded(
+        flat, state.streams[key], code = rounded_gradient(
             values, layer.settings.weight_mult, state.streams[key], rounding, backend
         )
         state.largest_codes[name] = max(state.largest_codes[name], code)
@@ -143,7 +143,7 @@ def update_layer(
     return moved
 
 
-def _rounded(
+def rounded_gradient(
     values: Tensor, weight_mult: float, stream: RandomStream, rounding: GradientRounding, backend: Backend
 ) -> RoundedGradient:
     """The gradient as rows, one an output channel, rounded if it is quantized."""

@@ -6,6 +6,7 @@ import torch
 
 from qsnn.quantization import symmetric
 from qsnn.training.checkpoint import write_atomically
+from qsnn.training.local_health import Observation
 from qsnn.training.local_scores import Scores
 from qsnn.training.pictures import Picture, confusion_picture, png, raster, sheet
 from qsnn.training.reporter import Reporter
@@ -34,17 +35,27 @@ class LocalReporter(Reporter):
         epoch, settings = run.state.epoch, self._settings
         if validation is not None:
             self._validated = f", validation={validation.accuracy():.1%}"
-        if self._due(settings.metrics_every, epoch) or validation is not None:
-            self._write(epoch, dict(record), {key.replace("_layer", "/layer"): value for key, value in record.items()})
+        observed = self._observe(run, epoch)
+        health = observed.health if observed is not None and self.wants_health(epoch) else {}
+        if self._due(settings.metrics_every, epoch) or validation is not None or health:
+            tags = {key.replace("_layer", "/layer"): value for key, value in record.items()}
+            self._write(epoch, {**record, **health}, tags | {f"health/{key}": v for key, v in health.items()})
+        self._warn(health, epoch)
         if validation is not None and self._board:
             self._board.picture("confusion/validation", self._confusion(run, validation), epoch)
-        if self._board and self._due(settings.histogram_every, epoch):
-            for name, layer in run.state.model.named_layers().items():
-                fmt = symmetric(layer.settings.weight_bits)
-                self._board.histogram(f"weight/{name}", layer.weight.detach(), fmt, epoch)
+        if self._board and observed is not None and self._due(settings.histogram_every, epoch):
+            for name, (weight, bits) in run.state.model.stored_weights().items():
+                self._board.histogram(f"weight/{name}", weight.detach(), symmetric(bits), epoch)
+            for tag, (raw, fmt) in observed.histograms.items():
+                self._board.histogram(tag, raw, fmt, epoch)
         if self._board and self._due(settings.raster_every, epoch):
             for name, picture in self._rasters(run).items():
                 self._board.picture(f"raster/{name}", picture, epoch)
+
+    def _observe(self, run: "LocalRun", epoch: int) -> Observation | None:
+        """A look at the net, if health or histograms are due."""
+        histograms = self._board is not None and self._due(self._settings.histogram_every, epoch)
+        return run.observe() if self.wants_health(epoch) or histograms else None
 
     def finish(self, run: "LocalRun", final: Scores, best: Scores | None) -> None:
         """raster.png and confusion.png (of the best weights, or the last if none are best); in TensorBoard the scores for the

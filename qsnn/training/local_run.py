@@ -15,6 +15,7 @@ from qsnn.data.event_windows import WindowSettings
 from qsnn.dynamics import schedule_factor
 from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.training.gradient_codes import gradient_code_bits
+from qsnn.training.local_health import Observation, Settings, observe
 from qsnn.training.local_learning import LayerTally, evaluate_batch, train_batch
 from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record, names_of_sums
@@ -148,8 +149,11 @@ class LocalRun(NamedTuple):
 
     def train_sample(self) -> Indices:
         """The training recordings that the net, as it is, is scored on: always the same, evenly spread over all of them."""
-        train, wanted = self.split.train, self.settings.train_sample
-        count = min(len(train), len(self.split.validation) if wanted is None else wanted)
+        wanted = self.settings.train_sample
+        return self._spread(len(self.split.validation) if wanted is None else wanted)
+
+    def _spread(self, count: int) -> Indices:
+        train, count = self.split.train, min(len(self.split.train), count)
         return train[np.arange(count) * len(train) // max(1, count)]
 
     def _better(self, accuracy: float) -> BestEpoch:
@@ -174,6 +178,14 @@ class LocalRun(NamedTuple):
         return test_batches(
             self.dataset, indices, self.test_windows, self.settings.batch_size, self.settings.num_workers
         )
+
+    def observe(self) -> Observation:
+        """Health of the quantization and values for histograms, of always the same training recordings, as many as a batch."""
+        settings, chosen = self.settings, self._spread(self.settings.batch_size)
+        batch = next(test_batches(self.dataset, chosen, self.train_windows, len(chosen)))
+        rounding = settings.rounding_in(max(1, self.state.epoch))
+        how = Settings(settings.burn_in, settings.dropout, rounding, settings.backend)
+        return observe(self.state, batch, how)
 
     def example(self) -> tuple[Batch, dict[str, LayerTally]]:
         """The first test recording and what the net does with it, for rasters."""

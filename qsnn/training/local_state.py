@@ -10,6 +10,7 @@ from qsnn.dynamics import Slots, UpdateRule
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import RandomStream, random_stream
 from qsnn.training.checkpoint_layout import Count, Maybe, Numbers, stream_layout
+from qsnn.training.code_changes import none_changed, weight_codes
 
 
 class BestEpoch(NamedTuple):
@@ -25,7 +26,7 @@ class LocalTrainingState:
     """A net in training. ``epoch`` counts finished epochs, ``batch`` finished batches of the epoch under way, ``step``
     updates of each weight; ``slots`` and ``streams`` go by tensor (``layer1.weight``; ``layer1/dropout``). ``sums``: what
     the epoch under way has measured, added up by key. ``largest_codes``: the largest integer of a rounded gradient of weights
-    or bias in the run so far, by layer."""
+    or bias in the run so far; ``initial_codes`` and ``changed``: `qsnn.training.code_changes`; all three by layer."""
 
     model: LocalNet
     rule: UpdateRule
@@ -39,6 +40,8 @@ class LocalTrainingState:
     seconds_start: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     largest_codes: dict[str, int] = field(default_factory=dict)
+    initial_codes: dict[str, Tensor] = field(default_factory=dict)
+    changed: dict[str, Tensor] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that a checkpoint loads with ``weights_only=True``."""
@@ -52,6 +55,8 @@ class LocalTrainingState:
             "seconds_start": self.seconds_start,
             "sums": dict(self.sums),
             "largest_codes": dict(self.largest_codes),
+            "initial_codes": self.initial_codes,
+            "changed": self.changed,
             "epoch": self.epoch,
         }
 
@@ -80,6 +85,9 @@ class LocalTrainingState:
         self.best = None if saved["best"] is None else BestEpoch(**saved["best"])
         self.seconds, self.seconds_start = saved["seconds"], saved["seconds_start"]
         self.sums, self.largest_codes = saved["sums"], saved["largest_codes"]
+        self.initial_codes, self.changed = (
+            {name: tensor.to(device) for name, tensor in saved[key].items()} for key in ("initial_codes", "changed")
+        )
 
 
 def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTrainingState:
@@ -89,4 +97,8 @@ def new_local_state(model: LocalNet, rule: UpdateRule, seed: int) -> LocalTraini
     streams |= {f"{name}/dropout": random_stream(seed, f"{name}/dropout") for name in model.named_layers()}
     rows = {name: value.reshape(len(value), -1) for name, value in parameters.items()}
     slots = {name: tuple(torch.zeros_like(value) for _ in range(rule.num_slots)) for name, value in rows.items()}
-    return LocalTrainingState(model, rule, slots, streams, largest_codes=dict.fromkeys(model.named_layers(), 0))
+    codes = weight_codes(model.stored_weights())
+    return LocalTrainingState(
+        model, rule, slots, streams,
+        largest_codes=dict.fromkeys(model.named_layers(), 0), initial_codes=codes, changed=none_changed(codes),
+    )  # fmt: skip

@@ -1,18 +1,14 @@
 """What a pattern run tells while it trains: distance, rates, gradient norms, health, rasters, histograms of codes."""
 
-import logging
-
 from qsnn.data import Pattern
 from qsnn.models import Activity
 from qsnn.quantization import symmetric
 from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
 from qsnn.training.gradient_codes import gradient_code_bits
-from qsnn.training.health import crossed_limits, measure_health
+from qsnn.training.health import measure_health
 from qsnn.training.pictures import rasters
 from qsnn.training.reporter import LoggingSettings, Reporter, RunIdentity
 from qsnn.training.state import TrainingState
-
-log = logging.getLogger(__name__)
 
 
 class PatternReporter(Reporter):
@@ -21,11 +17,6 @@ class PatternReporter(Reporter):
     def __init__(self, run: RunIdentity, settings: LoggingSettings, silent_distance: float) -> None:
         super().__init__(run, settings)
         self._silent_distance = silent_distance
-        self._warned: set[str] = set()
-
-    def wants_health(self, epoch: int) -> bool:
-        """Whether the step of ``epoch`` must keep its errors for `after_epoch`."""
-        return self._due(self._settings.health_every, epoch)
 
     def after_epoch(self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding) -> None:
         """Write what is due in the epoch that ``step`` finished."""
@@ -53,22 +44,6 @@ class PatternReporter(Reporter):
         tags |= {f"health/{key}": value for key, value in health.items()}
         self._write(state.epoch, {**quality, **rates, **norms, **widths, **health}, tags)
         self._warn(health, state.epoch)
-
-    def _warn(self, health: dict[str, float], epoch: int) -> None:
-        """One line for each figure when it crosses its limit, not again while it stays above."""
-        if not health:
-            return
-        crossed = set(crossed_limits(health, self._settings.limits))
-        if epoch == 1:  # one update cannot have changed many codes
-            crossed = {key for key in crossed if not key.endswith("/never_changed")}
-        for key in sorted(crossed - self._warned):
-            figure = key.rsplit("/", 1)[1]
-            limit = getattr(self._settings.limits, figure)
-            log.warning(
-                "epoch %d: %s of %s is %.1f %%, above logging.limits.%s=%g",
-                epoch, figure.replace("_", "-"), key.rsplit("/", 1)[0], 100 * health[key], figure, limit,
-            )  # fmt: skip
-        self._warned = crossed
 
     def _rasters(self, activity: Activity, pattern: Pattern, epoch: int) -> None:
         """Pictures of input, hidden, output, target, and output against target in colour."""

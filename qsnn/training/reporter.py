@@ -1,5 +1,6 @@
 """What every run tells while it trains: progress bar, console, metrics.jsonl and TensorBoard."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -8,10 +9,11 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from qsnn.kernels.compile_time import compile_seconds
-from qsnn.training.health import Limits
+from qsnn.training.health import Limits, crossed_limits
 from qsnn.training.metrics_file import append_metrics, open_metrics
 from qsnn.training.tensorboard_log import HParam, TensorBoardLog
 
+log = logging.getLogger(__name__)
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {unit} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 Self = TypeVar("Self", bound="Reporter")
 
@@ -59,6 +61,7 @@ class Reporter:
             disable=not settings.progress, bar_format=BAR_FORMAT, dynamic_ncols=True,
         )  # fmt: skip
         self._redirect = logging_redirect_tqdm()
+        self._warned: set[str] = set()
 
     def __enter__(self: Self) -> Self:
         self._redirect.__enter__()
@@ -84,6 +87,26 @@ class Reporter:
     def _due(self, every: int, epoch: int) -> bool:
         # Not the last epoch as such: a run that is resumed to go on further must log what a longer run would have.
         return every > 0 and (epoch == 1 or epoch % every == 0)
+
+    def wants_health(self, epoch: int) -> bool:
+        """Whether the health of the quantization is due in ``epoch``."""
+        return self._due(self._settings.health_every, epoch)
+
+    def _warn(self, health: dict[str, float], epoch: int) -> None:
+        """One line for each figure when it crosses its limit, not again while it stays above."""
+        if not health:
+            return
+        crossed = set(crossed_limits(health, self._settings.limits))
+        if epoch == 1:  # one update cannot have changed many codes
+            crossed = {key for key in crossed if not key.endswith("/never_changed")}
+        for key in sorted(crossed - self._warned):
+            figure = key.rsplit("/", 1)[1]
+            limit = getattr(self._settings.limits, figure)
+            log.warning(
+                "epoch %d: %s of %s is %.1f %%, above logging.limits.%s=%g",
+                epoch, figure.replace("_", "-"), key.rsplit("/", 1)[0], 100 * health[key], figure, limit,
+            )  # fmt: skip
+        self._warned = crossed
 
     def _write(self, epoch: int, record: dict[str, object], scalars: dict[str, float]) -> None:
         """One line of metrics.jsonl, and points in TensorBoard."""

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from qsnn.dynamics import Slots, UpdateRule
 from qsnn.models import FeedforwardNet
-from qsnn.quantization import RandomStream, nearest_codes, random_stream, symmetric
+from qsnn.quantization import RandomStream, random_stream
 from qsnn.training.checkpoint_layout import Count, Maybe, stream_layout
+from qsnn.training.code_changes import none_changed, weight_codes
 
 
 class Best(NamedTuple):
@@ -75,32 +76,13 @@ class TrainingState:
         )
 
 
-def weight_codes(model: FeedforwardNet) -> dict[str, Tensor]:
-    """Integer codes (int16) of all quantized weights, by layer; empty in full precision."""
-    codes = {}
-    for name, linear in model.linears().items():
-        fmt = symmetric(linear.weight_bits)
-        if fmt is not None:
-            codes[name] = nearest_codes(linear.weight.detach(), fmt).to(torch.int16)
-    return codes
-
-
 def new_training_state(model: FeedforwardNet, rule: UpdateRule, seed: int) -> TrainingState:
     """The state before the first epoch; gradients of ``<layer>.weight`` are rounded by a stream of that name."""
     streams = {name: random_stream(seed, f"{name}.weight/gradient") for name in model.linears()}
     weights = {name: linear.weight.detach() for name, linear in model.linears().items()}
     slots = {name: tuple(torch.zeros_like(weight) for _ in range(rule.num_slots)) for name, weight in weights.items()}
-    codes = weight_codes(model)
-    changed = {name: torch.zeros_like(code, dtype=torch.bool) for name, code in codes.items()}
+    codes = weight_codes(model.stored_weights())
     return TrainingState(
-        model, rule, slots, streams, initial_codes=codes, changed=changed, largest_codes=dict.fromkeys(weights, 0)
-    )
-
-
-def share_never_changed(state: TrainingState) -> dict[str, float]:
-    """Share of weights whose code equalled the initial one at every look, this one included, by layer."""
-    shares = {}
-    for name, codes in weight_codes(state.model).items():
-        state.changed[name] |= codes != state.initial_codes[name]
-        shares[name] = 1 - state.changed[name].float().mean().item()
-    return shares
+        model, rule, slots, streams,
+        initial_codes=codes, changed=none_changed(codes), largest_codes=dict.fromkeys(weights, 0),
+    )  # fmt: skip

@@ -7,9 +7,9 @@ import torch
 from helpers import make_run
 
 from qsnn.quantization import symmetric
+from qsnn.training.code_changes import share_never_changed
 from qsnn.training.health import Limits, code_health, crossed_limits, measure_health
 from qsnn.training.pattern_run import train_epoch
-from qsnn.training.state import share_never_changed
 
 
 def test_code_health_counts_saturated_lost_and_used_codes() -> None:
@@ -48,10 +48,12 @@ def test_share_never_changed_remembers_a_weight_that_came_back(tmp_path: Path) -
     kept = weight[0, 0].item()
     with torch.no_grad():
         weight[0, 0] = 0.5 if kept < 0 else -0.5
-    first = share_never_changed(state)["hidden"]
+    remembered = state.initial_codes, state.changed
+    first = share_never_changed(state.model.stored_weights(), *remembered)["hidden"]
     with torch.no_grad():
         weight[0, 0] = kept
-    assert first == share_never_changed(state)["hidden"] == pytest.approx(1 - 1 / weight.numel())
+    again = share_never_changed(state.model.stored_weights(), *remembered)["hidden"]
+    assert first == again == pytest.approx(1 - 1 / weight.numel())
 
 
 def test_crossed_limits_names_the_figures_above_their_limit() -> None:
