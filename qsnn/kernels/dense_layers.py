@@ -35,14 +35,20 @@ def compose_gradients(
     The errors of a layer, ``e_h = quantize_error(g_h)``, go back as ``e_h @ w_q^T`` and into ``dw = x^T e_h``: straight
     through the quantization of the weights, without the factor 1/scale.
     """
-    forward, passes = _forward(backend, x, layers), list[LayerPass]()
+    forward = _forward(backend, x, layers)
     distance, difference = backend.van_rossum_distance(forward[-1].activity.spikes, target, decay, tau)
     grad_spikes = backend.van_rossum_gradient(difference, distance, decay, tau)
+    back: list[tuple[Tensor, Tensor]] = []
     for number in reversed(range(len(layers))):
-        (spikes, current, activity), layer = forward[number], layers[number]
+        (_, current, activity), layer = forward[number], layers[number]
         grad_current = backend.lif_sequence_backward(grad_spikes, current, activity, None, layer.lif)
         error = backend.quantize_error(grad_current, layer.lif.error_bits)
-        passes.append(LayerPass(current, activity, grad_current, backend.weight_gradient(spikes, error)))
+        back.append((grad_current, error))
         if number > 0:
             grad_spikes = backend.input_error(error, layer.weight, layer.weight_bits, layer.scale)
-    return NetPass(distance.item(), tuple(reversed(passes)))
+    # Weight gradients last, so that every layer's errors go back while they are in the cache.
+    passes = tuple(
+        LayerPass(done.current, done.activity, grad_current, backend.weight_gradient(done.x, error))
+        for done, (grad_current, error) in zip(forward, reversed(back), strict=True)
+    )
+    return NetPass(distance.item(), passes)
