@@ -24,7 +24,7 @@ def _sweep(folder: Path, rights: dict[int, list[list[int]]]) -> Path:
                 config = {"quantization": {"membrane_trace_bits": bits}, "dataset": {"fold": fold}, "seed": seed}
                 (run / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
                 final = {"confusion": [[right, 50 - right], [0, 0]]}
-                summary = {"status": "finished", "seed": seed, "seconds": 7.0, "best": {}, "final": final}
+                summary = {"status": "finished", "seed": seed, "seconds": 7.0, "final": final}
                 (run / "summary.json").write_text(json.dumps({**summary, "quantization": {"weight_bits": 8}}))
     return folder
 
