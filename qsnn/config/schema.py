@@ -60,7 +60,7 @@ class QuantizationConfig:
     )
     rng_bits: int = key(16, "random numbers that round the gradients", "bits", "global_rb")
     rng_rule: str = key(
-        "original",
+        "unbiased",
         "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
     )
 
