@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 a sweep with failed runs; 2 bad input, or the system refused; 128 + signal, stopped before the end.
 """
 
+import errno
 import io
 import os
 import signal
@@ -10,10 +11,22 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from qsnn.errors import QsnnError
+from qsnn.errors import ConfigError, QsnnError
 from qsnn.training.interrupt import Interruptible
 
-EXIT_BAD_INPUT = 2
+EXIT_FAILED_RUNS, EXIT_BAD_INPUT = 1, 2
+ADVICE = {
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space, or choose another folder",
+    (errno.EACCES, errno.EPERM, errno.EROFS): "allow to write there, or choose another folder",
+    (
+        errno.EEXIST,
+        errno.ENOTDIR,
+        errno.EISDIR,
+    ): "a file is where a folder should be, or a folder where a file should be",
+    (errno.ENOENT,): "it is not there, or was deleted meanwhile",
+    (errno.ENAMETOOLONG,): "choose a shorter name",
+}
+"""What to do about the commonest failures of the operating system."""
 
 
 def run_command(work: Callable[[list[str]], None]) -> None:
@@ -28,6 +41,8 @@ def run_command(work: Callable[[list[str]], None]) -> None:
             _leave_quietly()
         except (QsnnError, OSError) as error:
             fail(error)
+        except MemoryError:
+            fail(QsnnError("there is not enough memory"))
 
 
 def _leave_quietly() -> NoReturn:
@@ -37,13 +52,18 @@ def _leave_quietly() -> NoReturn:
 
 
 def fail(error: QsnnError | OSError, code: int = EXIT_BAD_INPUT) -> NoReturn:
-    """Print one line and leave."""
-    sys.stderr.write(f"error: {describe(error)}\n")
+    """Print one line, or one for each thing that is wrong with a config, and leave."""
+    if isinstance(error, ConfigError) and len(error.args) > 1:
+        sys.stderr.writelines([f"error: {len(error.args)} things are wrong\n", *(f"  {text}\n" for text in error.args)])
+    else:
+        sys.stderr.write(f"error: {describe(error)}\n")
     sys.exit(code)
 
 
 def describe(error: QsnnError | OSError) -> str:
     """One line; for a failure of the operating system (a full disk, no permission), with the file it is about."""
     if isinstance(error, OSError):
-        return f"cannot use {error.filename or 'a file of the run'}: {error.strerror or error}; nothing was left half-written"
+        advice = next((f"; {text}" for numbers, text in ADVICE.items() if error.errno in numbers), "")
+        file = error.filename or "a file of the run"
+        return f"cannot use {file}: {error.strerror or error}{advice}; nothing was left half-written"
     return " ".join(str(error).split("\n"))

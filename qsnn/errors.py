@@ -1,12 +1,22 @@
 """The errors that a user can cause. Each message is one line: what is wrong, where, what is allowed, what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class QsnnError(Exception):
     """Base of every error that the command line prints as one line, without a traceback."""
 
 
 class ConfigError(QsnnError):
-    """A setting is out of range, or two settings contradict each other."""
+    """A setting is out of range, or two settings contradict each other. Several of these are so many arguments."""
+
+    def __str__(self) -> str:
+        if len(self.args) < 2:
+            return super().__str__()
+        numbered = (f"({number}) {problem}" for number, problem in enumerate(self.args, 1))
+        return f"{len(self.args)} things are wrong: {'; '.join(numbered)}"
 
 
 class DataError(QsnnError):
@@ -19,3 +29,14 @@ class RunFolderError(QsnnError):
 
 class NonFiniteError(QsnnError):
     """A tensor holds NaN or Inf; the message names the tensor and the epoch."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that says nothing of a file, as writing to an open one raises on a full disk, the name of ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,11 +1,12 @@
 """Checks of a composed config before anything is built: each failure names the key, the value and what to do."""
 
+import importlib.util
 import math
 
 import torch
 
-from qsnn.config.checks_local import check_local
-from qsnn.config.require import MAX_BITS, Numbers, check_bits, check_numbers, require
+from qsnn.config.checks_local import wrong_in_local
+from qsnn.config.require import MAX_BITS, Numbers, Problems, refuse, unless, wrong_bits, wrong_numbers
 from qsnn.config.schema import (
     BPTTConfig,
     Config,
@@ -30,20 +31,25 @@ KERNELS = ("auto", "eager", "numba", "triton")
 
 
 def check_config(config: Config) -> None:
-    """Check every key that can be wrong without the data at hand. Raises ConfigError."""
-    check_family(config)
-    check_numbers(_common_numbers(config))
+    """Check every key that can be wrong without the data at hand. Raises one ConfigError with all that is wrong."""
+    check_family(config)  # everything else depends on it
+    own = _wrong_in_pattern if isinstance(config.trainer, BPTTConfig) else wrong_in_local
+    refuse([*_wrong_everywhere(config), *own(config)])
+
+
+def _wrong_everywhere(config: Config) -> Problems:
+    """What every experiment has."""
+    yield from wrong_numbers(_common_numbers(config))
     for name in ("lr_schedule", "eta_schedule"):
         schedule = getattr(config.optimizer, name)
-        require(schedule in SCHEDULES, f"optimizer.{name}", schedule, f"allowed are {', '.join(SCHEDULES)}")
+        yield from unless(schedule in SCHEDULES, f"optimizer.{name}", schedule, f"allowed are {', '.join(SCHEDULES)}")
     betas = getattr(config.optimizer, "betas", [0, 0])
-    require(len(betas) == 2, "optimizer.betas", betas, "give two numbers, such as [0.9,0.999]")
-    require(config.kernels in KERNELS, "kernels", config.kernels, f"allowed are {', '.join(KERNELS)}")
-    require(bool(config.name) and "/" not in config.name, "name", config.name, "it names a folder: no slash, not empty")
-    if isinstance(config.trainer, BPTTConfig):
-        _check_pattern(config)
-    else:
-        check_local(config)
+    yield from unless(len(betas) == 2, "optimizer.betas", betas, "give two numbers, such as [0.9,0.999]")
+    yield from unless(config.kernels in KERNELS, "kernels", config.kernels, f"allowed are {', '.join(KERNELS)}")
+    fits = bool(config.name) and "/" not in config.name
+    yield from unless(fits, "name", config.name, "it names a folder: no slash, not empty")
+    board = not config.logging.tensorboard or importlib.util.find_spec("tensorboard") is not None
+    yield from unless(board, "logging.tensorboard", True, "tensorboard is not installed: pip install it, or set false")
 
 
 FAMILIES: dict[type, dict[str, tuple[tuple[type, ...], str]]] = {
@@ -74,12 +80,16 @@ def check_family(config: Config) -> None:
             )
 
 
-def _check_pattern(config: Config) -> None:
+def _wrong_in_pattern(config: Config) -> Problems:
     """What only the pattern experiment has."""
-    check_bits(config, ("weight_bits", "state_bits", "membrane_bits", "synapse_bits", "error_bits", "gradient_bits"))
-    check_numbers(_pattern_numbers(config))
-    _check_decays(config)
-    _check_threshold(config)
+    bits = ("weight_bits", "state_bits", "membrane_bits", "synapse_bits", "error_bits", "gradient_bits")
+    wrong = [*wrong_bits(config, bits)]
+    wrong_neuron = [*wrong_numbers(_neuron_numbers(config))]
+    yield from [*wrong, *wrong_numbers(_pattern_numbers(config)), *wrong_neuron]
+    if not wrong_neuron:
+        yield from _wrong_decays(config)
+    if not wrong_neuron and not wrong:
+        yield from _unreachable_threshold(config)
 
 
 def _common_numbers(config: Config) -> Numbers:
@@ -105,30 +115,37 @@ def _pattern_numbers(config: Config) -> Numbers:
     for name in ("num_inputs", "num_hidden", "num_outputs", "fan_in"):
         yield f"model.{name}", getattr(config.model, name), 1, 1_000_000, True
     yield "model.init_beta", config.model.init_beta, 0, math.inf, False
-    for name in ("dt", "tau_mem", "tau_syn", "tau_vr"):
-        yield f"neuron.{name}", getattr(config.neuron, name), 0, math.inf, False
-    yield "neuron.threshold", config.neuron.threshold, 0, math.inf, False
-    yield "neuron.surrogate_slope", config.neuron.surrogate_slope, 0, math.inf, True
     yield "dataset.num_steps", config.dataset.num_steps, 1, 10_000_000, True
     yield "dataset.density", config.dataset.density, 0, 1, True
     yield "dataset.threshold", config.dataset.threshold, 0, 1, True
     yield "dataset.seed", config.dataset.seed, 0, 2**63, True
 
 
-def _check_decays(config: Config) -> None:
+def _neuron_numbers(config: Config) -> Numbers:
+    for name in ("dt", "tau_mem", "tau_syn", "tau_vr"):
+        yield f"neuron.{name}", getattr(config.neuron, name), 0, math.inf, False
+    yield "neuron.threshold", config.neuron.threshold, 0, math.inf, False
+    yield "neuron.surrogate_slope", config.neuron.surrogate_slope, 0, math.inf, True
+
+
+def _wrong_decays(config: Config) -> Problems:
     neuron = config.neuron
-    require(neuron.decay in DECAY_RULES, "neuron.decay", neuron.decay, f"allowed are {', '.join(DECAY_RULES)}")
+    known = neuron.decay in DECAY_RULES
+    yield from unless(known, "neuron.decay", neuron.decay, f"allowed are {', '.join(DECAY_RULES)}")
     for tau, override in (("tau_mem", "membrane_decay"), ("tau_syn", "synapse_decay"), ("tau_vr", "van_rossum_decay")):
         factor = getattr(neuron, override)
         if factor is not None:
-            require(
-                0 <= factor < 1, f"neuron.{override}", factor, "a decay per step lies in [0, 1); null follows the rule"
-            )
-            continue
-        try:
-            decay_factor(getattr(neuron, tau), neuron.dt, neuron.decay)
-        except ValueError as error:
-            raise ConfigError(f"neuron.{tau}: {error}; use a longer neuron.{tau} or a shorter neuron.dt") from error
+            allowed = "a decay per step lies in [0, 1); null follows the rule"
+            yield from unless(0 <= factor < 1, f"neuron.{override}", factor, allowed)
+        elif known:
+            yield from _wrong_time_constant(neuron, tau)
+
+
+def _wrong_time_constant(neuron: CubaLIFConfig, tau: str) -> Problems:
+    try:
+        decay_factor(getattr(neuron, tau), neuron.dt, neuron.decay)
+    except ValueError as error:
+        yield f"neuron.{tau}: {error}; use a longer neuron.{tau} or a shorter neuron.dt"
 
 
 def _spikes_at_most(bits: int, threshold: float) -> bool:
@@ -137,14 +154,14 @@ def _spikes_at_most(bits: int, threshold: float) -> bool:
     return bool(quantize(torch.tensor(fmt.largest) - threshold, fmt) > 0)
 
 
-def _check_threshold(config: Config) -> None:
+def _unreachable_threshold(config: Config) -> Problems:
     """A membrane that cannot exceed the threshold by half a step of its own grid never spikes."""
     bits, threshold = config.quantization.membrane_bits, config.neuron.threshold
     if bits is None or _spikes_at_most(bits, threshold):
         return
     enough = next((more for more in range(bits + 1, MAX_BITS + 1) if _spikes_at_most(more, threshold)), None)
     advice = f"use at least {enough} bits (quantization.state_bits={enough}), or" if enough else "use"
-    raise ConfigError(
+    yield (
         f"quantization.membrane_bits={bits} cannot reach neuron.threshold={threshold:g}: the largest state of {bits} bits "
         f"is {symmetric(bits).largest:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
     )

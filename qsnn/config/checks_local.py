@@ -2,8 +2,8 @@
 
 import math
 
-from qsnn.config.event_data import check_event_data
-from qsnn.config.require import Numbers, check_bits, check_numbers, require
+from qsnn.config.event_data import wrong_event_data
+from qsnn.config.require import Numbers, Problems, unless, wrong_bits, wrong_numbers
 from qsnn.config.schema import Config
 from qsnn.config.schema_local import LocalMLPConfig
 
@@ -44,31 +44,33 @@ def _local_numbers(config: Config) -> Numbers:
         yield f"trainer.{name}", getattr(trainer, name), 1, 10**9, True
 
 
-def check_local(config: Config) -> None:
+def wrong_in_local(config: Config) -> Problems:
     """What only local learning has."""
-    check_bits(config, LOCAL_BITS)
-    check_numbers(_local_numbers(config))
-    check_event_data(config.dataset, config.neuron.dt)
+    yield from wrong_bits(config, LOCAL_BITS)
+    yield from wrong_numbers(_local_numbers(config))
+    wrong_data = [*wrong_event_data(config.dataset, config.neuron.dt)]
+    yield from wrong_data
+    yield from _wrong_layers(config)
+    if not wrong_data:
+        yield from _wrong_burn_in(config)
+
+
+def _wrong_layers(config: Config) -> Problems:
+    """Lists that need one entry for each layer."""
     model, key = config.model, "hidden" if isinstance(config.model, LocalMLPConfig) else "channels"
     num_layers = len(getattr(model, key))
-    require(num_layers > 0, f"model.{key}", "[]", "give one entry for each layer, at least one")
+    yield from unless(num_layers > 0, f"model.{key}", "[]", "give one entry for each layer, at least one")
     for name in () if key == "hidden" else ("kernel_size", "padding", "pooling"):
-        given = getattr(model, name)
-        require(
-            len(given) == num_layers,
-            f"model.{name}",
-            given,
-            f"it needs {num_layers} entries, as many as model.channels",
-        )
-    mults = model.weight_mult
-    require(
-        len(mults) in (1, num_layers),
-        "model.weight_mult",
-        mults,
-        f"it needs 1 entry or {num_layers}, one for each layer",
-    )
+        given, allowed = getattr(model, name), f"it needs {num_layers} entries, as many as model.channels"
+        yield from unless(len(given) == num_layers, f"model.{name}", given, allowed)
+    mults, allowed = model.weight_mult, f"it needs 1 entry or {num_layers}, one for each layer"
+    yield from unless(len(mults) in (1, num_layers), "model.weight_mult", mults, allowed)
+
+
+def _wrong_burn_in(config: Config) -> Problems:
+    """No time to learn."""
     window, burn_in = min(config.dataset.window_train, config.dataset.window_test), config.trainer.burn_in
-    later = round(window / config.neuron.dt) - round(burn_in / config.neuron.dt)
-    require(
-        later > 0, "trainer.burn_in", burn_in, f"it leaves no step to learn in windows of {window:g} s: make it shorter"
-    )
+    later = math.isfinite(burn_in) and round(window / config.neuron.dt) > round(burn_in / config.neuron.dt)
+    allowed = f"it leaves no step to learn in windows of {window:g} s: make it shorter"
+    if 0 <= burn_in <= window:
+        yield from unless(later, "trainer.burn_in", burn_in, allowed)

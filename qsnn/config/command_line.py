@@ -1,19 +1,20 @@
 """From the words on the command line to Hydra: resume, and one clear line for every mistake. Does not import torch."""
 
+import argparse
 import difflib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from qsnn.config.paths import config_folder, register_resolvers, split_checkpoint
+from qsnn.config.composition import compose_config, names_of, wrong_values
+from qsnn.config.paths import AUTO, config_folder, register_resolvers, split_checkpoint
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import GROUPS, Config, register_schema
 from qsnn.errors import ConfigError
@@ -32,42 +33,40 @@ def group_options() -> dict[str, list[str]]:
     return {name: sorted(file.stem for file in (folder / name).glob("*.yaml")) for name in names}
 
 
-def compose_config(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
-    """Compose the config, with mistakes explained. Raises ConfigError."""
-    try:
-        with initialize_config_dir(config_folder(), version_base="1.3"):
-            return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, overrides)) from error
-
-
-def explain(error: Exception, overrides: list[str]) -> str:
-    """The line that helps with a failed composition: OmegaConf's own reason, beside the override that it is about."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
-    named = (line.split(": ", 1)[1] for line in lines if line.startswith("full_key: "))
-    full_key = getattr(cause, "full_key", None) or next(named, "")
-    given = next((text for text in overrides if full_key and text.lstrip("+~").startswith(f"{full_key}=")), full_key)
-    owners = [f"{group}={option}" for group, nodes in GROUPS.items() for option, node in nodes.items()
-              if full_key in names_of(node, f"{group}.")]  # fmt: skip
-    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
-        return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen"
-    return f"{given}: {lines[0]}" if given else lines[0]
-
-
 def parse_overrides(texts: list[str]) -> list[Override]:
-    """Parse overrides and check the name of each. Raises ConfigError."""
-    parsed = []
+    """Parse overrides and check the name of each. Raises one ConfigError with all mistakes, those of composition too."""
+    parsed: list[Override] = []
+    problems: list[str] = []
     for text in texts:
         try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException as error:
-            raise ConfigError(
-                f"{text!r} is not understood: write key=value, such as quantization.weight_bits=4; quote odd characters"
-            ) from error
-        _check_name(override)
-        parsed.append(override)
-    return parsed
+            parsed.append(_parse(text))
+        except ConfigError as error:
+            problems += error.args
+    if not problems:
+        return parsed
+    groups = [text for text in texts if text.partition("=")[0] in group_options()]
+    known = len(groups) == sum(override.key_or_group in group_options() for override in parsed)
+    raise ConfigError(*problems, *(_wrong_in(parsed) if known else ()))  # without its groups every key may seem wrong
+
+
+def _parse(text: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"{text!r} is not understood: write key=value, such as quantization.weight_bits=4; quote odd characters"
+        ) from error
+    _check_name(override)
+    return override
+
+
+def _wrong_in(overrides: list[Override]) -> tuple[str, ...]:
+    """What is wrong with these, the others left out."""
+    plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
+    try:
+        return wrong_values(compose_config(plain))
+    except ConfigError as error:
+        return error.args
 
 
 def _check_name(override: Override) -> None:
@@ -81,10 +80,17 @@ def _check_name(override: Override) -> None:
         return
     if re.match(r"hydra([./]|$)", key) or key in known_keys():
         return
-    same_leaf = [known for known in known_keys() if known.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
-    near = same_leaf or difflib.get_close_matches(key, known_keys(), 1, 0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = nearest_key(key)
+    hint = f"did you mean {near}? " if near else ""
     raise ConfigError(f"unknown key {key!r}: {hint}`--cfg job` prints all keys")
+
+
+def nearest_key(name: str) -> str | None:
+    """The key that may have been meant: one of the same last name, or one that is written alike."""
+    known = [*known_keys(), *GROUPS, "experiment"]
+    same_leaf = [key for key in known if key.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
+    near = same_leaf or difflib.get_close_matches(name, known, 1, 0.5)
+    return near[0] if near else None
 
 
 def _choices(override: Override) -> list[Any]:
@@ -103,14 +109,6 @@ def _check_choice(group: str, choice: Any, options: list[str]) -> None:
     hint = f"did you mean {group}={near[0]}? " if near else ""
     shown = "null" if choice is None else choice
     raise ConfigError(f"{group}={shown} does not exist: {hint}options are {', '.join(options)}")
-
-
-def names_of(node: Any, prefix: str) -> list[str]:
-    """Dotted names of a schema class's fields, inner ones included."""
-    names = []
-    for name, entry in getattr(node, "__dataclass_fields__", {}).items():
-        names += [prefix + name, *names_of(entry.type, f"{prefix}{name}.")]
-    return names
 
 
 def known_keys() -> list[str]:
@@ -135,39 +133,87 @@ def take_path(arguments: list[str], name: str) -> tuple[Path | None, list[str]]:
 
 
 def quoted(path: Path) -> str:
-    """A path as a value in Hydra's grammar."""
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", str(path)) + "'"
+    """A path as a value in Hydra's grammar, where ``${`` would be an interpolation."""
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", literal) + "'"
+
+
+class CommandLine(NamedTuple):
+    """``words``: what Hydra shall read; ``cfg``: the config of a single run, with Hydra's own part; None if none is run."""
+
+    words: list[str]
+    cfg: DictConfig | None
 
 
 def prepare_arguments(argv: list[str]) -> list[str]:
-    """What Hydra shall read for what the user typed: overrides checked, and ``resume=`` turned into those of its run.
+    """The words of `read_command_line`."""
+    return read_command_line(argv).words
 
-    Raises ConfigError and RunFolderError before anything has been written.
+
+def read_command_line(argv: list[str]) -> CommandLine:
+    """What the user typed: overrides checked, and ``resume=`` turned into those of its run.
+
+    Raises ConfigError and RunFolderError; nothing is written.
     """
     path, rest = take_path(argv, "resume")
-    arguments = get_args_parser().parse_intermixed_args(rest)
+    arguments = _parse_flags(rest)
     if arguments.help or arguments.hydra_help or arguments.shell_completion:
-        return rest
-    if arguments.experimental_rerun:
-        raise ConfigError(
-            "--experimental-rerun reads a pickle, which can run anything: resume=<folder> goes on with a run"
-        )
+        return CommandLine(rest, None)
     overrides = arguments.overrides
     flags = [text for text in rest if text not in overrides]
-    if path is not None:
+    if path == Path(AUTO):
+        _check_auto(overrides, arguments.multirun)
+        overrides = [*overrides, f"resume={AUTO}"]
+    elif path is not None:
         if arguments.multirun:
             raise ConfigError(f"resume={path} cannot be swept: leave out -m and resume one run at a time")
-        folder, checkpoint = split_checkpoint(path)
+        folder, _ = split_checkpoint(path)
         overrides = [*inherited_overrides(folder, overrides), f"resume={quoted(path)}"]
-    for job in _jobs(parse_overrides(overrides), arguments.multirun):
-        cfg = compose_config(job)
-    if path is not None:
-        from qsnn.config.builders import to_config  # these load torch, which only a resumed run needs so early
-        from qsnn.config.resume import check_resumable
+        overrides += [f"hydra.run.dir={quoted(folder)}"]
+    parsed = parse_overrides(overrides)
+    single = not (arguments.multirun or arguments.cfg or arguments.info)
+    for job in _jobs(parsed, arguments.multirun):
+        cfg = compose_config([*job, *_hydra(parsed)] if single else job, return_hydra_config=single)
+    words = [*overrides, *flags]
+    return CommandLine(words, cfg if single and cfg.hydra.mode != RunMode.MULTIRUN else None)
 
-        check_resumable(folder, to_config(cfg), checkpoint)
-        overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
-    return [*overrides, *flags]
+
+def _hydra(overrides: list[Override]) -> list[str]:
+    """Those of Hydra's own keys."""
+    return [override.input_line or "" for override in overrides if override.key_or_group.startswith("hydra")]
+
+
+def _parse_flags(words: list[str]) -> argparse.Namespace:
+    """Hydra's flags and, as ``overrides``, the other words. Raises ConfigError for a flag that it does not have."""
+    parser = get_args_parser()
+    parser.allow_abbrev = False  # --experiment would be --experimental-rerun
+    arguments, unknown = parser.parse_known_intermixed_args(words)
+    flag = next((word for word in unknown if word.startswith("-")), None)
+    if flag is not None:
+        raise ConfigError(_instead_of(flag, words))
+    if arguments.experimental_rerun:
+        raise ConfigError(
+            "--experimental-rerun reads a pickle, which may run anything: go on with a run by resume=<folder>"
+        )
+    return arguments
+
+
+def _instead_of(flag: str, words: list[str]) -> str:
+    """What to write for ``--key value`` or ``--key=value``."""
+    name, _, value = flag.lstrip("-").partition("=")
+    follows = words[words.index(flag) + 1 :][:1]
+    if not value and follows and not follows[0].startswith("-") and "=" not in follows[0]:
+        value = follows[0]
+    key = nearest_key(name.replace("-", "_"))
+    example = f"{key}={value or '<value>'}" if key else "key=value, such as quantization.weight_bits=4"
+    return f"{flag} is not a flag: write {example}; `--help` shows more"
+
+
+def _check_auto(overrides: list[str], multirun: bool) -> None:
+    """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
+    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
+    if not any(text.startswith(f"{key}=") for text in overrides):
+        raise ConfigError(f"resume=auto needs {key}=<folder>: without it every start has a folder of its own")
 
 
 def _jobs(overrides: list[Override], multirun: bool) -> list[list[str]]:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.require import require
+from qsnn.config.require import Problems, refuse, require, unless
 from qsnn.config.schema_datasets import (
     DVSGestureConfig,
     EventDatasetConfig,
@@ -22,7 +22,7 @@ from qsnn.data.nmnist import NMNIST
 from qsnn.data.prepare import prepare_dataset
 from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
 from qsnn.data.synthetic_gesture import SyntheticGesture
-from qsnn.errors import ConfigError
+from qsnn.errors import ConfigError, QsnnError
 
 MAX_STEPS = 1_000_000
 
@@ -69,45 +69,61 @@ def build_windows(dataset: EventDatasetConfig, dt: float, training: bool) -> Win
 
 
 def check_event_data(dataset: EventDatasetConfig, dt: float) -> None:
-    """Check every value of an event data set's config, and its windows at steps of ``dt`` s. Raises ConfigError."""
+    """Raise one ConfigError with all that `wrong_event_data` finds."""
+    refuse(wrong_event_data(dataset, dt))
+
+
+def wrong_event_data(dataset: EventDatasetConfig, dt: float) -> Problems:
+    """Every wrong value of an event data set's config, and of its windows at steps of ``dt`` s."""
     whole = math.isfinite(dt) and dt >= 1e-6 and abs(dt * 1e6 - round(dt * 1e6)) < 1e-6
-    require(whole, "neuron.dt", dt, "with events, whose times are in microseconds, it is a whole number of them")
-    for name in ("window_train", "window_test"):
+    yield from unless(
+        whole, "neuron.dt", dt, "with events, whose times are in microseconds, it is a whole number of them"
+    )
+    for name in ("window_train", "window_test") if whole else ():
         length = getattr(dataset, name)
         fits = math.isfinite(length) and 1 <= round(length / dt) <= MAX_STEPS
-        require(fits, f"dataset.{name}", length, f"it must be 1 to {MAX_STEPS} time steps of {dt:g} s")
-    mode, folds, fold = dataset.input_mode, dataset.num_folds, dataset.fold
-    require(mode in INPUT_MODES, "dataset.input_mode", mode, f"allowed are {', '.join(map(str, INPUT_MODES))}")
-    _in_range("downsample", dataset.downsample, 1, 128)
-    _in_range("jitter", dataset.jitter, 0, 1000)
-    _in_range("shift", dataset.shift, 0, 128)
-    _in_range("num_workers", dataset.num_workers, 0, 256)
-    _in_range("seed", dataset.seed, 0, 2**63)
-    share = dataset.validation_share
-    require(0 <= share < 1, "dataset.validation_share", share, "it must be at least 0 and below 1")
-    require(folds is None or 2 <= folds <= 1000, "dataset.num_folds", folds, "allowed are 2..1000, or null for none")
-    allowed = "it counts folds, which need dataset.num_folds" if folds is None else f"allowed are 0..{folds - 1}"
-    require(0 <= fold < (folds or 1), "dataset.fold", fold, allowed)
+        yield from unless(fits, f"dataset.{name}", length, f"it must be 1 to {MAX_STEPS} time steps of {dt:g} s")
+    modes = f"allowed are {', '.join(map(str, INPUT_MODES))}"
+    yield from unless(dataset.input_mode in INPUT_MODES, "dataset.input_mode", dataset.input_mode, modes)
+    yield from _outside("downsample", dataset.downsample, 1, 128)
+    yield from _outside("jitter", dataset.jitter, 0, 1000)
+    yield from _outside("shift", dataset.shift, 0, 128)
+    yield from _outside("num_workers", dataset.num_workers, 0, 256)
+    yield from _outside("seed", dataset.seed, 0, 2**63)
+    yield from _wrong_split(dataset)
     if isinstance(dataset, SlowPokerConfig):
-        _check_pieces(dataset)
+        yield from _wrong_pieces(dataset)
     if isinstance(dataset, SyntheticGestureConfig):
-        build_source(dataset)  # checks its own options
+        try:
+            build_source(dataset)  # checks its own options
+        except QsnnError as error:
+            yield str(error)
 
 
-def _in_range(name: str, value: float, lowest: float, highest: float) -> None:
-    require(
-        lowest <= value <= highest, f"dataset.{name}", value, f"it must be at least {lowest:g} and at most {highest:g}"
-    )
+def _outside(name: str, value: float, lowest: float, highest: float) -> Problems:
+    allowed = f"it must be at least {lowest:g} and at most {highest:g}"
+    yield from unless(lowest <= value <= highest, f"dataset.{name}", value, allowed)
 
 
-def _check_pieces(dataset: SlowPokerConfig) -> None:
+def _wrong_split(dataset: EventDatasetConfig) -> Problems:
+    share, folds, fold = dataset.validation_share, dataset.num_folds, dataset.fold
+    yield from unless(0 <= share < 1, "dataset.validation_share", share, "it must be at least 0 and below 1")
+    possible = folds is None or 2 <= folds <= 1000
+    yield from unless(possible, "dataset.num_folds", folds, "allowed are 2..1000, or null for none")
+    allowed = "it counts folds, which need dataset.num_folds" if folds is None else f"allowed are 0..{folds - 1}"
+    if possible:
+        yield from unless(0 <= fold < (folds or 1), "dataset.fold", fold, allowed)
+
+
+def _wrong_pieces(dataset: SlowPokerConfig) -> Problems:
     duration, events = dataset.piece_duration, dataset.piece_events
     one = (duration is None) != (events is None)
-    require(one, "dataset.piece_duration", duration, "set either it or dataset.piece_events, and the other to null")
+    other = "set either it or dataset.piece_events, and the other to null"
+    yield from unless(one, "dataset.piece_duration", duration, other)
     if duration is not None:
-        _in_range("piece_duration", duration, 0.001, 4000)
+        yield from _outside("piece_duration", duration, 0.001, 4000)
     if events is not None:
-        _in_range("piece_events", events, 1, 10**9)
+        yield from _outside("piece_events", events, 1, 10**9)
     share = dataset.test_share
-    require(0 < share < 1, "dataset.test_share", share, "it must be above 0 and below 1")
-    require(dataset.on_bit in (0, 1), "dataset.on_bit", dataset.on_bit, "allowed are 0 and 1")
+    yield from unless(0 < share < 1, "dataset.test_share", share, "it must be above 0 and below 1")
+    yield from unless(dataset.on_bit in (0, 1), "dataset.on_bit", dataset.on_bit, "allowed are 0 and 1")

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 import qsnn
 
+AUTO = "auto"  # what resume= takes beside a folder
 MAX_FOLDER_NAME = 180  # below the 255 bytes of common file systems, with room for the suffixes of temporary files
 
 

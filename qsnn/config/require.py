@@ -1,7 +1,7 @@
 """How a wrong value is told: the key, the value, what is allowed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qsnn.config.schema import Config
@@ -14,26 +14,44 @@ Numbers = Iterator[tuple[str, float | None, float, float, bool]]
 """(key, value, lowest, highest, lowest allowed too)"""
 
 
+Problems = Iterator[str]
+"""What is wrong, one message each."""
+
+
+def unless(condition: bool, name: str, value: Any, allowed: str) -> Problems:
+    """The message about a value for which ``condition`` does not hold."""
+    if not condition:
+        yield f"{name}={'null' if value is None else value} is not possible: {allowed}"
+
+
 def require(condition: bool, name: str, value: Any, allowed: str) -> None:
     """Raise ConfigError unless ``condition`` holds."""
-    if not condition:
-        raise ConfigError(f"{name}={'null' if value is None else value} is not possible: {allowed}")
+    refuse(unless(condition, name, value, allowed))
 
 
-def check_bits(config: Config, names: tuple[str, ...]) -> None:
-    """Raise ConfigError for a bit width that no format has."""
+def refuse(problems: Iterable[str]) -> None:
+    """Raise one ConfigError with all ``problems``, if there are any."""
+    found = tuple(problems)
+    if found:
+        raise ConfigError(*found)
+
+
+def wrong_bits(config: Config, names: tuple[str, ...]) -> Problems:
+    """Bit widths that no format has."""
     for name in names:
         bits = getattr(config.quantization, name)
         allowed = f"allowed are 1..{MAX_BITS}, or null for full precision"
-        require(bits is None or 1 <= bits <= MAX_BITS, f"quantization.{name}", bits, allowed)
+        yield from unless(bits is None or 1 <= bits <= MAX_BITS, f"quantization.{name}", bits, allowed)
     rng_bits = config.quantization.rng_bits
-    require(1 <= rng_bits <= MAX_RNG_BITS, "quantization.rng_bits", rng_bits, f"allowed are 1..{MAX_RNG_BITS}")
+    yield from unless(
+        1 <= rng_bits <= MAX_RNG_BITS, "quantization.rng_bits", rng_bits, f"allowed are 1..{MAX_RNG_BITS}"
+    )
     rule = config.quantization.rng_rule
-    require(rule in RNG_RULES, "quantization.rng_rule", rule, f"allowed are {' and '.join(RNG_RULES)}")
+    yield from unless(rule in RNG_RULES, "quantization.rng_rule", rule, f"allowed are {' and '.join(RNG_RULES)}")
 
 
-def check_numbers(numbers: Numbers) -> None:
-    """Raise ConfigError for the first number out of its range; None is not set."""
+def wrong_numbers(numbers: Numbers) -> Problems:
+    """Numbers out of their range; None is not set."""
     for name, value, lowest, highest, closed in numbers:
         if value is None:
             continue
@@ -41,4 +59,4 @@ def check_numbers(numbers: Numbers) -> None:
         bound = f"{'at least' if closed else 'above'} {lowest:g}" + (
             f" and at most {highest:g}" if highest < math.inf else ""
         )
-        require(inside, name, value, f"it must be {bound}")
+        yield from unless(inside, name, value, f"it must be {bound}")

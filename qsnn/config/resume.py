@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qsnn.config.common_builders import flatten, plain_config
+from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.schema import Config
 from qsnn.errors import RunFolderError
 from qsnn.training.checkpoint import (
@@ -69,6 +70,25 @@ def _check_fits(run: Run[Any], found: dict[str, Any], layout: dict[str, Any], pa
         raise RunFolderError(f"{path} was trained on other data: the files of dataset.* have changed since")
     own = {name: value for name, value in found.items() if name not in ("format_version", *run.facts)}
     check_layout(own, layout, str(path))
+
+
+def goes_on(config: Config, folder: Path) -> bool:
+    """Whether a run in ``folder`` is one that goes on: ``resume`` is set or, with ``resume=auto``, there is a checkpoint."""
+    return checkpoint_path(folder).exists() if config.resume == AUTO else config.resume is not None
+
+
+def check_vacant(config: Config, folder: Path) -> None:
+    """Raise RunFolderError if a new run would overwrite one that ``folder`` holds."""
+    if not goes_on(config, folder) and checkpoint_path(folder).exists():
+        raise RunFolderError(f"{folder} already holds a run: resume={folder} goes on with it; or choose another folder")
+
+
+def check_folder(config: Config, folder: Path) -> None:
+    """What can be told of ``folder`` before anything is written. Raises RunFolderError if it holds another run than the
+    one that is to go on, or none, or one that is not to go on."""
+    check_vacant(config, folder)
+    if goes_on(config, folder):
+        check_resumable(folder, config, split_checkpoint(Path(str(config.resume)))[1])
 
 
 def check_resumable(folder: Path, config: Config, name: str = LAST) -> None:

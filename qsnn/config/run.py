@@ -9,11 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.builders import build_run
 from qsnn.config.common_builders import build_logging, flatten, to_config
-from qsnn.config.paths import split_checkpoint
+from qsnn.config.memory import memory_explained
+from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.remarks import remarks
-from qsnn.config.resume import begin_again_from, checkpoint_path, restore
+from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
-from qsnn.errors import NonFiniteError, RunFolderError
+from qsnn.errors import NonFiniteError
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.local_reporter import LocalReporter
@@ -41,14 +42,21 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
     ``cfg``: the composed config; ``overrides``: what it was composed with, for the record. Raises QsnnError, OSError.
     """
     config = to_config(cfg)
-    if config.resume is None and checkpoint_path(folder).exists():
-        raise RunFolderError(f"{folder} already holds a run: resume={folder} goes on with it; or choose another folder")
+    check_vacant(config, folder)
+    with memory_explained(config):
+        return _start(config, cfg, folder, overrides)
+
+
+def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
     run = build_run(config, folder)
-    if config.resume is not None:
-        checkpoint = split_checkpoint(Path(config.resume))[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    if goes_on(config, folder):
+        checkpoint = split_checkpoint(Path(str(config.resume)))[1]
         restore(run, folder, checkpoint)
         begin_again_from(folder, checkpoint)
-        log.info("resuming %s after epoch %d", folder, run.state.epoch)
+        log.info("resuming %s after epoch %d", relative(folder), run.state.epoch)
+    elif config.resume == AUTO:
+        log.info("resume=auto: %s holds no checkpoint to go on from; starting a new run there", relative(folder))
     facts = describe_run(config, overrides, run)
     for remark in remarks(config, overrides):
         log.warning(remark)

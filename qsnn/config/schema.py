@@ -205,7 +205,13 @@ class Config:
     device: str = key("cpu", "cpu, cuda or cuda:<index>")
     kernels: str = key("auto", "auto, eager, numba or triton; all give the same bits on grids")
     threads: int = key(1, "CPU threads of a run; more pay off only for nets or batches much larger than the default's")
-    resume: str | None = key(None, "folder of a run to go on with, or its checkpoints/previous.pt", "", "none")
+    resume: str | None = key(
+        None,
+        "folder of a run to go on with, or its checkpoints/previous.pt; auto: the run in hydra.run.dir if it has a "
+        "checkpoint, else a new one",
+        "",
+        "none",
+    )
     model: Any = MISSING
     quantization: Any = MISSING
     neuron: Any = MISSING

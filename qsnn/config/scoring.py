@@ -1,13 +1,16 @@
 """What `qsnn.evaluate` does: a finished run's folder to its scores, from the checkpoints alone."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from qsnn.config.builders import build_run, to_config
 from qsnn.config.command_line import compose_config, parse_overrides, quoted, take_path
+from qsnn.config.memory import memory_explained
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import load_best, restore
 from qsnn.config.saved_overrides import inherited_overrides
+from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.training.bptt import evaluate
 from qsnn.training.local_run import LocalRun
@@ -23,7 +26,13 @@ def score_run(arguments: list[str]) -> str:
     folder, checkpoint = split_checkpoint(path)
     merged = inherited_overrides(folder, [text for text in overrides if not text.startswith("hydra.")])
     parse_overrides(merged)
-    run = build_run(to_config(compose_config([*merged, f"resume={quoted(path)}"])), folder)
+    config = to_config(compose_config([*merged, f"resume={quoted(path)}"]))
+    with memory_explained(config):
+        return _score(config, folder, checkpoint)
+
+
+def _score(config: Config, folder: Path, checkpoint: str) -> str:
+    run = build_run(config, folder)
     restore(run, folder, checkpoint)
     best = load_best(run, folder)
     scores = score_local(run, best) if isinstance(run, LocalRun) else score_pattern(run, best)

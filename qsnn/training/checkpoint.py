@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from qsnn.data.guard import BROKEN_FILE_ERRORS
-from qsnn.errors import RunFolderError
+from qsnn.errors import RunFolderError, naming
 from qsnn.training.checkpoint_file import (
     Archive,
     is_plain_torch,
@@ -33,12 +33,13 @@ class UnreadableCheckpoint(RunFolderError):  # noqa: N818  # a kind of file, who
 def write_atomically(path: Path, write: Any) -> None:
     """Call ``write(file)`` on a new file beside ``path`` and move it into place when it is on the disk.
 
-    Whenever the process is killed or the disk fills up, ``path`` holds the old content or the new one, whole.
+    Whenever the process is killed or the disk fills up, ``path`` holds the old content or the new one, whole. The folder is
+    made, but not the one around it: a run's folder that is gone was deleted. Raises OSError with the file's name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     temporary = _temporary(path)
     try:
-        with open(temporary, "wb") as file:
+        with naming(path), open(temporary, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())

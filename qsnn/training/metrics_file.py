@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from qsnn.errors import naming
 from qsnn.training.checkpoint import write_atomically
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def open_metrics(path: Path, epoch: int) -> TextIO:
 
 
 def append_metrics(file: TextIO, row: dict[str, Any]) -> None:
-    """Write one line and hand it to the operating system, so that a killed process loses none."""
-    file.write(json.dumps(row) + "\n")
-    file.flush()
+    """Write one line and hand it to the operating system, so that a killed process loses none. Raises OSError with its name."""
+    with naming(Path(file.name)):
+        file.write(json.dumps(row) + "\n")
+        file.flush()

@@ -2,16 +2,22 @@
 
 import logging
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from qsnn.errors import naming
 from qsnn.kernels.compile_time import compile_seconds
 from qsnn.training.health import Limits, crossed_limits
 from qsnn.training.metrics_file import append_metrics, open_metrics
-from qsnn.training.tensorboard_log import HParam, TensorBoardLog
+
+if TYPE_CHECKING:
+    from qsnn.training.tensorboard_log import TensorBoardLog
+
+HParam = int | float | str | bool
 
 log = logging.getLogger(__name__)
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {unit} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
@@ -43,18 +49,21 @@ class RunIdentity(NamedTuple):
     hyperparameters: dict[str, HParam]
 
 
+def _open_board(run: RunIdentity) -> "TensorBoardLog":
+    """The run's TensorBoard log. Its package is imported only here: runs without a log do not need it."""
+    from qsnn.training.tensorboard_log import TensorBoardLog
+
+    return TensorBoardLog(run.folder, run.epoch, run.config_text, run.hyperparameters)
+
+
 class Reporter:
     """Context manager around the training of a run."""
 
     def __init__(self, run: RunIdentity, settings: LoggingSettings) -> None:
         self._settings = settings
         self._metrics = open_metrics(run.folder / "metrics.jsonl", run.epoch)
-        self._board = (
-            TensorBoardLog(run.folder, run.epoch, run.config_text, run.hyperparameters)
-            if settings.tensorboard
-            else None
-        )
         self._compiled = compile_seconds()
+        self._board = _open_board(run) if settings.tensorboard else None
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self._bar = tqdm(
             total=run.total, initial=run.position, desc="starting", unit=run.unit, mininterval=interval, maxinterval=interval,
@@ -68,11 +77,13 @@ class Reporter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
-        self._redirect.__exit__(*exception)
-        self._metrics.close()
-        if self._board:
-            self._board.close()
+        with ExitStack() as closing:  # each, even if one fails; a full disk fails several
+            if self._board:
+                closing.callback(self._board.close)
+            closing.enter_context(naming(Path(self._metrics.name)))
+            closing.callback(self._metrics.close)
+            closing.callback(self._redirect.__exit__, *exception)
+            closing.callback(self._bar.close)
 
     def _move_bar(self) -> None:
         """One piece further. What kernels took to compile is no time of the bar's: it would spoil rate and remaining time."""

@@ -1,7 +1,10 @@
 """What a run writes for `tensorboard --logdir outputs`: scalars, pictures, code histograms, config, hyperparameters."""
 
 import io
+import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,14 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from qsnn.errors import naming
 from qsnn.quantization import Format, nearest_codes
 from qsnn.training.checkpoint import write_atomically
 from qsnn.training.pictures import Picture, png
+from qsnn.training.reporter import HParam
 
 MAX_BINS = 256
 HPARAMS_FILE = "events.out.tfevents.0.hparams"
-HParam = int | float | str | bool
 
 
 def write_hparams(folder: Path, hyperparameters: dict[str, HParam]) -> Any:
@@ -40,13 +44,28 @@ def write_hparams(folder: Path, hyperparameters: dict[str, HParam]) -> Any:
 
 
 class TensorBoardLog:
-    """Writes into a run's folder. A resumed run passes its epoch: points after it, of the killed run, are hidden."""
+    """Writes into a run's folder. A resumed run passes its epoch: points after it, of the killed run, are hidden.
+
+    Every method raises OSError, with the file's name, if something could not be written, also by an earlier call: a thread
+    writes.
+    """
 
     def __init__(self, folder: Path, epoch: int, config_text: str, hyperparameters: dict[str, HParam]) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None)
-        if epoch == 0:
-            self._writer.add_text("config", f"```yaml\n{config_text}\n```", 0)
+        self._folder, self._excepthook = folder, threading.excepthook
+        # The thread keeps its error for the next call, which raises it; printing a traceback besides says nothing new.
+        threading.excepthook = _without_system_errors(self._excepthook)
+        with self._naming():
+            self._writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None)
+            if epoch == 0:
+                self._writer.add_text("config", f"```yaml\n{config_text}\n```", 0)
         self._session_end = write_hparams(folder, hyperparameters)
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming(self._folder / "events.out.tfevents.*")
+
+    def _add(self, *values: Summary.Value, epoch: int) -> None:
+        with self._naming():
+            self._file_writer.add_summary(Summary(value=values), epoch)
 
     @property
     def _file_writer(self) -> Any:
@@ -55,28 +74,45 @@ class TensorBoardLog:
     def scalars(self, values: dict[str, float], epoch: int) -> None:
         """One point for each tag, all in one event: a quarter of the time of ``add_scalar`` for each."""
         points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        self._file_writer.add_summary(Summary(value=points), epoch)
+        self._add(*points, epoch=epoch)
 
     def picture(self, tag: str, picture: Picture, epoch: int) -> None:
         """A picture as the PNG file of `png`: ``add_image`` would take several times as long for a raster."""
         image = Summary.Image(width=picture.width, height=picture.height, encoded_image_string=png(picture))
-        self._file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), epoch)
+        self._add(Summary.Value(tag=tag, image=image), epoch=epoch)
 
     def histogram(self, tag: str, values: Tensor, fmt: Format | None, epoch: int) -> None:
         """Codes of ``values`` after quantization to ``fmt``, under ``code_<tag>``; the values themselves for None."""
         if fmt is None:
-            self._writer.add_histogram(f"value_{tag}", values, epoch)
+            with self._naming():
+                self._writer.add_histogram(f"value_{tag}", values, epoch)
             return
         codes = nearest_codes(values, fmt).cpu().numpy()
         count = min(MAX_BINS, fmt.high - fmt.low + 1)
         edges = np.linspace(fmt.low - 0.5, fmt.high + 0.5, count + 1)
-        self._writer.add_histogram(f"code_{tag}", codes, epoch, bins=edges)
+        with self._naming():
+            self._writer.add_histogram(f"code_{tag}", codes, epoch, bins=edges)
 
     def flush(self) -> None:
         """Put everything so far on the disk."""
-        self._writer.flush()
+        with self._naming():
+            self._writer.flush()
 
     def close(self) -> None:
         """End the session, so that the HParams table shows the run as finished."""
-        self._file_writer.add_summary(self._session_end)
-        self._writer.close()
+        try:
+            with self._naming():
+                self._file_writer.add_summary(self._session_end)
+                self._writer.close()
+        finally:
+            threading.excepthook = self._excepthook
+
+
+def _without_system_errors(
+    hook: Callable[[threading.ExceptHookArgs], object],
+) -> Callable[[threading.ExceptHookArgs], object]:
+    def report(arguments: threading.ExceptHookArgs) -> None:
+        if not issubclass(arguments.exc_type, OSError):
+            hook(arguments)
+
+    return report

@@ -72,18 +72,23 @@ def test_stopped_run_saves_exits_cleanly_and_goes_on_to_the_last_bit(
     assert_same_run(folder, uninterrupted)
 
 
-def test_killed_run_goes_on_to_the_last_bit(uninterrupted: Path, tmp_path: Path) -> None:
+def test_killed_run_started_again_by_its_own_command_goes_on_to_the_last_bit(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "quantization.weight_bits=2,seed=0 it's odd"
-    words = [sys.executable, "-m", "qsnn.train", *LONG, "hydra.run.dir='" + str(folder).replace("'", r"\'") + "'"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    words = [*LONG, "resume=auto", "hydra.run.dir='" + str(folder).replace("'", r"\'") + "'"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qsnn.train", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while not metrics_reach(folder / "metrics.jsonl", 90) and process.poll() is None:
         time.sleep(0.02)
     process.kill()
     process.wait()
     saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
     assert 40 <= saved["epoch"] < 1500
-    resumed = command("train", f"resume={folder}", folder=tmp_path)
+    resumed = command("train", *words, folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
+    assert "after epoch" in resumed.stdout
     assert_same_run(folder, uninterrupted)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from qsnn.command import fail
 from qsnn.config.builders import build_pattern_run, to_config
-from qsnn.config.command_line import prepare_arguments
-from qsnn.errors import QsnnError
+from qsnn.config.command_line import compose_config, prepare_arguments
+from qsnn.errors import ConfigError, QsnnError
 
 MISTAKES = {
     "quantization.weight_bit=4": "unknown key 'quantization.weight_bit': did you mean quantization.weight_bits?",
@@ -54,8 +55,6 @@ if not torch.cuda.is_available():
 
 @pytest.mark.parametrize("override", MISTAKES)
 def test_mistake_is_explained_in_one_line(override: str, tmp_path: Path) -> None:
-    from qsnn.config.command_line import compose_config
-
     with pytest.raises(QsnnError) as caught:
         build_pattern_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
     assert MISTAKES[override] in str(caught.value)
@@ -69,8 +68,6 @@ def test_mistake_is_explained_in_one_line(override: str, tmp_path: Path) -> None
 def test_data_that_does_not_fit_the_net_names_the_keys_to_change(
     name: str, array: torch.Tensor, message: str, tmp_path: Path
 ) -> None:
-    from qsnn.config.command_line import compose_config
-
     torch.save(array, tmp_path / "data.pt")
     with pytest.raises(QsnnError, match=message):
         build_pattern_run(to_config(compose_config([f"dataset.{name}={tmp_path}/data.pt"])), tmp_path)
@@ -83,3 +80,48 @@ def test_mistake_in_a_sweep_is_found_before_its_first_run(tmp_path: Path) -> Non
 
 def test_flags_are_taken_before_and_after_overrides() -> None:
     assert sorted(prepare_arguments(["seed=1", "-m", "name=a"])) == ["-m", "name=a", "seed=1"]
+
+
+ALL_AT_ONCE = [
+    ("foo=1", "unknown key 'foo'"),
+    ("optimizer.ete=1", "did you mean optimizer.eta?"),
+    ("quantization.error_bits=abc", "could not be converted to Integer"),
+    ("seed=null", "field 'seed' is not Optional"),
+    ("trainer.epochs=0", "it must be at least 1"),
+    ("kernels=x", "allowed are auto, eager, numba, triton"),
+    ("quantization.weight_bits=17", "allowed are 1..16"),
+    ("dataset.density=2", "it must be at least 0 and at most 1"),
+    ("neuron.van_rossum_decay=1", "a decay per step lies in [0, 1)"),
+]
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare_arguments([override for override, _ in ALL_AT_ONCE])
+    told = caught.value.args
+    assert len(told) == len(ALL_AT_ONCE)
+    for override, reason in ALL_AT_ONCE:
+        assert any(reason in text and override.split("=")[0] in text for text in told), override
+
+
+def test_several_mistakes_are_printed_one_a_line_and_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ConfigError("a=1 is not possible", "b=2 is not possible")
+    assert str(error) == "2 things are wrong: (1) a=1 is not possible; (2) b=2 is not possible"
+    with pytest.raises(SystemExit):
+        fail(error)
+    assert capsys.readouterr().err == "error: 2 things are wrong\n  a=1 is not possible\n  b=2 is not possible\n"
+
+
+def test_mistakes_of_local_learning_are_told_at_once_without_those_that_only_follow() -> None:
+    words = ["neuron.dt=0", "trainer.dropout=2", "dataset.fold=3", "dataset.validation_share=1", "dataset.num_users=0"]
+    with pytest.raises(ConfigError) as caught:
+        to_config(compose_config(["experiment=gesture_demo", *words]))
+    assert [text.split("=")[0] for text in caught.value.args] == [
+        "trainer.dropout", "neuron.dt", "dataset.validation_share", "dataset.fold", "dataset.num_users"
+    ]  # fmt: skip
+
+
+def test_group_that_does_not_exist_is_told_without_the_keys_that_it_would_bring() -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare_arguments(["experiment=nope", "trainer.dropout=0.1", "foo=1"])
+    assert len(caught.value.args) == 2

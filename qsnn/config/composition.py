@@ -1,0 +1,92 @@
+"""From overrides to a composed config, with every mistake explained. Does not import torch unless there is one."""
+
+import copy
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from qsnn.config.paths import config_folder
+from qsnn.config.schema import GROUPS
+from qsnn.errors import ConfigError
+
+
+def compose_config(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+    """Compose the config, with mistakes explained. Raises one ConfigError with all of them."""
+    problems: list[str] = []
+    while True:
+        try:
+            cfg = _compose(overrides, return_hydra_config)
+        except (HydraException, OmegaConfBaseException) as error:
+            problems.append(explain(error, overrides))
+            wrong = _override_of(error, overrides)
+            if wrong is None:
+                raise ConfigError(*problems) from error
+            overrides = [text for text in overrides if text != wrong]  # what else is wrong?
+            continue
+        if not problems:
+            return cfg
+        raise ConfigError(*problems, *wrong_values(cfg))
+
+
+def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+
+
+def wrong_values(cfg: DictConfig) -> tuple[str, ...]:
+    """What `check_config` finds in a config that lacks the overrides that are wrong by themselves."""
+    from qsnn.config.common_builders import to_config  # takes torch with it
+
+    try:
+        to_config(without_hydra(cfg))
+    except ConfigError as error:
+        return error.args
+    return ()
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A composed config without Hydra's own part."""
+    own = copy.copy(cfg)
+    with open_dict(own):
+        own.pop("hydra", None)
+    return own
+
+
+def explain(error: Exception, overrides: list[str]) -> str:
+    """The line that helps with a failed composition: OmegaConf's own reason, beside the override that it is about."""
+    cause, full_key = _cause(error)
+    given = _override_of(error, overrides) or full_key
+    owners = [f"{group}={option}" for group, nodes in GROUPS.items() for option, node in nodes.items()
+              if full_key in names_of(node, f"{group}.")]  # fmt: skip
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
+        return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen"
+    reason = _lines(cause)[0]
+    return f"{given}: {reason}" if given else reason
+
+
+def _cause(error: Exception) -> tuple[Exception, str]:
+    """OmegaConf's own error, and the key that it is about, or ""."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    named = (line.split(": ", 1)[1] for line in _lines(cause) if line.startswith("full_key: "))
+    return cause, getattr(cause, "full_key", None) or next(named, "")
+
+
+def _lines(error: Exception) -> list[str]:
+    return [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+
+
+def _override_of(error: Exception, overrides: list[str]) -> str | None:
+    """The override that a failed composition is about."""
+    _, full_key = _cause(error)
+    return next((text for text in overrides if full_key and text.lstrip("+~").startswith(f"{full_key}=")), None)
+
+
+def names_of(node: Any, prefix: str) -> list[str]:
+    """Dotted names of a schema class's fields, inner ones included."""
+    names = []
+    for name, entry in getattr(node, "__dataclass_fields__", {}).items():
+        names += [prefix + name, *names_of(entry.type, f"{prefix}{name}.")]
+    return names
