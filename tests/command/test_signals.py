@@ -75,7 +75,7 @@ def exit_of(work: Any) -> int:
     return end.value.code
 
 
-BEFORE = ["qsnn.config.run:build_run", "qsnn.training.loop:save_checkpoint", "qsnn.training.pattern_run:train_step"]
+BEFORE = ["qsnn.config.run:build_run", "qsnn.training.loop:save_last", "qsnn.training.pattern_run:train_step"]
 AFTER = ["qsnn.training.pattern_run:write_raster", "qsnn.config.run:write_json", "qsnn.config.run:report"]
 
 
