@@ -71,6 +71,7 @@ class LocalTrainingState:
             "position": [Count(), Count(batches_per_epoch - 1), Count()],
             "best": Maybe(best),
             "seconds": 0.0,
+            "seconds_start": 0.0,
             "sums": Numbers(sums),
             "epoch": Count(),
         }

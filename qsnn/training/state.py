@@ -59,8 +59,8 @@ class TrainingState:
         """What a `state_dict` of this net looks like (`qsnn.training.checkpoint_layout`)."""
         saved = self.state_dict()
         best = Best(Count(), 0.0, saved["model"])._asdict()  # type: ignore[arg-type]
-        streams = stream_layout(self.streams)
-        return {**saved, "streams": streams, "epoch": Count(), "best": Maybe(best), "seconds": 0.0}
+        streams, seconds = stream_layout(self.streams), {"seconds": 0.0, "seconds_start": 0.0}
+        return {**saved, "streams": streams, "epoch": Count(), "best": Maybe(best), **seconds}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `state_dict` gave and `layout` fits."""
