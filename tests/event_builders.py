@@ -45,6 +45,12 @@ def aedat3_packet(
     return struct.pack("<hhiiiiii", *header.values()) + data
 
 
+def reset_packet(kind: int = 1, valid: bool = True) -> bytes:
+    """A packet with one special event, at the time that cameras give it; kind 1 says that the clock was reset."""
+    header = struct.pack("<hhiiiiii", 0, 1, 8, 4, 0, 1, 1, int(valid))
+    return header + struct.pack("<Ii", int(valid) | kind << 1, 2**31 - 1)
+
+
 def part(events: Events, first: int, behind: int) -> Events:
     return Events(*(column[first:behind] for column in events))
 
@@ -55,12 +61,17 @@ def aedat3_file(events: Events, packet: int = 64) -> bytes:
     return AEDAT3_HEADER + b"".join(aedat3_packet(part(events, start, start + packet)) for start in starts)
 
 
-def aedat2_file(events: Events, first_time: int = 0) -> bytes:
-    """A file of a DVS128; times are ``first_time`` later, modulo 2^32."""
-    return AEDAT2_HEADER + b"".join(
-        struct.pack(">II", int(on) | int(x) << 1 | int(y) << 8, (int(t) + first_time) % 2**32)
+def aedat2_words(events: Events, first_time: int = 0) -> list[tuple[int, int]]:
+    """Addresses of a DVS128, whose y counts from the bottom, and times, ``first_time`` later, modulo 2^32."""
+    return [
+        (int(on) | int(x) << 1 | 127 - int(y) << 8, (int(t) + first_time) % 2**32)
         for t, x, y, on in zip(*events, strict=True)
-    )
+    ]
+
+
+def aedat2_file(events: Events, first_time: int = 0) -> bytes:
+    """A file of a DVS128."""
+    return AEDAT2_HEADER + b"".join(struct.pack(">II", *word) for word in aedat2_words(events, first_time))
 
 
 def nmnist_file(events: Events) -> bytes:

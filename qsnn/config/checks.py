@@ -6,7 +6,19 @@ import math
 import torch
 
 from qsnn.config.checks_local import wrong_in_local
-from qsnn.config.require import MAX_BITS, Numbers, Problems, refuse, unless, wrong_bits, wrong_numbers
+from qsnn.config.require import (
+    LONGEST_STEP,
+    MAX_BITS,
+    MAX_FACTOR,
+    MAX_STEPS_OF_TAU,
+    SHORTEST_STEP,
+    Numbers,
+    Problems,
+    refuse,
+    unless,
+    wrong_bits,
+    wrong_numbers,
+)
 from qsnn.config.schema import (
     BPTTConfig,
     Config,
@@ -114,7 +126,7 @@ def _common_numbers(config: Config) -> Numbers:
 def _pattern_numbers(config: Config) -> Numbers:
     for name in ("num_inputs", "num_hidden", "num_outputs", "fan_in"):
         yield f"model.{name}", getattr(config.model, name), 1, 1_000_000, True
-    yield "model.init_beta", config.model.init_beta, 0, math.inf, False
+    yield "model.init_beta", config.model.init_beta, 0, MAX_FACTOR, False
     yield "dataset.num_steps", config.dataset.num_steps, 1, 10_000_000, True
     yield "dataset.density", config.dataset.density, 0, 1, True
     yield "dataset.threshold", config.dataset.threshold, 0, 1, True
@@ -122,10 +134,14 @@ def _pattern_numbers(config: Config) -> Numbers:
 
 
 def _neuron_numbers(config: Config) -> Numbers:
-    for name in ("dt", "tau_mem", "tau_syn", "tau_vr"):
-        yield f"neuron.{name}", getattr(config.neuron, name), 0, math.inf, False
+    dt = config.neuron.dt
+    yield "neuron.dt", dt, SHORTEST_STEP, LONGEST_STEP, True
+    if SHORTEST_STEP <= dt <= LONGEST_STEP:
+        for name in ("tau_mem", "tau_syn"):
+            yield f"neuron.{name}", getattr(config.neuron, name), 0, dt * MAX_STEPS_OF_TAU, False
+        yield "neuron.tau_vr", config.neuron.tau_vr, dt / MAX_STEPS_OF_TAU, dt * MAX_STEPS_OF_TAU, True
     yield "neuron.threshold", config.neuron.threshold, 0, math.inf, False
-    yield "neuron.surrogate_slope", config.neuron.surrogate_slope, 0, math.inf, True
+    yield "neuron.surrogate_slope", config.neuron.surrogate_slope, 0, MAX_FACTOR, True
 
 
 def _wrong_decays(config: Config) -> Problems:
@@ -135,8 +151,8 @@ def _wrong_decays(config: Config) -> Problems:
     for tau, override in (("tau_mem", "membrane_decay"), ("tau_syn", "synapse_decay"), ("tau_vr", "van_rossum_decay")):
         factor = getattr(neuron, override)
         if factor is not None:
-            allowed = "a decay per step lies in [0, 1); null follows the rule"
-            yield from unless(0 <= factor < 1, f"neuron.{override}", factor, allowed)
+            allowed = "a decay per step lies in [0, 1), at most at 1 - 2^-20; null follows the rule"
+            yield from unless(0 <= factor <= 1 - 1 / MAX_STEPS_OF_TAU, f"neuron.{override}", factor, allowed)
         elif known:
             yield from _wrong_time_constant(neuron, tau)
 

@@ -3,7 +3,17 @@
 import math
 
 from qsnn.config.event_data import wrong_event_data
-from qsnn.config.require import Numbers, Problems, unless, wrong_bits, wrong_numbers
+from qsnn.config.require import (
+    LONGEST_STEP,
+    MAX_FACTOR,
+    MAX_STEPS_OF_TAU,
+    SHORTEST_STEP,
+    Numbers,
+    Problems,
+    unless,
+    wrong_bits,
+    wrong_numbers,
+)
 from qsnn.config.schema import Config
 from qsnn.config.schema_local import LocalMLPConfig
 
@@ -24,20 +34,22 @@ def _local_numbers(config: Config) -> Numbers:
         for index, value in enumerate(getattr(model, name)):
             yield f"model.{name}[{index}]", value, lowest, 100_000, True
     for index, value in enumerate(model.weight_mult):
-        yield f"model.weight_mult[{index}]", value, 0, math.inf, False
-    yield "model.init_beta", model.init_beta, 0, math.inf, True
-    yield "model.bias_gain", model.bias_gain, 0, math.inf, True
-    yield "model.readout_amplitude", model.readout_amplitude, 0, math.inf, False
-    for name in ("tau_mem_lower", "tau_syn_lower", "tau_ref"):
-        yield f"neuron.{name}", getattr(neuron, name), neuron.dt, math.inf, False
-    yield "neuron.tau_mem_upper", neuron.tau_mem_upper, neuron.tau_mem_lower, math.inf, True
-    yield "neuron.tau_syn_upper", neuron.tau_syn_upper, neuron.tau_syn_lower, math.inf, True
-    yield "neuron.trace_cap", neuron.trace_cap, 0, 1, False
+        yield f"model.weight_mult[{index}]", value, 0, MAX_FACTOR, False
+    yield "model.init_beta", model.init_beta, 0, MAX_FACTOR, True
+    yield "model.bias_gain", model.bias_gain, 0, MAX_FACTOR, True
+    yield "model.readout_amplitude", model.readout_amplitude, 0, MAX_FACTOR, False
+    longest = neuron.dt * MAX_STEPS_OF_TAU
+    if SHORTEST_STEP <= neuron.dt <= LONGEST_STEP:
+        for name in ("tau_mem_lower", "tau_syn_lower", "tau_ref"):
+            yield f"neuron.{name}", getattr(neuron, name), neuron.dt, longest, False
+        yield "neuron.tau_mem_upper", neuron.tau_mem_upper, neuron.tau_mem_lower, longest, True
+        yield "neuron.tau_syn_upper", neuron.tau_syn_upper, neuron.tau_syn_lower, longest, True
+    yield "neuron.trace_cap", neuron.trace_cap, 1 / MAX_FACTOR, 1, True
     yield "neuron.decay_bits", neuron.decay_bits, 1, 24, True
     yield "trainer.batch_size", trainer.batch_size, 1, 100_000, True
     yield "trainer.burn_in", trainer.burn_in, 0, min(config.dataset.window_train, config.dataset.window_test), True
     for name in ("l1", "l2"):
-        yield f"trainer.{name}", getattr(trainer, name), 0, math.inf, True
+        yield f"trainer.{name}", getattr(trainer, name), 0, MAX_FACTOR, True
     yield "trainer.dropout", trainer.dropout, 0, 0.999, True
     yield "trainer.train_sample", trainer.train_sample, 0, 10**9, True
     for name in ("lr_div", "validate_every"):

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.require import Problems, refuse, require, unless
+from qsnn.config.require import LONGEST_STEP, Problems, refuse, require, unless
 from qsnn.config.schema_datasets import (
     DVSGestureConfig,
     EventDatasetConfig,
@@ -13,6 +13,7 @@ from qsnn.config.schema_datasets import (
     SyntheticGestureConfig,
 )
 from qsnn.data import dvs_gesture, nmnist, slow_poker
+from qsnn.data.aedat2 import AEDAT2Options
 from qsnn.data.dvs_gesture import DVSGesture
 from qsnn.data.event_dataset import EventDataset
 from qsnn.data.event_source import EventSource
@@ -20,7 +21,7 @@ from qsnn.data.event_split import Split, split
 from qsnn.data.event_windows import INPUT_MODES, WindowSettings
 from qsnn.data.nmnist import NMNIST
 from qsnn.data.prepare import prepare_dataset
-from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
+from qsnn.data.slow_poker import Cutting, SlowPoker
 from qsnn.data.synthetic_gesture import SyntheticGesture
 from qsnn.errors import ConfigError, QsnnError
 
@@ -33,7 +34,7 @@ def build_source(dataset: Any) -> EventSource:
         return DVSGesture(_root(dataset, dvs_gesture.ADVICE), dataset.sort_time)
     if isinstance(dataset, SlowPokerConfig):
         cutting = Cutting(dataset.piece_duration, dataset.piece_events, dataset.test_share)
-        options = AEDAT2Options(dataset.on_bit, dataset.mirror_x, dataset.mirror_y, dataset.sort_time)
+        options = AEDAT2Options(**{name: getattr(dataset, name) for name in AEDAT2Options._fields})
         return SlowPoker(_root(dataset, slow_poker.ADVICE), cutting, options)
     if isinstance(dataset, NMNISTConfig):
         return NMNIST(_root(dataset, nmnist.ADVICE))
@@ -75,10 +76,9 @@ def check_event_data(dataset: EventDatasetConfig, dt: float) -> None:
 
 def wrong_event_data(dataset: EventDatasetConfig, dt: float) -> Problems:
     """Every wrong value of an event data set's config, and of its windows at steps of ``dt`` s."""
-    whole = math.isfinite(dt) and dt >= 1e-6 and abs(dt * 1e6 - round(dt * 1e6)) < 1e-6
-    yield from unless(
-        whole, "neuron.dt", dt, "with events, whose times are in microseconds, it is a whole number of them"
-    )
+    whole = 1e-6 <= dt <= LONGEST_STEP and abs(dt * 1e6 - round(dt * 1e6)) < 1e-6
+    allowed = f"with events, whose times are in microseconds, it is a whole number of them, at most {LONGEST_STEP:g} s"
+    yield from unless(whole, "neuron.dt", dt, allowed)
     for name in ("window_train", "window_test") if whole else ():
         length = getattr(dataset, name)
         fits = math.isfinite(length) and 1 <= round(length / dt) <= MAX_STEPS

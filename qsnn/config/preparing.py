@@ -27,7 +27,7 @@ def prepare(arguments: list[str]) -> str:
 
 
 def summary(dataset: EventDataset, parts: Split) -> str:
-    """Recordings of each class in each part of the split, events, bytes, and where the cache lies."""
+    """Recordings of each class in each part of the split, events, the reader's remarks, bytes, and where the cache lies."""
     counts = [np.bincount(dataset.labels[part], minlength=len(dataset.classes)) for part in parts]
     width = max(len(name) for name in (*dataset.classes, "recordings"))
     rows = [f"{'recordings':{width}} " + "".join(f"{name:>12}" for name in Split._fields)]
@@ -40,6 +40,7 @@ def summary(dataset: EventDataset, parts: Split) -> str:
         "",
         f"{len(dataset.time):,} events in {dataset.num_recordings:,} recordings of {seconds.min():.3g} to "
         f"{seconds.max():.3g} s on {dataset.sensor[1]} x {dataset.sensor[0]} pixels",
+        *(f"in the files: {count:,} {name}" for name, count in dataset.remarks.items()),
         f"{size:,} bytes in {dataset.folder}",
     ]
     return "\n".join(rows)

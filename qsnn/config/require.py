@@ -9,6 +9,12 @@ from qsnn.errors import ConfigError
 from qsnn.quantization import RNG_RULES
 
 MAX_BITS, MAX_RNG_BITS = 16, 24
+SHORTEST_STEP, LONGEST_STEP = 1e-9, 1e3  # s
+# Beyond, float32 has less than four bits for the difference of a decay from 1, and gains and full scales, which divide by
+# powers of it, are wrong or infinite.
+MAX_STEPS_OF_TAU = 2**20
+# Squared and multiplied with each other, such factors stay finite in float32.
+MAX_FACTOR = 1e9
 
 Numbers = Iterator[tuple[str, float | None, float, float, bool]]
 """(key, value, lowest, highest, lowest allowed too)"""

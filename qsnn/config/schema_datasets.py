@@ -41,7 +41,9 @@ class DVSGestureConfig(EventDatasetConfig):
     """dataset=dvs_gesture: 11 hand gestures, 128 x 128 pixels, from IBM Research's DVS128 Gesture release."""
 
     root: str | None = key(None, "folder that holds trials_to_train.txt", "", "fixed paths")
-    sort_time: bool = key(False, "sort events whose time goes backward, instead of refusing the file")
+    sort_time: bool = key(
+        False, "sort events whose time goes backward, between two resets of the clock, instead of refusing the file"
+    )
 
 
 @dataclass
@@ -51,14 +53,21 @@ class SlowPokerConfig(EventDatasetConfig):
     root: str | None = key(None, "folder that holds the four recordings, .aedat with club, diamond ... in their names")
     window_test: float = key(0.5, "length of the first window, on which is tested", "s")
     piece_duration: float | None = key(
-        0.5, "length of the pieces that a recording is cut into; null: by piece_events", "s", "500 ms, fixed"
+        0.5, "length of the pieces that a recording is cut into; null: by piece_events", "s", "none"
     )
-    piece_events: int | None = key(None, "events of a piece; null: by piece_duration", "events")
+    piece_events: int | None = key(
+        None, "events of a piece; null: by piece_duration", "events", "700, 1500 or 2500, fixed"
+    )
     test_share: float = key(0.2, "share of each recording, at its end, that is for testing", "", "none")
     on_bit: int = key(1, "value of the polarity bit that means ON, 0 or 1; sources disagree")
-    mirror_x: bool = key(False, "exchange left and right; sources disagree")
-    mirror_y: bool = key(False, "exchange top and bottom; sources disagree")
-    sort_time: bool = key(False, "sort events whose time goes backward, instead of refusing the file")
+    mirror_x: bool = key(False, "exchange left and right: for recordings whose x counts from the right, not the left")
+    mirror_y: bool = key(False, "exchange top and bottom: for recordings whose y counts from the top, not as jAER's do")
+    sort_time: bool = key(
+        False, "sort events whose time goes backward, between two resets of the clock, instead of refusing the file"
+    )
+    ignore_external_bit: bool = key(
+        False, "read files in which each event has bit 15 set, which marks external ones, as if none had; else refused"
+    )
 
 
 @dataclass

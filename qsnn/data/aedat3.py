@@ -5,55 +5,44 @@ packets of a 28-byte header and `eventNumber` events each, all little endian. A 
 first word says that it is valid, bit 1 that it is ON, bits 2..16 are y from the top, bits 17..31 are x; the second word is
 a time in microseconds, to which the packet's `eventTSOverflow` adds multiples of 2^31.
 
-Order of time: events of one source (a camera) must not go backward, neither within a packet nor from packet to packet;
-where they do the file is refused, or sorted if asked to. Packets of several sources may interleave: they are merged.
+Order of time: where the camera's clock was reset, which a special event (type 0) of kind 1 tells, a new part begins
+(`qsnn.data.clock`). Otherwise events of one source (a camera) must not go backward, neither within a packet nor from
+packet to packet; where they do the file is refused, or sorted if asked to. Packets of several sources may interleave: they
+are merged. A reset in a file of several sources is refused, because nothing tells how their clocks belong together.
 """
 
 import logging
-import struct
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn.data.event_files import (
-    backward,
-    broken,
-    end_of_header,
-    first_true,
-    outside,
-    sorted_by_time,
-    time_goes_backward,
+from qsnn.data.aedat3_packets import (
+    EVENT_BYTES,
+    HEADER,
+    POLARITY_EVENT,
+    RAW_EVENT,
+    SPECIAL_EVENT,
+    Packet,
+    packets_before_resets,
+    read_packets,
 )
+from qsnn.data.clock import Clock, Part, Reading, in_order, log_remarks, part_starts
+from qsnn.data.event_files import backward, broken, first_true, outside, sorted_by_time, time_goes_backward
 from qsnn.data.events import Events
 from qsnn.data.guard import read_bytes
+from qsnn.errors import DataError
 
 log = logging.getLogger(__name__)
 
-SPECIAL_EVENT, POLARITY_EVENT = 0, 1
-_HEADER = struct.Struct("<hhiiiiii")
-_EVENT_BYTES = 8
-_TIME_OFFSET = 4
 _TIME_BITS = 31
-_LAST_TYPE, _FIRST_OWN_TYPE = 13, 100  # types of the format, and types that users may define
-_RAW_EVENT = np.dtype([("data", "<u4"), ("time", "<i4")])
-
-
-class _Packet(NamedTuple):
-    type: int
-    source: int
-    size: int  # bytes of an event
-    time_offset: int
-    overflow: int
-    capacity: int
-    number: int
-    valid: int
-    offset: int  # of the first event in the file
+LARGEST_FALL = 2**30  # microseconds: a packet whose overflow is damaged is later by 2^31 or more
 
 
 def read_aedat3(path: Path, sensor: tuple[int, int], sort_time: bool = False) -> Events:
     """Read the valid polarity events of an AEDAT 3.1 file. Events of other types and invalid events are skipped.
+
+    Time is the camera's own, in parts that follow a reset of its clock a later one.
 
     Args:
         path: the file.
@@ -65,8 +54,15 @@ def read_aedat3(path: Path, sensor: tuple[int, int], sort_time: bool = False) ->
             packet that is cut short or has impossible fields, a count of valid events that is wrong, an event outside
             of the sensor, time that goes backward, no polarity events at all.
     """
+    reading = load_aedat3(path, sensor, sort_time)
+    log_remarks(path, reading)
+    return reading.events
+
+
+def load_aedat3(path: Path, sensor: tuple[int, int], sort_time: bool = False) -> Reading:
+    """What `read_aedat3` reads, with its parts and remarks. Raises DataError."""
     data = read_bytes(path)
-    found = _packets(data, path)
+    found = read_packets(data, path)
     others = sorted({packet.type for packet in found} - {SPECIAL_EVENT, POLARITY_EVENT})
     if others:  # a damaged type is indistinguishable from another one, so skipping is told
         log.warning("%s: skipping packets of event types %s; only polarity events are read", path, others)
@@ -85,59 +81,55 @@ def read_aedat3(path: Path, sensor: tuple[int, int], sort_time: bool = False) ->
         (block.word[block.index] & 2).astype(bool),
     )
     block.check_place(events, sensor)
-    return block.in_order(events, source[block.index], sort_time)
+    resets = block.kept_from(packets_before_resets(data, found))
+    clock = Clock(path, block.byte, events.t, resets, LARGEST_FALL)
+    reading = _in_order(events, source[block.index], clock, sort_time)
+    return reading._replace(remarks=_skipped(found, block) | reading.remarks)
 
 
-def _packets(data: bytes, path: Path) -> list[_Packet]:
-    """Walk over the packets' headers, checking each."""
-    packets = []
-    position = end_of_header(data, "3.1", path)
-    while position < len(data):
-        if position + _HEADER.size > len(data):
-            found = f"the file ends after {len(data) - position} bytes of a packet's header"
-            raise broken(path, position, found, f"{_HEADER.size} bytes")
-        packet = _Packet._make((*_HEADER.unpack_from(data, position), position + _HEADER.size))
-        end = packet.offset + packet.number * packet.size
-        problem = _problem(packet) or _too_long(packet, len(data) - packet.offset)
-        if problem:
-            raise broken(path, position, *problem)
-        packets.append(packet)
-        position = end
-    return packets
+def _skipped(packets: list[Packet], block: "_Block") -> dict[str, int]:
+    """How many events are not read: invalid ones, and those of other types than polarity and special ones."""
+    others = sum(packet.number for packet in packets if packet.type not in (SPECIAL_EVENT, POLARITY_EVENT))
+    counts = {
+        "invalid events skipped": 0 if isinstance(block.index, slice) else len(block.valid) - len(block.index),
+        "events of other types skipped": others,
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
-def _problem(packet: _Packet) -> tuple[str, str] | None:
-    """What is impossible about a packet's header, and what was expected; None if it is in order."""
-    if packet.type < 0 or _LAST_TYPE < packet.type < _FIRST_OWN_TYPE:
-        return f"a packet of event type {packet.type}", f"0..{_LAST_TYPE}, or {_FIRST_OWN_TYPE} and more for own types"
-    if packet.source < 0 or packet.overflow < 0:
-        return f"a packet of source {packet.source} and overflow {packet.overflow}", "both 0 or more"
-    if not 0 <= packet.valid <= packet.number <= packet.capacity:
-        found = f"a packet of {packet.valid} valid events of {packet.number} with room for {packet.capacity}"
-        return found, "no more valid events than events, and no more events than room"
-    fits = 0 <= packet.time_offset <= packet.size - 4
-    if not fits:
-        return f"events of {packet.size} bytes with the time at byte {packet.time_offset}", "the time inside the event"
-    layout = (packet.size, packet.time_offset)
-    if packet.type == POLARITY_EVENT and layout != (_EVENT_BYTES, _TIME_OFFSET):
-        return "polarity events of {} bytes with the time at byte {}".format(*layout), "8 bytes with the time at byte 4"
-    return None
+def _in_order(events: Events, source: NDArray[np.int16], clock: Clock, sort_time: bool) -> Reading:
+    """The events in the order of time. Raises DataError where that of one source goes backward."""
+    if backward(events.t) is None or (source == source[0]).all():
+        return in_order(events, clock, sort_time)
+    num_late = 0
+    for camera in np.unique(source):
+        own = np.flatnonzero(source == camera)
+        index = backward(events.t[own])
+        if index is None:
+            continue
+        its_clock = clock._replace(camera_time=events.t[own], resets=np.searchsorted(own, clock.resets))
+        resets = part_starts(events.t[own], its_clock, every=True)
+        if resets:
+            raise _reset_of_several(clock, int(own[resets[0]]), int(camera))
+        if not sort_time:
+            raise time_goes_backward(clock.path, clock.byte_of(int(own[index])), events.t[own], index)
+        num_late += int((np.diff(events.t[own]) < 0).sum())
+    remarks = {"events sorted by time": num_late} if num_late else {}
+    return Reading(sorted_by_time(events), (Part(0, len(events.t), 0),), remarks)
 
 
-def _too_long(packet: _Packet, left: int) -> tuple[str, str] | None:
-    if packet.number * packet.size <= left:
-        return None
-    return (
-        f"a packet of {packet.number} events of {packet.size} bytes, with {left} bytes left in the file",
-        "all of them",
+def _reset_of_several(clock: Clock, index: int, camera: int) -> DataError:
+    return DataError(
+        f"{clock.path}, byte {clock.byte_of(index)}: the clock of source {camera} is reset in a file of several sources, and "
+        "nothing tells how the clocks belong together; give files of one camera each"
     )
 
 
 class _Block:
     """All polarity events of a file, one behind the other, and where in the file each one lies."""
 
-    def __init__(self, data: bytes, packets: list[_Packet], path: Path) -> None:
-        raw = np.concatenate([np.frombuffer(data, _RAW_EVENT, packet.number, packet.offset) for packet in packets])
+    def __init__(self, data: bytes, packets: list[Packet], path: Path) -> None:
+        raw = np.concatenate([np.frombuffer(data, RAW_EVENT, packet.number, packet.offset) for packet in packets])
         self.word, self.time = np.ascontiguousarray(raw["data"]), np.ascontiguousarray(raw["time"])
         self.packets, self.path = packets, path
         self.numbers = np.array([packet.number for packet in packets])
@@ -150,7 +142,12 @@ class _Block:
         """The byte where the valid event of index ``kept`` begins."""
         index = kept if isinstance(self.index, slice) else int(self.index[kept])
         packet = int(np.searchsorted(self.starts, index, "right")) - 1
-        return self.packets[packet].offset + _EVENT_BYTES * (index - int(self.starts[packet]))
+        return self.packets[packet].offset + EVENT_BYTES * (index - int(self.starts[packet]))
+
+    def kept_from(self, packets_before: list[int]) -> NDArray[np.int64]:
+        """The first valid event behind so many packets of each entry."""
+        first = np.append(self.starts, len(self.word))[packets_before].astype(np.int64)
+        return first if isinstance(self.index, slice) else np.searchsorted(self.index, first)
 
     def check_counts(self) -> None:
         """Raise DataError where a packet's header counts other valid events than there are."""
@@ -158,7 +155,7 @@ class _Block:
         wrong = first_true(counts != np.array([packet.valid for packet in self.packets]))
         if wrong is not None:
             packet, found = self.packets[wrong], f"a packet with {counts[wrong]} events that are marked valid"
-            raise broken(self.path, packet.offset - _HEADER.size, found, f"{packet.valid}, as its header counts")
+            raise broken(self.path, packet.offset - HEADER.size, found, f"{packet.valid}, as its header counts")
 
     def times(self) -> NDArray[np.int64]:
         """Microseconds since the start of the recording. Raises DataError for a negative time of a valid event."""
@@ -179,14 +176,3 @@ class _Block:
         if index is not None:
             found = f"an event at x = {events.x[index]}, y = {events.y[index]}"
             raise broken(self.path, self.byte(index), found, f"x below {sensor[1]} and y below {sensor[0]}")
-
-    def in_order(self, events: Events, source: NDArray[np.int16], sort_time: bool) -> Events:
-        """The events in the order of time. Raises DataError where that of one source goes backward."""
-        if backward(events.t) is None:
-            return events
-        for camera in np.unique(source) if not sort_time else ():
-            own = np.flatnonzero(source == camera)
-            index = backward(events.t[own])
-            if index is not None:
-                raise time_goes_backward(self.path, self.byte(int(own[index])), events.t[own], index)
-        return sorted_by_time(events)

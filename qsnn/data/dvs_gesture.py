@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn.data.aedat3 import read_aedat3
+from qsnn.data.aedat3 import load_aedat3
+from qsnn.data.clock import Reading, log_remarks
+from qsnn.data.event_files import events_between
 from qsnn.data.events import Events, Recording
 from qsnn.data.gesture_labels import Label, read_labels, read_trials
 from qsnn.data.source_files import check_root, files_fingerprint
@@ -26,7 +28,11 @@ class DVSGesture:
     """``userNN_LIGHT.aedat`` (AEDAT 3.1) with ``userNN_LIGHT_labels.csv``, listed in ``trials_to_{train,test}.txt``.
 
     Each row of a labels file is a recording: the events from its start to before its end, with time 0 at its start. Rows
-    may overlap; the events in both belong to both. Labels 1..11 become 0..10. A group is a person (userNN).
+    may overlap; the events in both belong to both. Labels 1..11 become 0..10. A group is a person (userNN), who is listed
+    for training or for testing, not for both.
+
+    The labels count time as the camera does. Where its clock was reset they belong to the part of the recording that all
+    of them fit; a recording in which several parts, or none, fit is refused.
 
     ``sort_time``: sort events whose time goes backward, instead of refusing the file.
     """
@@ -44,7 +50,10 @@ class DVSGesture:
         self._sort_time = sort_time
 
     def trials(self) -> list[tuple[Path, bool]]:
-        """The listed .aedat files, and whether each is for testing. Raises DataError if a list or a file is missing."""
+        """The listed .aedat files, and whether each is for testing.
+
+        Raises DataError if a list or a file is missing, or both lists name a recording or a person.
+        """
         check_root(self.root, ADVICE)
         found: dict[str, bool] = {}
         for name, is_test in TRIALS.items():
@@ -54,7 +63,19 @@ class DVSGesture:
                 if trial in found:
                     raise DataError(f"{self.root / name} lists {trial} again; a recording is for training or testing")
                 found[trial] = is_test
+        self._check_users(found)
         return [(self._existing(trial), is_test) for trial, is_test in found.items()]
+
+    def _check_users(self, found: dict[str, bool]) -> None:
+        """Raise DataError for a person who would be both trained on and tested on."""
+        training = {user_of(self.root / trial): trial for trial, is_test in found.items() if not is_test}
+        for trial, is_test in found.items():
+            user = user_of(self.root / trial)
+            if is_test and user in training:
+                raise DataError(
+                    f"{self.root}: {user} is in both lists: trials_to_train.txt has {training[user]} and trials_to_test.txt "
+                    f"{trial}; a person is for training or for testing, or the test tells nothing: take {user} out of one"
+                )
 
     def _existing(self, trial: str) -> Path:
         path = self.root / trial
@@ -75,14 +96,13 @@ class DVSGesture:
     def recordings(self) -> Iterator[Recording]:
         """Read one file after the other and cut it by its labels. Raises DataError."""
         for path, is_test in self.trials():
-            user = re.match(r"user\d+", path.name)
-            if not user:
-                raise DataError(f"{path} is not named userNN_LIGHT.aedat, which tells who is seen")
             labels = read_labels(labels_of(path), len(self.classes))
-            events = read_aedat3(path, self.sensor, self._sort_time)
+            reading = load_aedat3(path, self.sensor, self._sort_time)
+            log_remarks(path, reading)
+            events = labelled_part(reading, labels, path)
             for number, label in enumerate(labels, 1):
-                piece = cut(events, label, path)
-                yield Recording(f"{path.stem}/{number}", label.class_number - 1, user[0], is_test, piece)
+                piece, remarks = cut(events, label, path), reading.remarks if number == 1 else {}
+                yield Recording(f"{path.stem}/{number}", label.class_number - 1, user_of(path), is_test, piece, remarks)
 
 
 def labels_of(trial: Path) -> Path:
@@ -90,14 +110,44 @@ def labels_of(trial: Path) -> Path:
     return trial.with_name(f"{trial.stem}_labels.csv")
 
 
+def user_of(trial: Path) -> str:
+    """Who is seen in a recording, userNN with the number as it is written. Raises DataError for another name."""
+    user = re.match(r"user\d+", trial.name)
+    if not user:
+        raise DataError(f"{trial} is not named userNN_LIGHT.aedat, which tells who is seen")
+    return user[0]
+
+
+def labelled_part(reading: Reading, labels: list[Label], path: Path) -> Events:
+    """The events that the labels are about, at the camera's own times. Raises DataError where that cannot be told."""
+    events = reading.events
+    parts = [
+        events_between(events._replace(t=events.t - part.shift), part.first, part.behind) for part in reading.parts
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    fitting = [part for part in parts if all(_fits(part, label) for label in labels)]
+    if len(fitting) != 1:
+        raise DataError(
+            f"{path}: the camera's clock was reset {len(parts) - 1} times, and the times in {labels_of(path).name} fit "
+            f"{len(fitting)} of the {len(parts)} parts, expected exactly one: cut the recording at its resets, or take it out "
+            "of the lists of trials"
+        )
+    return fitting[0]
+
+
+def _fits(events: Events, label: Label) -> bool:
+    """Whether there are events of a label, and the recording does not end before half of it."""
+    first, behind = np.searchsorted(events.t, (label.start, label.end))
+    return bool(first < behind and events.t[-1] >= (label.start + label.end) // 2)
+
+
 def cut(events: Events, label: Label, path: Path) -> Events:
     """The events of a label, with time 0 at its start. Raises DataError where the recording ends before half of it."""
-    first, behind = (int(index) for index in np.searchsorted(events.t, (label.start, label.end)))
-    last = int(events.t[-1])
-    if first == behind or last < (label.start + label.end) // 2:
+    if not _fits(events, label):
         raise DataError(
-            f"{path} has events until {last} us, expected some between {label.start} and {label.end} us for line {label.line} "
-            f"of {labels_of(path).name}: one of the two files is damaged, cut short or of another recording"
+            f"{path} has events until {int(events.t[-1])} us, expected some between {label.start} and {label.end} us for line "
+            f"{label.line} of {labels_of(path).name}: one of the two files is damaged, cut short or of another recording"
         )
-    part = slice(first, behind)
-    return Events(events.t[part] - label.start, events.x[part], events.y[part], events.polarity[part])
+    piece = events_between(events, *np.searchsorted(events.t, (label.start, label.end)).tolist())
+    return piece._replace(t=piece.t - label.start)

@@ -5,7 +5,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -90,16 +91,19 @@ def _write_files(source: EventSource, recordings: Iterator[Recording], folder: P
     rows = _HashedFile(folder / RECORDINGS)
     rows.write(table.to_bytes())
     files[RECORDINGS] = rows.close()
-    _write_header(source, files, folder)
+    _write_header(source, files, table.remarks, folder)
 
 
-def _write_header(source: EventSource, files: dict[str, dict[str, Any]], folder: Path) -> None:
+def _write_header(
+    source: EventSource, files: dict[str, dict[str, Any]], remarks: Mapping[str, int], folder: Path
+) -> None:
     header: dict[str, Any] = {
         "version": CACHE_VERSION,
         "name": source.name,
         "classes": list(source.classes),
         "sensor": list(source.sensor),
         "in_time": source.in_time,
+        "remarks": dict(sorted(remarks.items())),
         "files": files,
     }
     header["checksum"] = checksum(header)
@@ -143,15 +147,17 @@ def check_recording(recording: Recording, source: EventSource) -> None:
 
 
 class _Table:
-    """The rows of recordings.npz."""
+    """The rows of recordings.npz, and the sums of all remarks."""
 
     def __init__(self) -> None:
         self.counts: list[int] = []
+        self.remarks: Counter[str] = Counter()
         self._rows: list[tuple[int, str, str, bool, int]] = []
 
     def add(self, recording: Recording) -> None:
         t = recording.events.t
         self.counts.append(len(t))
+        self.remarks.update(recording.remarks)
         duration = int(t[-1]) + 1 if len(t) else 0
         self._rows.append((recording.label, recording.group, recording.name, recording.is_test, duration))
 

@@ -3,7 +3,8 @@
 time.bin       uint32 an event: microseconds since its recording's start
 address.bin    uint16 (uint32 for large sensors) an event: (y * width + x) * 2 + (1 if ON)
 recordings.npz a row a recording: label, group, is_test, name, duration, and where its events begin
-header.json    version, what the cache is of, sizes and checksums of the three files and of itself; written last
+header.json    version, what the cache is of, remarks of its reader, sizes and checksums of the three files and of itself;
+               written last
 
 A cache is input like any other file. All checksums are compared when it is opened, which takes one second a gigabyte, once in
 a process as long as the files stay the same; checksums tell damage, not malice, so `raw` also looks at what it hands out:
@@ -16,7 +17,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ class EventDataset:
     ``name``, ``classes``, ``sensor`` (height, width) and ``in_time``: as in `EventSource`. ``labels`` [N] int64, ``groups``
     [N] str, ``names`` [N] str, ``is_test`` [N] bool; ``durations`` [N] int64: microseconds, to behind the last event.
     ``offsets`` [N + 1] int64: where each recording's events begin in ``time`` and ``address``, all recordings' events one
-    behind the other, memory-mapped. ``fingerprint``: a hash of all of this. ``folder``: the cache.
+    behind the other, memory-mapped. ``remarks``: what the reader skipped, sorted or joined, sums over all files.
+    ``fingerprint``: a hash of all of this. ``folder``: the cache.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class EventDataset:
     offsets: NDArray[np.int64]
     time: NDArray[np.uint32]
     address: NDArray[Any]
+    remarks: dict[str, int] = field(default_factory=dict)
 
     @property
     def num_recordings(self) -> int:
@@ -151,6 +154,7 @@ def open_dataset(folder: Path) -> EventDataset:
         classes=tuple(header["classes"]),
         sensor=sensor,
         in_time=header["in_time"],
+        remarks=header.get("remarks", {}),  # caches of generated recordings were first written without
         **_read_table(folder / RECORDINGS, len(header["classes"]), events),
         time=np.memmap(folder / TIME, TIME_TYPE, "r"),
         address=np.memmap(folder / ADDRESS, address_type(sensor), "r"),
@@ -198,6 +202,7 @@ def _is_header(header: dict[str, Any]) -> bool:
         and all(isinstance(text, str) for text in texts)
         and {name for name, _ in files} == {TIME, ADDRESS, RECORDINGS}
         and all(type(facts["bytes"]) is int and isinstance(facts["checksum"], str) for _, facts in files)
+        and all(type(count) is int and name.isprintable() for name, count in header.get("remarks", {}).items())
     )
 
 

@@ -1,6 +1,5 @@
-"""What the readers of event files share: one kind of error, the text header, and the checks of place and time."""
+"""What the readers of event files share: one kind of error, and the checks of place and time."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,6 @@ from numpy.typing import NDArray
 
 from qsnn.data.events import Events
 from qsnn.errors import DataError
-
-MAX_HEADER_BYTES = 2**22  # jAER writes all its settings there: some hundred kilobytes
-_HEADER_LINES = re.compile(rb"(?:#(?!!END-HEADER)[^\n]*\n)*")
-_HEADER_END = re.compile(rb"#!END-HEADER[ \t]*\r?\n")
 
 
 def broken(path: Path, offset: int, found: str, expected: str) -> DataError:
@@ -27,26 +22,12 @@ def time_goes_backward(path: Path, offset: int, t: NDArray[np.int64], index: int
     )
 
 
-def end_of_header(data: bytes, version: str, path: Path) -> int:
-    """Where the events of an AEDAT file begin: behind its lines of #, up to and with ``#!END-HEADER`` where it has one.
-
-    ``version``: of the format, as in the first line, such as 3.1. Raises DataError for another version, another kind of
-    file, or a header that does not end.
-    """
-    first_line = f"#!AER-DAT{version}"
-    start = data[:64].split(b"\n")[0].strip()
-    if start != first_line.encode():
-        raise broken(path, 0, f"the first line is {start.decode('latin1')!a}", f"{first_line!r}")
-    lines = _HEADER_LINES.match(data, 0, MAX_HEADER_BYTES)
-    end = lines.end() if lines else 0
-    marked = _HEADER_END.match(data, end)
-    end = marked.end() if marked else end
-    if data[end : end + 1] == b"#" and not marked:
-        expected = f"a line that ends within the {MAX_HEADER_BYTES} bytes that a header may have"
-        raise broken(path, end, f"a header line does not end in the {len(data)} bytes of the file", expected)
-    if end == len(data):
-        raise broken(path, end, "the file ends behind its header", "events")
-    return end
+def time_set_back(path: Path, offset: int, t: NDArray[np.int64], index: int) -> DataError:
+    """The error of event ``index``, at byte ``offset``, from which on all times are earlier than the one before it."""
+    return DataError(
+        f"{path}, byte {offset}: an event at {t[index]} us follows one at {t[index - 1]} us, and time goes on from there: the "
+        "camera's clock was set back, or the file is damaged; dataset.sort_time=true takes what follows as recorded later"
+    )
 
 
 def first_true(wrong: NDArray[np.bool_]) -> int | None:
@@ -72,3 +53,9 @@ def sorted_by_time(events: Events) -> Events:
     """The events in the order of time; those of one time keep their order."""
     order = np.argsort(events.t, kind="stable")
     return Events(events.t[order], events.x[order], events.y[order], events.polarity[order])
+
+
+def events_between(events: Events, first: int, behind: int) -> Events:
+    """The events of index ``first`` to before ``behind``."""
+    part = slice(first, behind)
+    return Events(events.t[part], events.x[part], events.y[part], events.polarity[part])

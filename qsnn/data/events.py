@@ -1,5 +1,7 @@
 """What every event-camera reader and generator yields: events, and recordings of them."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,8 @@ class Recording(NamedTuple):
     """One labelled piece of a data set.
 
     ``label`` counts classes from 0. ``group`` names what must not lie on both sides of a split: a user, a recording.
-    ``is_test`` tells the data set's own split.
+    ``is_test`` tells the data set's own split. ``remarks``: what was skipped, sorted or joined in its file, counts by words
+    as in `qsnn.data.clock.Reading`; of the recordings that are cut from one file only the first one has them.
     """
 
     name: str
@@ -31,3 +34,4 @@ class Recording(NamedTuple):
     group: str
     is_test: bool
     events: Events
+    remarks: Mapping[str, int] = MappingProxyType({})

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn.data.aedat2 import DVS128, read_aedat2
+from qsnn.data.aedat2 import DVS128, AEDAT2Options, load_aedat2
+from qsnn.data.clock import log_remarks
 from qsnn.data.events import Events, Recording
 from qsnn.data.source_files import check_root, files_fingerprint
 from qsnn.errors import DataError
@@ -32,15 +33,6 @@ class Cutting(NamedTuple):
     duration: float | None = 0.5
     num_events: int | None = None
     test_share: float = 0.2
-
-
-class AEDAT2Options(NamedTuple):
-    """What sources disagree on: see `read_aedat2`."""
-
-    on_bit: int = 1
-    mirror_x: bool = False
-    mirror_y: bool = False
-    sort_time: bool = False
 
 
 class SlowPoker:
@@ -82,16 +74,17 @@ class SlowPoker:
 
     def __len__(self) -> int:
         if self._count is None:  # only reading tells
-            self._count = sum(len(piece_edges(self._read(path).t, self._cutting)) for path in self.files())
+            self._count = sum(
+                len(piece_edges(load_aedat2(path, self._options).events.t, self._cutting)) for path in self.files()
+            )
         return self._count
-
-    def _read(self, path: Path) -> Events:
-        return read_aedat2(path, **self._options._asdict())
 
     def recordings(self) -> Iterator[Recording]:
         """Read one file after the other and cut it. Raises DataError."""
         for label, path in enumerate(self.files()):
-            events = self._read(path)
+            reading = load_aedat2(path, self._options)
+            log_remarks(path, reading)
+            events, remarks = reading.events, reading.remarks
             edges = piece_edges(events.t, self._cutting)
             num_test = max(1, round(self._cutting.test_share * len(edges)))
             if len(edges) < 2 or num_test == len(edges):
@@ -103,7 +96,7 @@ class SlowPoker:
                 part = slice(first, behind)
                 piece = Events(events.t[part] - start, events.x[part], events.y[part], events.polarity[part])
                 suit, is_test = self.classes[label], number >= len(edges) - num_test
-                yield Recording(f"{suit}/{number}", label, suit, is_test, piece)
+                yield Recording(f"{suit}/{number}", label, suit, is_test, piece, remarks if number == 0 else {})
 
 
 def piece_edges(t: NDArray[np.int64], cutting: Cutting) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qsnn.errors import DataError
 
-READER_VERSION = 1  # raise it when a reader yields other events from the same file: it makes old caches invalid
+READER_VERSION = 2  # raise it when a reader yields other events from the same file: it makes old caches invalid
 
 
 def check_root(root: Path, advice: str) -> None:

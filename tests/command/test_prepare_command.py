@@ -1,11 +1,13 @@
 """`python -m qsnn.prepare` as a user meets it."""
 
+import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from event_builders import write_gestures, write_nmnist
+from event_builders import write_gestures, write_nmnist, write_poker
 from helpers import command
 
 from qsnn.config.schema import GROUPS
@@ -35,6 +37,26 @@ def test_prepare_prints_what_is_in_the_data_set_and_where_the_cache_lies(tmp_pat
     assert "preparing dvs_gesture: 100%" in result.stderr
     again = prepare(tmp_path, *words)
     assert (again.returncode, again.stdout, again.stderr) == (0, result.stdout, "")
+
+
+def test_prepare_tells_what_the_files_hold_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_poker(tmp_path / "data")
+    for path in (tmp_path / "data").iterdir():
+        header, events = path.read_bytes().split(b"1 us\r\n")
+        others = struct.pack(">IIII", 1 << 15, 12345, 1 << 31, 12345)
+        path.write_bytes(header + b"1 us\r\n" + others + events + b"\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2")
+    monkeypatch.chdir(tmp_path)
+    words = ("dataset=slow_poker", "dataset.root=data", "logging.progress=false")
+    for _ in range(2):  # converted, then from the cache
+        code, output, _ = prepare_here(words, monkeypatch, capsys)
+        assert code == 0
+        told = [line for line in output.splitlines() if line.startswith("in the files: ")]
+        kinds = ("clock resets", "external events skipped", "special events skipped")
+        assert told == [f"in the files: 4 {kind}" for kind in kinds]
+    (header,) = (tmp_path / "data").rglob("header.json")
+    assert json.loads(header.read_text())["remarks"] == dict.fromkeys(kinds, 4)
 
 
 def test_prepare_takes_the_overrides_of_a_run(

@@ -1,6 +1,7 @@
 """The config of event data sets: every leaf arrives, and every wrong value is named."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from qsnn.config.event_data import build_dataset, build_source, build_split, bui
 from qsnn.config.schema import PatternDatasetConfig
 from qsnn.config.schema_datasets import DVSGestureConfig, EventDatasetConfig, NMNISTConfig, SlowPokerConfig
 from qsnn.data.event_windows import WindowSettings
-from qsnn.errors import ConfigError
+from qsnn.errors import ConfigError, DataError
 
 CONFIGS = [DVSGestureConfig, SlowPokerConfig, NMNISTConfig]
 
@@ -93,6 +94,21 @@ def test_every_option_of_slow_poker_reaches_its_reader(tmp_path: Path) -> None:
     assert np.array_equal(127 - one, two)
     one, two = (np.concatenate([d.events(i).polarity for i in range(20)])[:500] for d in (plain, other))
     assert np.array_equal(~one, two)
+
+
+def test_ignore_external_bit_and_sort_time_reach_the_reader(tmp_path: Path) -> None:
+    write_poker(tmp_path)
+    for path in tmp_path.glob("*.aedat"):
+        header, events = path.read_bytes().split(b"1 us\r\n")
+        words = np.frombuffer(events, ">u4").reshape(-1, 2).copy()
+        words[:, 0] |= 1 << 15
+        words[[100, 101]] = words[[101, 100]]
+        path.write_bytes(header + b"1 us\r\n" + words.tobytes())
+    config = SlowPokerConfig(root=str(tmp_path), ignore_external_bit=True, sort_time=True)
+    assert build_dataset(config, progress=False).remarks == {"events sorted by time": 4}
+    for name in ("ignore_external_bit", "sort_time"):
+        with pytest.raises(DataError, match=rf"dataset\.{name}=true"):
+            build_dataset(replace(config, **{name: False}), progress=False)
 
 
 def test_folds_and_validation_share_reach_the_split(tmp_path: Path) -> None:

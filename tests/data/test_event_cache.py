@@ -383,6 +383,7 @@ def test_dataset_never_hands_out_a_time_outside_of_its_window(
     [
         {"sensor": [2**15, 10]}, {"sensor": [10**6, 10**6]}, {"sensor": [128]}, {"sensor": [128, "x"]}, {"sensor": [0, 9]},
         {"sensor": None}, {"classes": []}, {"classes": [1]}, {"classes": None}, {"in_time": 3}, {"files": {}}, {"files": 5},
+        {"remarks": 5}, {"remarks": {"a": "1"}}, {"remarks": {"a\nb": 1}},
         {"files": {"../../secret": {"bytes": 1, "checksum": ""}}}, {"name": None},
     ],
 )  # fmt: skip

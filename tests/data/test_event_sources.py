@@ -5,7 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_builders import SUITS, aedat3_file, random_events, same_events, write_gestures, write_nmnist, write_poker
+from event_builders import (
+    AEDAT3_HEADER,
+    SUITS,
+    aedat2_file,
+    aedat3_file,
+    random_events,
+    reset_packet,
+    same_events,
+    write_gestures,
+    write_nmnist,
+    write_poker,
+)
 
 from qsnn.data.dvs_gesture import DVSGesture
 from qsnn.data.nmnist import NMNIST
@@ -111,6 +122,69 @@ def test_dvs_gesture_sorts_time_when_asked(tmp_path: Path, message_of: Message) 
     assert all((np.diff(recording.events.t) >= 0).all() for recording in recordings)
 
 
+def test_dvs_gesture_refuses_a_user_in_both_lists(tmp_path: Path, message_of: Message) -> None:
+    write_gestures(tmp_path, num_users=3)
+    for suffix in (".aedat", "_labels.csv"):
+        (tmp_path / f"user03_led{suffix}").rename(tmp_path / f"user01_lab{suffix}")
+    (tmp_path / "trials_to_test.txt").write_text("user01_lab.aedat\n")
+    message = message_of(lambda: DVSGesture(tmp_path).fingerprint())
+    assert (
+        "user01 is in both lists: trials_to_train.txt has user01_led.aedat and trials_to_test.txt user01_lab" in message
+    )
+    assert message.endswith("take user01 out of one")
+
+
+def write_reset(root: Path, seconds: float) -> None:
+    """Two gestures' files, the first with a part of ``seconds`` before its clock is reset."""
+    write_gestures(root, num_users=2)
+    before = random_events(9, 600, end=round(seconds * 1e6))
+    packets = (root / "user01_led.aedat").read_bytes()[len(AEDAT3_HEADER) :]
+    (root / "user01_led.aedat").write_bytes(aedat3_file(before) + reset_packet() + packets)
+
+
+@pytest.mark.parametrize("sort_time", [False, True])
+def test_dvs_gesture_reads_the_labels_by_the_clock_of_the_part_that_they_fit(tmp_path: Path, sort_time: bool) -> None:
+    plain = write_gestures(tmp_path / "plain", num_users=2)
+    write_reset(tmp_path / "reset", 0.3)
+    recordings = list(DVSGesture(tmp_path / "reset", sort_time).recordings())
+    for recording in recordings:
+        assert same_events(recording.events, plain[recording.name])
+    assert [dict(recording.remarks) for recording in recordings] == [{"clock resets": 1}, *43 * [{}]]
+
+
+def test_dvs_gesture_refuses_labels_that_fit_several_parts_or_none(tmp_path: Path, message_of: Message) -> None:
+    write_reset(tmp_path, 5.0)
+    path = tmp_path / "user01_led.aedat"
+    fit = "the times in user01_led_labels.csv fit {} of the 2 parts, expected exactly one"
+    message = message_of(lambda: list(DVSGesture(tmp_path).recordings()))
+    assert f"{path}: the camera's clock was reset 1 times, and {fit.format(2)}" in message
+    (tmp_path / "user01_led_labels.csv").write_text("class,startTime_usec,endTime_usec\n1,0,99000000\n")
+    assert fit.format(0) in message_of(lambda: list(DVSGesture(tmp_path).recordings()))
+
+
+def test_slow_poker_passes_what_its_files_hold_besides_with_the_first_piece(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_poker(tmp_path)
+    path = tmp_path / "slow_hearts_1.aedat"
+    path.write_bytes(path.read_bytes() + b"\0\0\x80\0\0\0\0\0")
+    remarks = {recording.name: dict(recording.remarks) for recording in all_of(poker(tmp_path)) if recording.remarks}
+    assert remarks == {"heart/0": {"external events skipped": 1}}
+    assert caplog.messages == [f"{path}: 1 external events skipped"]
+
+
+def test_slow_poker_trains_before_it_tests_where_a_clock_was_reset(tmp_path: Path) -> None:
+    write_poker(tmp_path)
+    halves = [random_events(seed, 1000, end=5_000_000) for seed in (1, 2)]
+    (tmp_path / "slow_hearts_1.aedat").write_bytes(
+        aedat2_file(halves[0]) + aedat2_file(halves[1]).partition(b"1 us\r\n")[2]
+    )
+    hearts = [recording for recording in poker(tmp_path, duration=0.5).recordings() if recording.group == "heart"]
+    assert [recording.is_test for recording in hearts] == 15 * [False] + 4 * [True]
+    x = np.concatenate([recording.events.x for recording in hearts])
+    assert np.array_equal(x, np.concatenate([half.x for half in halves])[: len(x)])
+
+
 def test_slow_poker_cuts_each_recording_by_time(tmp_path: Path) -> None:
     written = write_poker(tmp_path, seconds=10.2)
     recordings = all_of(poker(tmp_path, duration=0.5))
@@ -209,6 +283,7 @@ def test_fingerprint_changes_with_every_option(tmp_path: Path) -> None:
     write_poker(tmp_path)
     cuttings = [Cutting(), Cutting(0.4), Cutting(None, 100), Cutting(test_share=0.3)]
     options = [AEDAT2Options(0), AEDAT2Options(1, True), AEDAT2Options(1, False, True), AEDAT2Options(sort_time=True)]
+    options.append(AEDAT2Options(ignore_external_bit=True))
     sources = [SlowPoker(tmp_path, cutting, AEDAT2Options()) for cutting in cuttings]
     sources += [SlowPoker(tmp_path, Cutting(), option) for option in options]
     assert len({source.fingerprint() for source in sources}) == len(sources)

@@ -1,6 +1,7 @@
 """Runs of local learning on small files in the N-MNIST format: bits, resume, scores, pictures, TensorBoard."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,6 +243,22 @@ def refused(data: Path) -> Callable[[str], str]:
     return message
 
 
+LONGEST = [
+    f"neuron.{name}=1048.576"
+    for name in ("tau_mem_lower", "tau_mem_upper", "tau_syn_lower", "tau_syn_upper", "tau_ref")
+]
+
+
+@pytest.mark.parametrize("bits", ["icons", "icons_full_precision"])
+def test_longest_time_constants_give_finite_gains_and_full_scales(tmp_path: Path, data: Path, bits: str) -> None:
+    run = advance(make_local_run(tmp_path, data, f"quantization={bits}", *LONGEST), 3)
+    for layer in run.state.model.named_layers().values():
+        traces, refractory = layer.constants().traces, layer.settings.refractory
+        scales = traces.membrane_full_scale, traces.synapse_full_scale, refractory.full_scale
+        assert all(0 < scale < math.inf for scale in scales)
+        assert (torch.stack([traces.membrane_decay, traces.synapse_decay]) < 1).all()
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
@@ -254,6 +271,25 @@ def refused(data: Path) -> Callable[[str], str]:
         ("model.pooling=[0,1]", "model.pooling[0]=0 is not possible: it must be at least 1"),
         ("neuron.tau_mem_lower=0.0005", "neuron.tau_mem_lower=0.0005 is not possible: it must be above 0.001"),
         ("neuron.tau_mem_upper=0.004", "neuron.tau_mem_upper=0.004 is not possible: it must be at least 0.005"),
+        ("neuron.tau_ref=1e300", "neuron.tau_ref=1e+300 is not possible: it must be above 0.001 and at most 1048.58"),
+        (
+            "neuron.tau_mem_upper=1e300",
+            "neuron.tau_mem_upper=1e+300 is not possible: it must be at least 0.005 and at most",
+        ),
+        (
+            "neuron.tau_syn_upper=1e9",
+            "neuron.tau_syn_upper=1000000000.0 is not possible: it must be at least 0.005 and at",
+        ),
+        ("neuron.dt=1e300", "neuron.dt=1e+300 is not possible: with events"),
+        ("neuron.trace_cap=1e-300", "neuron.trace_cap=1e-300 is not possible: it must be at least 1e-09 and at most 1"),
+        (
+            "model.weight_mult=[1e300]",
+            "model.weight_mult[0]=1e+300 is not possible: it must be above 0 and at most 1e+09",
+        ),
+        ("model.bias_gain=1e300", "model.bias_gain=1e+300 is not possible"),
+        ("model.readout_amplitude=1e300", "model.readout_amplitude=1e+300 is not possible"),
+        ("trainer.l1=1e300", "trainer.l1=1e+300 is not possible"),
+        ("trainer.l2=1e300", "trainer.l2=1e+300 is not possible: it must be at least 0 and at most 1e+09"),
         ("trainer.burn_in=0.03", "trainer.burn_in=0.03 is not possible: it leaves no step to learn in"),
         ("trainer.dropout=1", "trainer.dropout=1.0 is not possible: it must be at least 0 and at most 0.999"),
         ("quantization.sigmoid_bits=17", "quantization.sigmoid_bits=17 is not possible: allowed are 1..16"),
