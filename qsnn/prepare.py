@@ -9,8 +9,9 @@ USAGE = """usage: python -m qsnn.prepare dataset=<name> dataset.root=<folder> [k
 Converts the recordings once into a compact cache, from which training reads only what it needs, and prints how many
 recordings each class has for training, validation and test. qsnn.train does the same when it finds no cache. A cache
 that is there already is read in full and compared with its checksums, by qsnn.train too; it is made again if it is
-damaged, or if the data set's files or the options of its reader have changed. dataset.cache=<folder> chooses where
-caches are kept. Any other override of qsnn.train is taken too, so that one list of words serves both.
+damaged, or if the data set's files or the options of its reader have changed. Caches are kept in ~/.cache/qsnn
+(XDG_CACHE_HOME/qsnn), in QSNN_CACHE if that is set, or in dataset.cache=<folder>; nothing is written into dataset.root.
+Any other override of qsnn.train is taken too, so that one list of words serves both.
 
   dataset   synthetic_gesture | dvs_gesture | slow_poker | nmnist
 """

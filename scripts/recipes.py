@@ -133,6 +133,20 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def missing(rows: list[dict[str, Any]]) -> list[str]:
+    """The seeds that a cell of the table lacks though another cell has them: its mean is of fewer runs than theirs."""
+    seeds = sorted({row["seed"] for row in rows})
+    cells: dict[tuple[str, str, float], set[int]] = {}
+    for row in rows:
+        cells.setdefault((row["recipe"], row["target"], row["density"]), set()).add(row["seed"])
+    lacking = {cell: [seed for seed in seeds if seed not in there] for cell, there in cells.items()}
+    return [
+        f"missing: {recipe}, {target} at density {density:g}, seed {', '.join(map(str, absent))}"
+        for (recipe, target, density), absent in sorted(lacking.items())
+        if absent
+    ]
+
+
 def _colour(recipe: str) -> str:
     exact = [colour for name, colour in COLOURS.items() if recipe == name]
     return exact[0] if exact else next(c for name, c in COLOURS.items() if name in recipe.split(", ")[1])
@@ -207,6 +221,7 @@ def main() -> int:
             file.flush()
     rows = read(options.results)
     print(table(rows))
+    sys.stderr.writelines(f"{line}\n" for line in missing(rows))
     picture(rows, options.picture)
     return 0
 

@@ -26,6 +26,12 @@ def golden() -> Path:
     return Path(os.environ.get("QSNN_GOLDEN", Path(__file__).parent / "golden"))
 
 
+@pytest.fixture(autouse=True)
+def caches_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prepared recordings go to a folder of the test, not to the user's."""
+    monkeypatch.setenv("QSNN_CACHE", f"{tmp_path}_caches")
+
+
 @pytest.fixture(params=["eager", "numba"], scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend that runs on this machine."""

@@ -6,6 +6,7 @@ import math
 import torch
 
 from qsnn.config.checks_local import wrong_in_local
+from qsnn.config.paths import wrong_name
 from qsnn.config.require import (
     LONGEST_STEP,
     MAX_BITS,
@@ -58,8 +59,7 @@ def _wrong_everywhere(config: Config) -> Problems:
     betas = getattr(config.optimizer, "betas", [0, 0])
     yield from unless(len(betas) == 2, "optimizer.betas", betas, "give two numbers, such as [0.9,0.999]")
     yield from unless(config.kernels in KERNELS, "kernels", config.kernels, f"allowed are {', '.join(KERNELS)}")
-    fits = bool(config.name) and "/" not in config.name
-    yield from unless(fits, "name", config.name, "it names a folder: no slash, not empty")
+    yield from wrong_name(config.name)
     board = not config.logging.tensorboard or importlib.util.find_spec("tensorboard") is not None
     yield from unless(board, "logging.tensorboard", True, "tensorboard is not installed: pip install it, or set false")
 

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from qsnn.config.composition import compose_config, names_of, wrong_values
-from qsnn.config.paths import AUTO, config_folder, register_resolvers, split_checkpoint
+from qsnn.config.paths import AUTO, config_folder, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import GROUPS, Config, register_schema
+from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
 from qsnn.errors import ConfigError
 
 
@@ -56,6 +57,8 @@ def _parse(text: str) -> Override:
         raise ConfigError(
             f"{text!r} is not understood: write key=value, such as quantization.weight_bits=4; quote odd characters"
         ) from error
+    if override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+        override = OverridesParser.create().parse_override(expand_glob(override, group_options()))
     _check_name(override)
     return override
 
@@ -139,10 +142,12 @@ def quoted(path: Path) -> str:
 
 
 class CommandLine(NamedTuple):
-    """``words``: what Hydra shall read; ``cfg``: the config of a single run, with Hydra's own part; None if none is run."""
+    """``words``: what Hydra shall read; ``cfg``: the config of a single run, with Hydra's own part; ``sweep``: the jobs of
+    a sweep. Both are None where neither is run."""
 
     words: list[str]
     cfg: DictConfig | None
+    sweep: Sweep | None = None
 
 
 def prepare_arguments(argv: list[str]) -> list[str]:
@@ -171,11 +176,15 @@ def read_command_line(argv: list[str]) -> CommandLine:
         overrides = [*inherited_overrides(folder, overrides), f"resume={quoted(path)}"]
         overrides += [f"hydra.run.dir={quoted(folder)}"]
     parsed = parse_overrides(overrides)
-    single = not (arguments.multirun or arguments.cfg or arguments.info)
-    for job in _jobs(parsed, arguments.multirun):
-        cfg = compose_config([*job, *_hydra(parsed)] if single else job, return_hydra_config=single)
-    words = [*overrides, *flags]
-    return CommandLine(words, cfg if single and cfg.hydra.mode != RunMode.MULTIRUN else None)
+    words = [*(override.input_line or "" for override in parsed), *flags]
+    if arguments.cfg or arguments.info:
+        _try_run(parsed) if not arguments.multirun else _try_sweep(parsed)
+        return CommandLine(words, None)
+    if arguments.multirun:
+        sweep = _try_sweep(parsed)
+        return CommandLine([*words, f"hydra.sweep.dir={quoted(sweep.folder)}"], None, sweep)
+    cfg = _try_run(parsed)
+    return CommandLine(words, cfg if cfg.hydra.mode != RunMode.MULTIRUN else None)
 
 
 def _hydra(overrides: list[Override]) -> list[str]:
@@ -216,16 +225,20 @@ def _check_auto(overrides: list[str], multirun: bool) -> None:
         raise ConfigError(f"resume=auto needs {key}=<folder>: without it every start has a folder of its own")
 
 
-def _jobs(overrides: list[Override], multirun: bool) -> list[list[str]]:
-    """The override lists to try: one, or of a sweep one for each value of each swept key (not each combination)."""
-    own = [override for override in overrides if not override.key_or_group.startswith("hydra")]
-    swept = [override for override in own if override.is_sweep_override()]
-    if swept and not multirun:
+def _try_run(overrides: list[Override]) -> DictConfig:
+    """The config of a single run, with Hydra's own part. Raises ConfigError."""
+    swept = [o for o in overrides if o.is_sweep_override() and not o.key_or_group.startswith("hydra")]
+    if swept:
         raise ConfigError(f"{swept[0].input_line} holds several values: add -m to sweep, or brackets for a list")
-    plain = [override.input_line or "" for override in own if not override.is_sweep_override()]
-    jobs = [plain]
-    for override in swept:
-        if override.is_choice_sweep() or override.is_range_sweep():
-            values = override.sweep_string_iterator()
-            jobs += [[*plain, f"{override.get_key_element()}={value}"] for value in values]
-    return jobs
+    return compose_config([override.input_line or "" for override in overrides], return_hydra_config=True)
+
+
+def _try_sweep(overrides: list[Override]) -> Sweep:
+    """A sweep whose jobs all compose. Raises ConfigError."""
+    jobs = jobs_to_try(overrides, group_options())
+    first = compose_config([*jobs[0], *_hydra(overrides)], return_hydra_config=True)
+    names = [first.name, *(compose_config(job).name for job in jobs[1:])]
+    problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
+    if problems:
+        raise ConfigError(*problems)
+    return Sweep(sweep_folder(first, names), None if own_sweeper(overrides) else all_jobs(overrides))

@@ -22,6 +22,7 @@ from qsnn.data.event_windows import INPUT_MODES, WindowSettings
 from qsnn.data.nmnist import NMNIST
 from qsnn.data.prepare import prepare_dataset
 from qsnn.data.slow_poker import Cutting, SlowPoker
+from qsnn.data.source_files import check_root
 from qsnn.data.synthetic_gesture import SyntheticGesture
 from qsnn.errors import ConfigError, QsnnError
 
@@ -29,7 +30,7 @@ MAX_STEPS = 1_000_000
 
 
 def build_source(dataset: Any) -> EventSource:
-    """The data set that a config names. Raises ConfigError if it is none of events, or has no root."""
+    """The data set that a config names. Raises ConfigError if it is none of events, DataError if its folder is missing."""
     if isinstance(dataset, DVSGestureConfig):
         return DVSGesture(_root(dataset, dvs_gesture.ADVICE), dataset.sort_time)
     if isinstance(dataset, SlowPokerConfig):
@@ -47,7 +48,9 @@ def build_source(dataset: Any) -> EventSource:
 def _root(dataset: DVSGestureConfig | SlowPokerConfig | NMNISTConfig, advice: str) -> Path:
     wanted = f"give the folder where the data set lies, dataset.root=...; if you do not have it yet, {advice}"
     require(bool(dataset.root), "dataset.root", dataset.root, wanted)
-    return Path(str(dataset.root)).expanduser()
+    root = Path(str(dataset.root)).expanduser()
+    check_root(root, advice)
+    return root
 
 
 def build_dataset(dataset: EventDatasetConfig, progress: bool) -> EventDataset:

@@ -14,7 +14,16 @@ from qsnn.data.event_windows import input_shape
 from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.local_backend import select_local_backend
-from qsnn.models.local_net import Geometry, LocalBits, LocalInit, LocalNet, Shape, TraceNeuron, build_local_net
+from qsnn.models.local_net import (
+    Geometry,
+    LocalBits,
+    LocalInit,
+    LocalNet,
+    Shape,
+    TraceNeuron,
+    build_local_net,
+    output_shapes,
+)
 from qsnn.training.local_run import LocalRun, LocalSettings
 from qsnn.training.local_state import new_local_state
 
@@ -27,6 +36,17 @@ def build_geometries(model: LocalConvConfig | LocalMLPConfig) -> list[Geometry]:
     return [Geometry(*layer) for layer in zip(*lists, strict=True)]
 
 
+def _inputs(config: Config, sensor: tuple[int, int]) -> Shape:
+    """Shape of the net's input from a ``sensor`` (height, width)."""
+    inputs = input_shape(sensor, build_windows(config.dataset, config.neuron.dt, training=True))
+    return (inputs[0] * inputs[1] * inputs[2], 1, 1) if isinstance(config.model, LocalMLPConfig) else inputs
+
+
+def check_maps(config: Config, sensor: tuple[int, int]) -> None:
+    """Raise ConfigError if a layer would make no maps of recordings on ``sensor``; nothing is allocated."""
+    output_shapes(_inputs(config, sensor), build_geometries(config.model))
+
+
 def build_net(config: Config, dataset: EventDataset, backend: Backend) -> LocalNet:
     """The net with fresh weights for a data set. Raises ConfigError if the maps are too small for its kernels."""
     return build_net_for(config, dataset.sensor, len(dataset.classes), backend)
@@ -35,9 +55,7 @@ def build_net(config: Config, dataset: EventDataset, backend: Backend) -> LocalN
 def build_net_for(config: Config, sensor: tuple[int, int], num_classes: int, backend: Backend) -> LocalNet:
     """The same for recordings of ``num_classes`` on a ``sensor`` (height, width)."""
     model, neuron, bits, trainer = config.model, config.neuron, config.quantization, config.trainer
-    inputs: Shape = input_shape(sensor, build_windows(config.dataset, neuron.dt, training=True))
-    if isinstance(model, LocalMLPConfig):
-        inputs = (inputs[0] * inputs[1] * inputs[2], 1, 1)
+    inputs = _inputs(config, sensor)
     geometries = build_geometries(model)
     mults = model.weight_mult * (len(geometries) if len(model.weight_mult) == 1 else 1)
     init = LocalInit(mults, model.init_beta, model.bias_gain, model.readout_amplitude, trainer.l1, trainer.l2)

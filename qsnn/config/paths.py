@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -11,7 +12,7 @@ from omegaconf import OmegaConf
 import qsnn
 
 AUTO = "auto"  # what resume= takes beside a folder
-MAX_FOLDER_NAME = 180  # below the 255 bytes of common file systems, with room for the suffixes of temporary files
+MAX_FOLDER_NAME = 180  # bytes: below the 255 of common file systems, with room for the suffixes of temporary files
 
 
 def config_folder() -> str:
@@ -29,9 +30,17 @@ def timestamp() -> str:
 def folder_name(overrides: str) -> str:
     """``overrides`` as one folder name: no slashes or odd characters; cut and given a hash when it is too long."""
     name = re.sub(r"[^\w.,=+@:-]+", "_", overrides).strip("_") or "defaults"
-    if len(name) > MAX_FOLDER_NAME:
-        name = f"{name[:MAX_FOLDER_NAME]}-{hashlib.blake2b(overrides.encode(), digest_size=4).hexdigest()}"
+    if len(name.encode()) > MAX_FOLDER_NAME:
+        whole = hashlib.blake2b(overrides.encode(errors="replace"), digest_size=4).hexdigest()
+        name = f"{name.encode()[:MAX_FOLDER_NAME].decode(errors='ignore')}-{whole}"
     return name
+
+
+def wrong_name(name: str) -> Iterator[str]:
+    """What is wrong with a run's ``name``, if it makes no folder inside outputs/ on every common file system."""
+    if not re.fullmatch(r"[^\W_][\w.,=+@:-]*", name) or len(name.encode()) > MAX_FOLDER_NAME:
+        allowed = f"up to {MAX_FOLDER_NAME} bytes of letters, digits and .,=+@:_-, the first a letter or digit"
+        yield f"name={name} is not possible: it names a folder: {allowed}"
 
 
 def register_resolvers() -> None:

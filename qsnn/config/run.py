@@ -1,5 +1,6 @@
 """A run from composed config to summary: what `qsnn.train` does once Hydra has chosen the folder."""
 
+import contextlib
 import logging
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from qsnn.command import describe
 from qsnn.config.builders import build_run
 from qsnn.config.common_builders import build_logging, flatten, to_config
 from qsnn.config.memory import memory_explained
@@ -14,7 +16,7 @@ from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
-from qsnn.errors import NonFiniteError
+from qsnn.errors import QsnnError
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.local_reporter import LocalReporter
@@ -67,16 +69,28 @@ def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) 
         results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
         write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
         report(run, outcome)
-    except NonFiniteError as error:
-        write_json(
-            folder / "summary.json", {"status": "failed", "error": str(error), **facts, "epochs": run.state.epoch}
-        )
+    except (QsnnError, OSError) as error:
+        _record_failure(folder, {"error": describe(error), **facts, "epochs": run.state.epoch})
         raise
     except Stopped as stop:
         if checkpoint_path(folder).exists():
             stop.note = f"its last checkpoint is kept; go on: python -m qsnn.train resume={relative(folder)}"
         raise
     return outcome
+
+
+def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: str) -> None:
+    """Write the summary.json of a job that failed before it trained. A folder that held a run keeps what that one reached."""
+    if not checkpoint_path(folder).exists() and not (folder / "summary.json").exists():
+        known = {"experiment": cfg.name, "seed": cfg.seed, "overrides": overrides}
+        _record_failure(folder, {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()})
+
+
+def _record_failure(folder: Path, facts: dict[str, Any]) -> None:
+    """Write why a run failed, if its folder is there and can still be written; the caller tells it in any case."""
+    if folder.is_dir():
+        with contextlib.suppress(OSError):
+            write_json(folder / "summary.json", {"status": "failed", **facts})
 
 
 def _train(config: Config, cfg: DictConfig, run: PatternRun | LocalRun) -> Outcome:

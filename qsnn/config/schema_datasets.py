@@ -10,7 +10,7 @@ class EventDatasetConfig:
     """What all event data sets share."""
 
     cache: str | None = key(
-        None, "folder of prepared data sets; null: .qsnn_cache in root if it can be written, else in the user's cache"
+        None, "folder of prepared recordings; null: QSNN_CACHE, else qsnn in XDG_CACHE_HOME, else ~/.cache/qsnn"
     )
     window_train: float = key(0.5, "length of the random windows in training", "s", "500 steps, fixed")
     window_test: float = key(1.8, "length of the first window, on which is tested", "s", "1800 steps, fixed")

@@ -31,8 +31,8 @@ def prepare_dataset(source: EventSource, cache_folder: Path | None = None, progr
 
     Args:
         source: the data set.
-        cache_folder: where caches are kept, one folder each; None: ``.qsnn_cache`` in the data set's own folder if that
-            can be written, else ``qsnn`` in the user's folder for caches (XDG_CACHE_HOME, or ~/.cache).
+        cache_folder: where caches are kept, one folder each; None: `user_cache`, never the data set's own folder, which
+            may be read-only or shared.
         progress: show a progress bar while converting.
 
     Raises:
@@ -40,11 +40,12 @@ def prepare_dataset(source: EventSource, cache_folder: Path | None = None, progr
     """
     key = hashlib.blake2b(f"{CACHE_VERSION} {source.fingerprint()}".encode(), digest_size=8).hexdigest()
     name = f"{source.name}-{key}"
-    for parent in _cache_folders(source, cache_folder):
-        dataset = _open_if_usable(parent / name, source)
-        if dataset is not None:
-            return dataset
-    parent = _writable(_cache_folders(source, cache_folder))
+    parent = user_cache() if cache_folder is None else cache_folder
+    dataset = _open_if_usable(parent / name, source)
+    if dataset is not None:
+        log.info("%s: prepared recordings are in %s", source.name, dataset.folder)
+        return dataset
+    log.info("%s: preparing the recordings, once, in %s", source.name, parent / name)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with _lock(parent / f".{name}.lock"):
@@ -97,21 +98,20 @@ def _with_progress(source: EventSource, progress: bool) -> Iterator[Recording]:
         yield from bar
 
 
-def _cache_folders(source: EventSource, chosen: Path | None) -> list[Path]:
-    """Where a cache may be, the preferred place first."""
-    if chosen is not None:
-        return [chosen]
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qsnn"
-    return [user] if source.root is None else [source.root / ".qsnn_cache", user]
+def user_cache() -> Path:
+    """Where caches are kept if nothing else is said: QSNN_CACHE, else ``qsnn`` in XDG_CACHE_HOME, else ~/.cache/qsnn.
 
-
-def _writable(folders: list[Path]) -> Path:
-    """The first folder that can be written or made; else the last one, for its error."""
-    for folder in folders:
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-            return folder
-    return folders[-1]
+    Raises DataError where there is no home folder.
+    """
+    own, shared = os.environ.get("QSNN_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        if own:
+            return Path(own).expanduser()
+        return Path(shared) / "qsnn" if os.path.isabs(shared) else Path.home() / ".cache" / "qsnn"
+    except RuntimeError as error:
+        raise DataError(
+            f"no folder for prepared recordings ({error}): choose one with dataset.cache=..., or in QSNN_CACHE"
+        ) from error
 
 
 @contextlib.contextmanager

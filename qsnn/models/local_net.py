@@ -159,6 +159,22 @@ class LocalNet(nn.Module):
         return {name: layer.constants() for name, layer in self.named_layers().items()}
 
 
+def output_shapes(inputs: Shape, geometries: list[Geometry]) -> list[Shape]:
+    """(C, H, W) of each layer's maps for ``inputs`` (C, H, W). Raises ConfigError if nothing is left of them."""
+    shapes = []
+    for number, geometry in enumerate(geometries, start=1):
+        outputs = geometry.output_shape(inputs)
+        if min(outputs) < 1:
+            made = f"{max(0, outputs[1])} x {max(0, outputs[2])}"
+            raise ConfigError(
+                f"model: layer{number} gets maps of {inputs[1]} x {inputs[2]} and would make {made} of them; use a smaller "
+                "model.kernel_size or model.pooling, a larger model.padding or a smaller dataset.downsample"
+            )
+        shapes.append(outputs)
+        inputs = outputs
+    return shapes
+
+
 def build_local_net(
     inputs: Shape, geometries: list[Geometry], num_classes: int,
     neuron: TraceNeuron, bits: LocalBits, init: LocalInit, seed: int, backend: LocalBackend,
@@ -168,14 +184,10 @@ def build_local_net(
     Raises ConfigError if nothing is left of them.
     """
     layers = {}
-    for number, geometry in enumerate(geometries, start=1):
-        name, outputs = f"layer{number}", geometry.output_shape(inputs)
-        if min(outputs) < 1:
-            made = f"{max(0, outputs[1])} x {max(0, outputs[2])}"
-            raise ConfigError(
-                f"model: {name} gets maps of {inputs[1]} x {inputs[2]} and would make {made} of them; use a smaller "
-                "model.kernel_size or model.pooling, a larger model.padding or a smaller dataset.downsample"
-            )
+    for number, (geometry, outputs) in enumerate(
+        zip(geometries, output_shapes(inputs, geometries), strict=True), start=1
+    ):
+        name = f"layer{number}"
         tensors, scale = initial_tensors(seed, name, geometry, inputs, num_classes, neuron, bits, init)
         refractory = refractory_parameters(
             neuron.tau_ref, neuron.dt, bits.refractory_bits, bits.membrane_bits, neuron.decay_bits

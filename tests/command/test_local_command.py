@@ -84,6 +84,7 @@ def test_missing_data_set_is_told_with_where_to_get_it(experiment: str, publishe
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "nowhere" in result.stderr
+    assert list(tmp_path.iterdir()) == []
     assert publisher in result.stderr
 
 

@@ -11,6 +11,7 @@ from event_builders import write_gestures, write_nmnist, write_poker
 from helpers import command
 
 from qsnn.config.schema import GROUPS
+from qsnn.data.prepare import user_cache
 from qsnn.prepare import main
 
 Outcome = tuple[int, str, str]
@@ -32,8 +33,8 @@ def test_prepare_prints_what_is_in_the_data_set_and_where_the_cache_lies(tmp_pat
     assert lines[1].startswith("hand clapping")
     assert "events in 88 recordings of 0.0" in lines[14]
     assert "on 128 x 128 pixels" in lines[14]
-    (cache,) = (tmp_path / "data" / ".qsnn_cache").glob("dvs_gesture-*")
-    assert lines[15].endswith(f"bytes in {cache.relative_to(tmp_path)}")
+    (cache,) = user_cache().glob("dvs_gesture-*")
+    assert lines[15].endswith(f"bytes in {cache}")
     assert "preparing dvs_gesture: 100%" in result.stderr
     again = prepare(tmp_path, *words)
     assert (again.returncode, again.stdout, again.stderr) == (0, result.stdout, "")

@@ -8,6 +8,7 @@ import torch
 from qsnn.command import fail
 from qsnn.config.builders import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, prepare_arguments
+from qsnn.config.training import train
 from qsnn.errors import ConfigError, QsnnError
 
 MISTAKES = {
@@ -55,7 +56,14 @@ MISTAKES = {
     "kernels=triton": "kernels=triton",
     "device=foo": "allowed are cpu, cuda and cuda:<index>",
     "optimizer.lr_schedule=cos": "allowed are constant, cosine, linear, halving",
-    "name=a/b": "it names a folder: no slash",
+    "name=a/b": "name=a/b is not possible: it names a folder: up to 180 bytes of letters, digits and .,=+@:_-",
+    "name=..": "name=.. is not possible: it names a folder",
+    "name=.": "name=. is not possible: it names a folder",
+    "name=/tmp/x": "name=/tmp/x is not possible: it names a folder",
+    "name='a b'": "name=a b is not possible: it names a folder",
+    "name=''": "name= is not possible: it names a folder",
+    f"name={'n' * 181}": "n is not possible: it names a folder: up to 180 bytes",
+    "name=${oc.env:HOME}": "is not possible: it names a folder",
 }
 # Wherever these are read, torch finds no such device.
 if not torch.cuda.is_available():
@@ -68,6 +76,26 @@ def test_mistake_is_explained_in_one_line(override: str, tmp_path: Path) -> None
         build_pattern_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
     assert MISTAKES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+REFUSED = {
+    **{text: text.split("=")[0] for text in ("quantization.weight_bits=33", "kernels=triton", "device=foo", "name=..")},
+    "dataset.target=/no/such.png": "/no/such.png does not exist",
+    "experiment=nmnist_small": "dataset.root=null is not possible: give the folder",
+    "experiment=nmnist_small dataset.root=/no/such": "dataset.root=/no/such is not a folder",
+    "experiment=gesture_demo model.kernel_size=[99]": "model: layer1 gets maps of 16 x 16 and would make 0 x 0",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_single_run_is_refused_before_it_has_a_folder(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QsnnError) as caught:
+        train(words.split())
+    assert str(caught.value).startswith(REFUSED[words])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +116,8 @@ def test_mistake_in_a_sweep_is_found_before_its_first_run(tmp_path: Path) -> Non
 
 
 def test_flags_are_taken_before_and_after_overrides() -> None:
-    assert sorted(prepare_arguments(["seed=1", "-m", "name=a"])) == ["-m", "name=a", "seed=1"]
+    for words in (["seed=1", "-m", "name=a"], ["-m", "seed=1", "name=a"]):
+        assert {"-m", "name=a", "seed=1"} < set(prepare_arguments(words))
 
 
 ALL_AT_ONCE = [

@@ -23,7 +23,7 @@ from qsnn.data.event_dataset import ADDRESS, HEADER, RECORDINGS, TIME, file_chec
 from qsnn.data.event_windows import WindowSettings
 from qsnn.data.events import Events, Recording
 from qsnn.data.nmnist import NMNIST
-from qsnn.data.prepare import prepare_dataset
+from qsnn.data.prepare import prepare_dataset, user_cache
 from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
 from qsnn.errors import DataError
 
@@ -111,7 +111,8 @@ def test_prepare_makes_another_cache_when_a_file_or_an_option_changes(tmp_path: 
     (tmp_path / "slow_clubs_1.aedat").write_bytes((tmp_path / "slow_hearts_1.aedat").read_bytes())
     changed = prepare_dataset(SlowPoker(tmp_path, Cutting(), AEDAT2Options()), progress=False)
     assert same_events(changed.events(0), first.events(int(np.argmax(first.labels == 2))))
-    assert len(caches(tmp_path / ".qsnn_cache")) == 3
+    assert first.folder.parent == changed.folder.parent
+    assert len({first.folder, other.folder, changed.folder}) == 3
 
 
 def test_fingerprint_of_a_dataset_tells_its_content_not_its_place(tmp_path: Path) -> None:
@@ -121,24 +122,54 @@ def test_fingerprint_of_a_dataset_tells_its_content_not_its_place(tmp_path: Path
     assert prepared(tmp_path / "c", changed).fingerprint != one.fingerprint
 
 
-def test_cache_lies_beside_the_data_or_with_the_user_or_where_it_is_told(
+def test_cache_lies_where_it_is_told_or_with_the_user_and_never_in_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    write_nmnist(tmp_path / "data", 1, 1)
     source = NMNIST(tmp_path / "data")
+    write_nmnist(source.root, 1, 1)
+    before = sorted(source.root.rglob("*"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("QSNN_CACHE", str(tmp_path / "own"))
     assert prepare_dataset(source, tmp_path / "told", progress=False).folder.parent == tmp_path / "told"
-    assert prepare_dataset(source, progress=False).folder.parent == tmp_path / "data" / ".qsnn_cache"
-    assert prepare_dataset(ListSource(entries()), progress=False).folder.parent == tmp_path / "user" / "qsnn"
+    assert prepare_dataset(source, progress=False).folder.parent == tmp_path / "own"
+    monkeypatch.delenv("QSNN_CACHE")
+    assert prepare_dataset(source, progress=False).folder.parent == tmp_path / "xdg" / "qsnn"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which its specification tells to ignore
+    assert prepare_dataset(source, progress=False).folder.parent == tmp_path / "home" / ".cache" / "qsnn"
+    assert sorted(source.root.rglob("*")) == before
 
 
-def test_cache_goes_to_the_user_where_the_data_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+def test_cache_of_older_versions_beside_the_data_is_neither_read_nor_written(tmp_path: Path) -> None:
+    write_nmnist(tmp_path, 1, 1)
+    source = NMNIST(tmp_path)
+    old = prepare_dataset(source, tmp_path / ".qsnn_cache", progress=False)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert prepare_dataset(source, progress=False).folder.parent != old.folder.parent
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_log_says_where_the_prepared_recordings_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_nmnist(tmp_path / "data", 1, 1)
-    (tmp_path / "data" / ".qsnn_cache").write_text("a file: even root cannot make a folder of it")
-    assert prepare_dataset(NMNIST(tmp_path / "data"), progress=False).folder.parent == tmp_path / "user" / "qsnn"
+    with caplog.at_level("INFO", "qsnn"):
+        folders = [prepare_dataset(NMNIST(tmp_path / "data"), tmp_path / "there", progress=False).folder for _ in "ab"]
+    assert caplog.messages == [
+        f"nmnist: preparing the recordings, once, in {folders[0]}", f"nmnist: prepared recordings are in {folders[0]}"
+    ]  # fmt: skip
+
+
+def test_missing_home_folder_is_told_with_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message_of: Message
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("QSNN_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    message = message_of(prepare_dataset, ListSource(entries()), progress=False)
+    assert message.startswith("no folder for prepared recordings (Could not determine home directory.)")
+    assert "dataset.cache=..., or in QSNN_CACHE" in message
 
 
 def test_prepare_says_where_it_cannot_write(tmp_path: Path, message_of: Message) -> None:
@@ -212,7 +243,7 @@ def test_prepare_leaves_nothing_when_a_source_file_is_broken(tmp_path: Path, mes
     broken = tmp_path / "Test" / "9" / "00009.bin"
     broken.write_bytes(broken.read_bytes()[:-1])
     assert str(broken) in message_of(prepare_dataset, NMNIST(tmp_path), progress=False)
-    assert caches(tmp_path / ".qsnn_cache") == []
+    assert caches(user_cache()) == []
 
 
 def test_prepare_shows_progress_only_if_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,14 @@ def test_table_gives_means_spreads_and_ratios_where_results_are_there() -> None:
     ]
 
 
+def test_seeds_that_a_cell_of_the_table_lacks_are_named() -> None:
+    assert recipes.missing(ROWS) == [
+        "missing: original, 2 bits, smile at density 0.3, seed 1",
+        "missing: pattern_w8, letters:nd at density 0.95, seed 1",
+    ]
+    assert recipes.missing(ROWS[:4]) == []
+
+
 def test_picture_draws_the_mean_curve_of_every_recipe_in_its_colour(tmp_path: Path) -> None:
     recipes.picture(ROWS, tmp_path / "recipes.png")
     with Image.open(tmp_path / "recipes.png") as image:

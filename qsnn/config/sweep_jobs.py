@@ -1,0 +1,96 @@
+"""What the overrides of a sweep mean: the jobs that they make, those to try before the first one runs, and one folder."""
+
+import itertools
+from pathlib import Path
+from typing import NamedTuple
+
+from hydra.core.override_parser.types import Glob, Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from qsnn.config.paths import folder_name
+from qsnn.errors import ConfigError
+
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+class Sweep(NamedTuple):
+    """Where a sweep's runs go, and the overrides of each of its jobs; None where a sweeper such as optuna draws them."""
+
+    folder: Path
+    jobs: list[list[str]] | None
+
+
+def expand_glob(override: Override, options: dict[str, list[str]]) -> str:
+    """``optimizer=glob(ada*)`` as the options that it means: ``optimizer=adam,adamax``. Raises ConfigError."""
+    key, text, glob = override.key_or_group, override.input_line, override.value()
+    assert isinstance(glob, Glob)
+    if key not in options:
+        raise ConfigError(
+            f"{text} is not possible: glob chooses among the options of a group; list the values of {key}"
+        )
+    found = glob.filter(options[key])
+    if not found:
+        raise ConfigError(f"{text} is none of the options of {key}: {', '.join(options[key])}")
+    return f"{key}={','.join(found)}"
+
+
+def own_sweeper(overrides: list[Override]) -> bool:
+    """Whether the user chose another sweeper than Hydra's, which tries every combination."""
+    return any(override.key_or_group.startswith(("hydra/sweeper", "hydra.sweeper")) for override in overrides)
+
+
+def job_values(overrides: list[Override]) -> dict[str, list[str]]:
+    """The ``key=value`` of each key's values, as Hydra's sweeper writes them. Raises ConfigError for an interval there."""
+    values, drawn = {}, own_sweeper(overrides)
+    for override in overrides:
+        key = override.get_key_element()
+        if override.key_or_group.startswith("hydra"):
+            continue
+        if override.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        elif not override.is_sweep_override():
+            values[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif not drawn:
+            raise ConfigError(
+                f"{override.input_line} is an interval, for a sweeper that draws from it (hydra/sweeper=...); list the "
+                f"values instead, such as {key}=1,2 or {key}=range(1,3)"
+            )
+    return values
+
+
+def all_jobs(overrides: list[Override]) -> list[list[str]]:
+    """Every combination of the values, in Hydra's order."""
+    return [list(job) for job in itertools.product(*job_values(overrides).values())]
+
+
+def jobs_to_try(overrides: list[Override], groups: dict[str, list[str]]) -> list[list[str]]:
+    """Jobs of which one does not compose if any of the sweep does not: every combination of group options, which decide
+    what keys there are, and every value of every other key, whose type is checked by itself."""
+    values = job_values(overrides)
+    shown = {key: texts if key in groups else texts[:1] for key, texts in values.items()}
+    jobs = [list(job) for job in itertools.product(*shown.values())]
+    for key, texts in values.items():
+        if key not in groups:
+            jobs += [[*(v[0] for k, v in values.items() if k != key), text] for text in texts[1:]]
+    return jobs
+
+
+def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:
+    """One folder for the whole sweep: hydra.sweep.dir as the first job has it, with the ``names`` of all experiments.
+
+    ``cfg``: that job's config with its node ``hydra``. Hydra itself asks every job, and would scatter runs of several names.
+    """
+    unique = list(dict.fromkeys(names))
+    with open_dict(cfg):
+        cfg.name = unique[0] if len(unique) == 1 else folder_name("+".join(unique))
+    return Path(str(cfg.hydra.sweep.dir))
+
+
+def check_objective(cfg: DictConfig) -> None:
+    """Raise ConfigError if a run with this config has no recordings for validation, whose error a sweeper could minimise."""
+    share = OmegaConf.select(cfg, "dataset.validation_share")
+    if share == 0:
+        raise ConfigError(
+            f"dataset.validation_share={share} is not possible: the sweeper minimises the error of the validation part, and "
+            "there is none; set it above 0, such as 0.2"
+        )

@@ -1,0 +1,142 @@
+"""Folders of runs, of a sweep or alone: what each was to do and how it ended, for tables and for the end of a sweep."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from qsnn.training.summary import write_json
+
+PLAN, SUMMARY, OVERRIDES = "sweep.json", "summary.json", ".hydra/overrides.yaml"
+MISSING, UNFINISHED, UNREADABLE = "missing", "unfinished", "unreadable"
+REASONS = {
+    MISSING: "it never started",
+    UNFINISHED: f"it has no {SUMMARY}: it is still running, or was killed",
+    UNREADABLE: f"its {SUMMARY} is damaged",
+    "stopped": "resume=<its folder> goes on with it",
+}
+
+
+class Job(NamedTuple):
+    """A run: its overrides, where it is (None: a sweep planned it and it never started), and its summary.json.
+
+    ``status``: as the summary says (finished, stopped, failed), or missing, unfinished (no summary.json), unreadable.
+    """
+
+    overrides: tuple[str, ...]
+    folder: Path | None
+    status: str
+    summary: dict[str, Any]
+
+    def reason(self) -> str:
+        """Why it is not finished."""
+        return str(self.summary.get("error") or REASONS.get(self.status, ""))
+
+
+def write_plan(folder: Path, jobs: list[list[str]]) -> None:
+    """Note the overrides of a sweep's jobs in its folder, so that jobs that never start can be told. Raises OSError.
+
+    Those of an earlier sweep into the same folder stay.
+    """
+    planned = [_overrides(job) for job in jobs]
+    earlier = [job for job in read_plan(folder / PLAN) if job not in planned]
+    write_json(folder / PLAN, {"jobs": [*earlier, *planned]})
+
+
+def read_plan(path: Path) -> list[tuple[str, ...]]:
+    """The overrides of each job of a sweep; none if the file is damaged."""
+    jobs = _read_json(path).get("jobs")
+    return [_overrides(job) for job in jobs] if isinstance(jobs, list) else []
+
+
+def find_jobs(folder: Path) -> list[Job]:
+    """Every run in or below ``folder``, and the jobs of every sweep there that never started, in the sweep's order."""
+    found = {path.parent for path in folder.rglob(SUMMARY)} | {path.parents[1] for path in folder.rglob(OVERRIDES)}
+    jobs = [read_job(run) for run in sorted(found)]
+    order: dict[tuple[str, ...], int] = {}
+    for plan in sorted(folder.rglob(PLAN)):
+        started = {job.overrides for job in jobs if job.folder is not None and plan.parent in job.folder.parents}
+        for planned in read_plan(plan):
+            order.setdefault(planned, len(order))
+            if planned not in started:
+                jobs.append(Job(planned, None, MISSING, {}))
+    return sorted(jobs, key=lambda job: order.get(job.overrides, len(order)))
+
+
+def read_job(folder: Path) -> Job:
+    """The run in ``folder``."""
+    path = folder / SUMMARY
+    summary = _read_json(path)
+    missing = UNREADABLE if path.exists() else UNFINISHED
+    overrides = summary.get("overrides")
+    if not isinstance(overrides, list):
+        overrides = _read_overrides(folder / OVERRIDES)
+    return Job(_overrides(overrides), folder, str(summary.get("status", missing)), summary)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty if there is none, or it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _read_overrides(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+
+
+def _overrides(content: Any) -> tuple[str, ...]:
+    """In order, without ``resume=``: a sweep that goes on has the same jobs."""
+    texts = map(str, content) if isinstance(content, list) else ()
+    return tuple(sorted(text for text in texts if not text.startswith("resume=")))
+
+
+def job_name(job: Job, jobs: Iterable[Job]) -> str:
+    """The overrides by which a job differs from others of ``jobs``; all of its overrides if there are no others."""
+    others = [set(other.overrides) for other in jobs]
+    shared = set.intersection(*others) if len(others) > 1 else set()
+    own = [text for text in job.overrides if text not in shared]
+    return " ".join(own) or (job.folder.name if job.folder else "defaults")
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """The main score of a run: distance of the last weights, or test accuracy of the best ones; "" where there is none."""
+    final, best = (summary.get(key) or {} for key in ("final", "best"))
+    if "distance" in final:
+        return f"distance {final['distance']:.2f} ({final['relative_distance']:.1%} of silence)"
+    for scores in (best, final):
+        if "test_accuracy" in scores:
+            return f"test accuracy {scores['test_accuracy']:.1%}"
+    return f"validation accuracy {best['validation_accuracy']:.1%}" if "validation_accuracy" in best else ""
+
+
+def left_out(jobs: Sequence[Job]) -> list[str]:
+    """A line for each job that is not finished: why, which, where."""
+    lines = []
+    for job in jobs:
+        if job.status != "finished":
+            what = job.reason() if job.status == "failed" else f"{job.status}: {job.reason()}"
+            where = f", in {job.folder}" if job.folder else ""
+            lines.append(f"error: {what} [{job_name(job, jobs)}{where}]")
+    return lines
+
+
+def sweep_table(folder: Path, jobs: Sequence[Job]) -> str:
+    """What became of each job of a sweep: name, status, main score, folder."""
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(job.status for job in jobs).items())
+    head = f"sweep of {len(jobs)} jobs: {counts}; in {folder}"
+    rows = [("job", "status", "score", "folder")]
+    rows += [
+        (job_name(job, jobs), job.status, headline(job.summary), job.folder.name if job.folder else "") for job in jobs
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d}" for a, b, c, d in rows]
+    return "\n".join([head, "", *(f"  {line.rstrip()}" for line in lines)])

@@ -1,0 +1,91 @@
+"""Sweeps before their first run: which jobs they have, what is refused, and where they go."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+from qsnn.config.command_line import compose_config, parse_overrides, prepare_arguments, read_command_line
+from qsnn.config.paths import MAX_FOLDER_NAME, folder_name
+from qsnn.config.sweep_jobs import all_jobs, check_objective
+from qsnn.errors import ConfigError
+
+
+def plan(*words: str) -> tuple[Path, list[list[str]]]:
+    sweep = read_command_line(["-m", *words]).sweep
+    assert sweep is not None
+    assert sweep.jobs is not None
+    return sweep.folder, sweep.jobs
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["quantization.weight_bits=2,4,null", "seed=0,1", "trainer.epochs=6"],
+        ["seed=range(0,5,2)", "dataset.target='letters:a,b',smile", "optimizer=sgd,adam"],
+        ["model.hidden=[8],[8,4]", "optimizer.eta=choice(0.5,1)", "seed=1", "seed=2", "logging.progress=false"],
+    ],
+)
+def test_all_jobs_are_those_of_hydras_sweeper(words: list[str]) -> None:
+    overrides = parse_overrides(words)
+    assert all_jobs(overrides) == BasicSweeper.split_arguments(overrides, None)[0]
+
+
+def test_glob_sweeps_the_options_that_it_matches() -> None:
+    assert plan("experiment=quick", "optimizer=glob(ada*)")[1] == [
+        ["experiment=quick", "optimizer=adam"], ["experiment=quick", "optimizer=adamax"]
+    ]  # fmt: skip
+    assert plan("optimizer=glob(a*, exclude=*max)")[1] == [["optimizer=adam"]]
+
+
+MISTAKES = {
+    "optimizer=glob(zz*)": "optimizer=glob(zz*) is none of the options of optimizer: adam, adamax, local_sgd, sgd",
+    "seed=glob(*)": "seed=glob(*) is not possible: glob chooses among the options of a group; list the values of seed",
+    "seed=interval(0,1)": "seed=interval(0,1) is an interval, for a sweeper that draws from it (hydra/sweeper=...); list",
+    "name=a,..": "name=.. is not possible: it names a folder",
+    "experiment=quick,nope": "experiment=nope does not exist",
+    "optimizer=sgd,adam optimizer.momentum=0.5": "optimizer.momentum=0.5: this key belongs to optimizer=sgd",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistake_in_a_sweep_is_one_line_before_its_first_run(words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare_arguments(["-m", *words.split()])
+    assert str(caught.value).startswith(MISTAKES[words])
+    assert "\n" not in str(caught.value)
+
+
+def test_keys_of_the_swept_options_can_be_set_and_swept() -> None:
+    jobs = plan("experiment=gesture_demo,gesture_small", "dataset.window_train=0.1,0.2", "dataset.fold=0")[1]
+    assert len(jobs) == 4
+
+
+def test_sweep_over_experiments_has_one_folder() -> None:
+    folder, jobs = plan("experiment=quick,pattern_w8", "seed=0,1")
+    assert len(jobs) == 4
+    assert re.fullmatch(r"outputs/multirun/quick\+pattern_w8/[\d_-]+-[0-9a-f]{6}", str(folder))
+    assert plan("experiment=quick", "seed=0,1")[0].parent == Path("outputs/multirun/quick")
+
+
+def test_folder_that_the_user_chose_is_taken() -> None:
+    assert plan("seed=0,1", "hydra.sweep.dir='mine, with ${name}'")[0] == Path("mine, with pattern")
+
+
+def test_no_sweep_is_planned_for_one_run_or_for_a_look_at_the_config() -> None:
+    assert read_command_line(["seed=0"]).sweep is None
+    assert read_command_line(["-m", "seed=0,1", "--cfg", "job"]).sweep is None
+
+
+def test_folder_names_of_jobs_stay_below_the_limit_of_file_systems_in_any_script() -> None:
+    for text in ("x" * 500, "é" * 200, "name=" + "漢" * 100):
+        assert len(folder_name(text).encode()) <= MAX_FOLDER_NAME + 9
+    assert folder_name("é" * 200) != folder_name("é" * 201)
+
+
+def test_run_without_validation_is_refused_to_a_sweeper_that_minimises_its_error() -> None:
+    check_objective(compose_config(["experiment=quick"]))
+    check_objective(compose_config(["experiment=gesture_demo"]))
+    with pytest.raises(ConfigError, match=r"dataset\.validation_share=0\.0 is not possible: the sweeper minimises"):
+        check_objective(compose_config(["experiment=gesture_demo", "dataset.validation_share=0"]))
