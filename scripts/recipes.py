@@ -57,13 +57,15 @@ class Combination(NamedTuple):
     density: float
     seed: int
     epochs: int
+    overrides: tuple[str, ...] = ()
 
 
 def run(key: Combination) -> dict[str, Any]:
     """Train one combination and return its relative distances: the final and the best one, and a hundred on the way."""
     torch.set_num_threads(1)
     set_up()
-    overrides = [*RECIPES[key.recipe], f"dataset.target={key.target}", f"dataset.density={key.density}"]
+    data = [f"dataset.target={key.target}", f"dataset.density={key.density}"]
+    overrides = [*RECIPES[key.recipe], *data, *key.overrides]
     config = compose_config([*overrides, f"seed={key.seed}", f"trainer.epochs={key.epochs}"])
     run = build_pattern_run(to_config(config), Path())
     silent, curve = run.loss.of_silence(run.pattern.target), []
@@ -84,7 +86,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def combination(row: dict[str, Any]) -> Combination:
     """What a result is of."""
-    return Combination(*(row[name] for name in Combination._fields))
+    values = {name: row[name] for name in Combination._fields if name in row}
+    return Combination(**{**values, "overrides": tuple(row.get("overrides", ()))})
 
 
 def finals(rows: list[dict[str, Any]], recipe: str, data: tuple[str, float]) -> list[float]:
@@ -202,13 +205,14 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=10000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--overrides", nargs="+", default=[], help="config overrides of every run, such as a bit width")
     parser.add_argument("--results", type=Path, default=Path("outputs/recipes.jsonl"))
     parser.add_argument("--picture", type=Path, default=Path("docs/recipes.png"))
     options = parser.parse_args()
     done = {combination(row) for row in read(options.results)}
     # Seeds outermost, so that a comparison that is stopped early is complete for the first seeds.
     wanted = [
-        Combination(recipe, target, density, seed, options.epochs)
+        Combination(recipe, target, density, seed, options.epochs, tuple(options.overrides))
         for seed, target, density, recipe in itertools.product(
             options.seeds, options.targets, options.densities, options.recipes
         )
