@@ -30,10 +30,10 @@ from qsnn.command import fail
 from qsnn.config.command_line import compose_config, parse_overrides, set_up
 from qsnn.config.event_data import build_dataset, build_windows, check_event_data
 from qsnn.config.schema_datasets import EventDatasetConfig
-from qsnn.data.event_batches import shifted
-from qsnn.data.event_dataset import EventDataset
-from qsnn.data.event_split import Split, split
-from qsnn.data.event_windows import WindowSettings, input_shape, pixel_table
+from qsnn.data.events.batches import shifted
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.split import Split, split
+from qsnn.data.events.windows import WindowSettings, input_shape, pixel_table
 from qsnn.errors import ConfigError, QsnnError
 
 Features = NDArray[np.float64]

@@ -34,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from benchmark_baselines import Step, autograd_step, dense_products
 from benchmark_report import DENSE, OURS, write_report
 
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.data import Pattern, load_pattern
+from qsnn.data.sources.pattern import Pattern, load_pattern
 from qsnn.training.pattern_run import PatternRun, train_epoch
 
 SHORTEST = 0.03  # seconds of a repetition

@@ -15,10 +15,10 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from qsnn.config.building.common import build_update_rule, to_config
+from qsnn.config.building.local import build_net_for, build_settings
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.config.common_builders import build_update_rule, to_config
 from qsnn.config.event_data import build_windows
-from qsnn.config.local_builders import build_net_for, build_settings
 from qsnn.config.schema import Config
 from qsnn.dynamics.local_gradient import convolution_gradient
 from qsnn.kernels.backend import Backend

@@ -23,8 +23,8 @@ from typing import Any
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.config.run import start as start_run
 from qsnn.kernels.compile_time import compile_seconds
-from qsnn.training.local_reporter import LocalReporter
-from qsnn.training.pattern_reporter import PatternReporter
+from qsnn.reporting.local_reporter import LocalReporter
+from qsnn.reporting.pattern_reporter import PatternReporter
 
 
 def run(folder: Path, *overrides: str, **environment: str) -> float:

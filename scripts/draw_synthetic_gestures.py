@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from qsnn.data.events import Events
-from qsnn.data.gesture_lights import LIGHTS
-from qsnn.data.gesture_motion import CLASSES, SENSOR
-from qsnn.data.gesture_recording import generate_recording
+from qsnn.data.generators.gestures.lights import LIGHTS
+from qsnn.data.generators.gestures.motion import CLASSES, SENSOR
+from qsnn.data.generators.gestures.recording import generate_recording
+from qsnn.data.recording import Events
 
 SLICE = 200_000  # microseconds
 SATURATION = 4  # events of a pixel that give the full colour

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.training.pattern_run import train_epoch
 

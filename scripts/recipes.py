@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.training.bptt import evaluate
 from qsnn.training.pattern_run import train_epoch

@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 from tqdm import tqdm
 
-from qsnn.data.targets import draw_target, keep_pixels
+from qsnn.data.generators.targets import draw_target, keep_pixels
 
 DECAY = 0.75  # of the van Rossum filter, by default
 NUM_STEPS, NUM_OUTPUTS = 250, 250

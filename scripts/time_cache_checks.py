@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn.data import event_dataset
-from qsnn.data.event_batches import train_batches
-from qsnn.data.event_dataset import EventDataset, open_dataset
-from qsnn.data.event_windows import WindowSettings
-from qsnn.data.events import Events, Recording
-from qsnn.data.prepare import prepare_dataset
+from qsnn.data.events import dataset as event_dataset
+from qsnn.data.events.batches import train_batches
+from qsnn.data.events.dataset import EventDataset, open_dataset
+from qsnn.data.events.prepare import prepare_dataset
+from qsnn.data.events.windows import WindowSettings
+from qsnn.data.recording import Events, Recording
 
 EVENTS, BYTES = 100_000, 6  # a recording's, an event's
 

@@ -17,14 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from qsnn.config.schema_datasets import SyntheticGestureConfig
-from qsnn.data.aedat3_writer import write_aedat3
-from qsnn.data.dvs_pixel import add_noise
-from qsnn.data.events import Events
-from qsnn.data.gesture_lights import LIGHTS
-from qsnn.data.gesture_motion import SENSOR
-from qsnn.data.gesture_recording import REFRACTORY
+from qsnn.data.formats.aedat3_writer import write_aedat3
+from qsnn.data.generators.gestures.dvs_pixel import add_noise
+from qsnn.data.generators.gestures.lights import LIGHTS
+from qsnn.data.generators.gestures.motion import SENSOR
+from qsnn.data.generators.gestures.recording import REFRACTORY
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture, trial_name
+from qsnn.data.recording import Events
 from qsnn.data.streams import random_stream
-from qsnn.data.synthetic_gesture import SyntheticGesture, trial_name
 from qsnn.errors import DataError, QsnnError
 
 GAP = 300_000  # microseconds before, between and behind the gestures

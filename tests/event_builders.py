@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn.data.event_dataset import EventDataset
-from qsnn.data.events import Events, Recording
-from qsnn.data.prepare import prepare_dataset
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.prepare import prepare_dataset
+from qsnn.data.recording import Events, Recording
 
 AEDAT3_HEADER = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
 AEDAT2_HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n# Timestamps tick is 1 us\r\n"

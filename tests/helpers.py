@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend

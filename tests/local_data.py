@@ -4,7 +4,7 @@ from pathlib import Path
 
 from event_builders import write_gestures, write_nmnist, write_poker
 
-from qsnn.config.builders import build_local_run, to_config
+from qsnn.config.building.run import build_local_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.training.local_run import LocalRun
 

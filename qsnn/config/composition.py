@@ -38,7 +38,7 @@ def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
 
 def wrong_values(cfg: DictConfig) -> tuple[str, ...]:
     """What `check_config` finds in a config that lacks the overrides that are wrong by themselves."""
-    from qsnn.config.common_builders import to_config  # takes torch with it
+    from qsnn.config.building.common import to_config  # takes torch with it
 
     try:
         to_config(without_hydra(cfg))

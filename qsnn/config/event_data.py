@@ -12,18 +12,18 @@ from qsnn.config.schema_datasets import (
     SlowPokerConfig,
     SyntheticGestureConfig,
 )
-from qsnn.data import dvs_gesture, nmnist, slow_poker
-from qsnn.data.aedat2 import AEDAT2Options
-from qsnn.data.dvs_gesture import DVSGesture
-from qsnn.data.event_dataset import EventDataset
-from qsnn.data.event_source import EventSource
-from qsnn.data.event_split import Split, split
-from qsnn.data.event_windows import INPUT_MODES, WindowSettings
-from qsnn.data.nmnist import NMNIST
-from qsnn.data.prepare import prepare_dataset
-from qsnn.data.slow_poker import Cutting, SlowPoker
-from qsnn.data.source_files import check_root
-from qsnn.data.synthetic_gesture import SyntheticGesture
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.prepare import prepare_dataset
+from qsnn.data.events.source import EventSource
+from qsnn.data.events.split import Split, split
+from qsnn.data.events.windows import INPUT_MODES, WindowSettings
+from qsnn.data.formats.aedat2 import AEDAT2Options
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture
+from qsnn.data.sources import dvs_gesture, nmnist, slow_poker
+from qsnn.data.sources.dvs_gesture import DVSGesture
+from qsnn.data.sources.files import check_root
+from qsnn.data.sources.nmnist import NMNIST
+from qsnn.data.sources.slow_poker import Cutting, SlowPoker
 from qsnn.errors import ConfigError, QsnnError
 
 MAX_STEPS = 1_000_000

@@ -6,8 +6,8 @@ from omegaconf import OmegaConf
 from qsnn.config.command_line import compose_config, parse_overrides
 from qsnn.config.event_data import build_dataset, build_split, check_event_data
 from qsnn.config.schema_datasets import EventDatasetConfig
-from qsnn.data.event_dataset import EventDataset
-from qsnn.data.event_split import Split
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.split import Split
 from qsnn.errors import ConfigError
 
 

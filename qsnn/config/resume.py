@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.common_builders import flatten, plain_config
+from qsnn.config.building.common import flatten, plain_config
 from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.schema import Config
 from qsnn.errors import RunFolderError

@@ -9,23 +9,18 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from qsnn.command import describe
-from qsnn.config.builders import build_run
-from qsnn.config.common_builders import build_logging, flatten, to_config
-from qsnn.config.memory import memory_explained
+from qsnn.config.building.common import build_logging, flatten, to_config
+from qsnn.config.building.memory import memory_explained
+from qsnn.config.building.run import build_run
 from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
 from qsnn.errors import QsnnError
-from qsnn.training.gradient_codes import gradient_code_bits
-from qsnn.training.interrupt import Stopped
-from qsnn.training.local_reporter import LocalReporter
-from qsnn.training.local_run import LocalRun
-from qsnn.training.loop import Outcome, train
-from qsnn.training.pattern_reporter import PatternReporter
-from qsnn.training.pattern_run import PatternRun
-from qsnn.training.reporter import RunIdentity
-from qsnn.training.summary import (
+from qsnn.reporting.local_reporter import LocalReporter
+from qsnn.reporting.pattern_reporter import PatternReporter
+from qsnn.reporting.reporter import RunIdentity
+from qsnn.reporting.summary import (
     git_commit,
     library_versions,
     local_memory,
@@ -34,6 +29,11 @@ from qsnn.training.summary import (
     pattern_table,
     write_json,
 )
+from qsnn.training.gradient_codes import gradient_code_bits
+from qsnn.training.interrupt import Stopped
+from qsnn.training.local_run import LocalRun
+from qsnn.training.loop import Outcome, train
+from qsnn.training.pattern_run import PatternRun
 
 log = logging.getLogger(__name__)
 

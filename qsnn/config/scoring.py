@@ -4,18 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.builders import build_run, to_config
+from qsnn.config.building.memory import memory_explained
+from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config, parse_overrides, quoted, take_path
-from qsnn.config.memory import memory_explained
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import load_best, restore
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
+from qsnn.reporting.pictures import write_raster
 from qsnn.training.bptt import evaluate
 from qsnn.training.local_run import LocalRun
 from qsnn.training.pattern_run import PatternRun
-from qsnn.training.pictures import write_raster
 
 
 def score_run(arguments: list[str]) -> str:

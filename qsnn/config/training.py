@@ -41,7 +41,7 @@ def train(arguments: list[str]) -> None:
 
 def _run(words: list[str], cfg: DictConfig) -> None:
     """A single run, refused before it has a folder if it can be."""
-    from qsnn.config.builders import check_startable, to_config  # take torch with them
+    from qsnn.config.building.run import check_startable, to_config  # take torch with them
     from qsnn.config.resume import check_folder
 
     config, folder = to_config(without_hydra(cfg)), Path(cfg.hydra.run.dir)

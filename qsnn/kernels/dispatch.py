@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def _numba_backend() -> Backend:
     """Imported only when selected: it takes numba and its compiled kernels with it, most of a second."""
-    from qsnn.kernels.numba_backend import NUMBA
+    from qsnn.kernels.numba.backend import NUMBA
 
     return NUMBA
 

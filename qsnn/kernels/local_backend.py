@@ -48,6 +48,6 @@ def select_local_backend(name: str) -> LocalBackend:
     """The operations that belong to the backend that `select_backend` has chosen: "eager" or "numba"."""
     if name == "eager":
         return LOCAL_EAGER
-    from qsnn.kernels.numba_local import LOCAL_NUMBA  # takes numba with it, most of a second
+    from qsnn.kernels.numba.local.backend import LOCAL_NUMBA  # takes numba with it, most of a second
 
     return LOCAL_NUMBA

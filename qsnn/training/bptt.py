@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from qsnn.data import Pattern
+from qsnn.data.sources.pattern import Pattern
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
-from qsnn.kernels.numba_threads import single_threaded
+from qsnn.kernels.numba.runtime.threads import single_threaded
 from qsnn.losses import VanRossumDistance
 from qsnn.models import Activity, FeedforwardNet
 from qsnn.training.state import Best, TrainingState

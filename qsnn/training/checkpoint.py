@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from qsnn.data.guard import BROKEN_FILE_ERRORS
+from qsnn.data.formats.guard import BROKEN_FILE_ERRORS
 from qsnn.errors import RunFolderError, naming
 from qsnn.training.checkpoint_file import (
     Archive,

@@ -86,7 +86,7 @@ def is_plain_torch(file: BinaryIO) -> bool:
 
 
 def open_archive(file: BinaryIO) -> Archive:
-    """Read everything but the tensors. Raises one of `qsnn.data.guard.BROKEN_FILE_ERRORS` for another kind of file."""
+    """Read everything but the tensors. Raises one of `qsnn.data.formats.guard.BROKEN_FILE_ERRORS` for another kind of file."""
     size = file.seek(0, io.SEEK_END)
     archive = zipfile.ZipFile(file)
     entries = {entry.filename: entry.file_size for entry in archive.infolist()}

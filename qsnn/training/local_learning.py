@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from qsnn.data.event_batches import Batch
+from qsnn.data.events.batches import Batch
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from qsnn.data.event_batches import Batch, num_batches, test_batches, train_batches
-from qsnn.data.event_dataset import EventDataset
-from qsnn.data.event_split import Indices, Split
-from qsnn.data.event_windows import WindowSettings
+from qsnn.data.events.batches import Batch, num_batches, test_batches, train_batches
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.split import Indices, Split
+from qsnn.data.events.windows import WindowSettings
 from qsnn.dynamics import schedule_factor
 from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.reporting.local_health import Observation, Settings, observe
+from qsnn.reporting.local_reporter import LocalReporter
 from qsnn.training.gradient_codes import gradient_code_bits
-from qsnn.training.local_health import Observation, Settings, observe
 from qsnn.training.local_learning import LayerTally, evaluate_batch, train_batch
-from qsnn.training.local_reporter import LocalReporter
 from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record, names_of_sums
 from qsnn.training.local_state import BestEpoch, LocalTrainingState
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from qsnn.reporting.reporter import Reporter
 from qsnn.training.checkpoint import BEST, save_checkpoint, save_last
 from qsnn.training.clock import Clock
 from qsnn.training.interrupt import StopRequest
-from qsnn.training.reporter import Reporter
 
 log = logging.getLogger(__name__)
 TOLD_FROM = 1.0  # seconds of compiling that are worth a line

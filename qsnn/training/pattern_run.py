@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qsnn.data import Pattern
+from qsnn.data.sources.pattern import Pattern
 from qsnn.dynamics import schedule_factor
 from qsnn.losses import VanRossumDistance
+from qsnn.reporting.pattern_reporter import PatternReporter
+from qsnn.reporting.pictures import write_raster
 from qsnn.training.bptt import GradientRounding, StepResult, evaluate, score, train_step
-from qsnn.training.pattern_reporter import PatternReporter
-from qsnn.training.pictures import write_raster
 from qsnn.training.state import Best, TrainingState
 
 

@@ -57,8 +57,8 @@ import numpy as np
 from PIL import Image
 from qsnn.config.log_file import LogFile
 from qsnn.training.checkpoint import write_atomically
-from qsnn.training.metrics_file import append_metrics, open_metrics
-from qsnn.training.tensorboard_log import TensorBoardLog
+from qsnn.reporting.metrics_file import append_metrics, open_metrics
+from qsnn.reporting.tensorboard_log import TensorBoardLog
 folder = Path(sys.argv[1])
 board, metrics = TensorBoardLog(folder, 0, "config", {}), open_metrics(folder / "metrics.jsonl", 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))

@@ -11,7 +11,7 @@ from event_builders import write_gestures, write_nmnist, write_poker
 from helpers import command
 
 from qsnn.config.schema import GROUPS
-from qsnn.data.prepare import user_cache
+from qsnn.data.events.prepare import user_cache
 from qsnn.prepare import main
 
 Outcome = tuple[int, str, str]

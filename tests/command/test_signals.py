@@ -103,7 +103,7 @@ def test_signal_while_a_data_set_is_prepared_leaves_no_half_written_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_nmnist(tmp_path / "data")
-    send_at("qsnn.data.event_cache:check_recording", signal.SIGINT, monkeypatch)
+    send_at("qsnn.data.events.cache:check_recording", signal.SIGINT, monkeypatch)
     words = ["dataset=nmnist", f"dataset.root={tmp_path}/data", "dataset.cache=there", "logging.progress=false"]
     monkeypatch.chdir(tmp_path)
     assert exit_of(lambda: prepare(words)) == 128 + signal.SIGINT

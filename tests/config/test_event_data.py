@@ -11,7 +11,7 @@ from event_builders import write_gestures, write_nmnist, write_poker
 from qsnn.config.event_data import build_dataset, build_source, build_split, build_windows, check_event_data
 from qsnn.config.schema import PatternDatasetConfig
 from qsnn.config.schema_datasets import DVSGestureConfig, EventDatasetConfig, NMNISTConfig, SlowPokerConfig
-from qsnn.data.event_windows import WindowSettings
+from qsnn.data.events.windows import WindowSettings
 from qsnn.errors import ConfigError, DataError
 
 CONFIGS = [DVSGestureConfig, SlowPokerConfig, NMNISTConfig]

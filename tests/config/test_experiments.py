@@ -8,11 +8,11 @@ from local_data import SMALL_NET, data_folder
 from omegaconf import DictConfig, OmegaConf
 from scripts_module import load_script
 
-from qsnn.config.builders import build_pattern_run, build_run, to_config
+from qsnn.config.building.run import build_pattern_run, build_run, to_config
 from qsnn.config.command_line import compose_config, group_options, known_keys
 from qsnn.config.paths import config_folder
 from qsnn.config.schema import GROUPS, AdamaxConfig
-from qsnn.data.event_batches import train_batches
+from qsnn.data.events.batches import train_batches
 from qsnn.errors import ConfigError
 from qsnn.training.local_learning import train_batch
 from qsnn.training.local_run import LocalRun

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qsnn.command import fail
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config, prepare_arguments
 from qsnn.config.training import train
 from qsnn.errors import ConfigError, QsnnError

@@ -5,7 +5,7 @@ import pytest
 
 from qsnn.config.event_data import build_source, build_windows, check_event_data
 from qsnn.config.schema_datasets import SyntheticGestureConfig
-from qsnn.data.synthetic_gesture import SyntheticGesture
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture
 from qsnn.errors import ConfigError
 
 OPTIONS = {

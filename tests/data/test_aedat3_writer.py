@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsnn.data.aedat3 import read_aedat3
-from qsnn.data.aedat3_writer import EVENTS_PER_PACKET, write_aedat3
-from qsnn.data.events import Events
+from qsnn.data.formats.aedat3 import read_aedat3
+from qsnn.data.formats.aedat3_writer import EVENTS_PER_PACKET, write_aedat3
+from qsnn.data.recording import Events
 
 
 def make_events(t: list[int], seed: int = 0) -> Events:

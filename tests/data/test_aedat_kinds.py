@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from event_builders import AEDAT2_HEADER, aedat2_file, aedat2_words, aedat3_file, random_events, same_events
 
-from qsnn.data.aedat2 import read_aedat2
-from qsnn.data.aedat3 import read_aedat3
-from qsnn.data.events import Events
+from qsnn.data.formats.aedat2 import read_aedat2
+from qsnn.data.formats.aedat3 import read_aedat3
+from qsnn.data.recording import Events
 
 Message = Callable[..., str]
 EXTERNAL, SPECIAL = 1 << 15, 1 << 31

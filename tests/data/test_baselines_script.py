@@ -8,9 +8,9 @@ import pytest
 from event_builders import nmnist_file, prepared
 from scripts_module import load_script
 
-from qsnn.data.event_split import Split
-from qsnn.data.event_windows import WindowSettings
-from qsnn.data.events import Events, Recording
+from qsnn.data.events.split import Split
+from qsnn.data.events.windows import WindowSettings
+from qsnn.data.recording import Events, Recording
 
 pytest.importorskip("sklearn", reason='scikit-learn is in the extra "dev"')
 

@@ -18,9 +18,9 @@ from event_builders import (
     same_events,
 )
 
-from qsnn.data.aedat2 import read_aedat2
-from qsnn.data.aedat3 import read_aedat3
-from qsnn.data.events import Events
+from qsnn.data.formats.aedat2 import read_aedat2
+from qsnn.data.formats.aedat3 import read_aedat3
+from qsnn.data.recording import Events
 from qsnn.errors import DataError
 
 Message = Callable[..., str]

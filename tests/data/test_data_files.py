@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from qsnn.data import files, guard
-from qsnn.data.files import read_array, read_picture
-from qsnn.data.pattern import load_pattern
+from qsnn.data.formats import arrays as files
+from qsnn.data.formats import guard
+from qsnn.data.formats.arrays import read_array, read_picture
+from qsnn.data.sources.pattern import load_pattern
 
 ENDINGS = [".npy", ".npz", ".pt", ".pth", ".pkl", ".pickle"]
 

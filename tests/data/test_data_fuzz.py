@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qsnn.data.files import PICTURE_SUFFIXES, read_array, read_picture
+from qsnn.data.formats.arrays import PICTURE_SUFFIXES, read_array, read_picture
 from qsnn.errors import DataError
 
 NUM_MUTATIONS = 300

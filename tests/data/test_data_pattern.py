@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from qsnn.data import Pattern, load_pattern
-from qsnn.data.targets import draw_target, keep_pixels
+from qsnn.data.generators.targets import draw_target, keep_pixels
+from qsnn.data.sources.pattern import Pattern, load_pattern
 
 
 def load(**changed: object) -> Pattern:

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import torch
 
-from qsnn.data.poisson import generate_poisson_input, mean_intervals
+from qsnn.data.generators.poisson import generate_poisson_input, mean_intervals
 
 
 def test_mean_intervals_grow_by_a_quarter_every_five_channels():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from qsnn.data.safe_pickle import load_pickle
+from qsnn.data.formats.safe_pickle import load_pickle
 
 NAME = Path("smile.pkl")
 
@@ -160,7 +160,7 @@ def test_load_pickle_names_any_other_function(function, message_of):
         ("numpy", "core.multiarray.os.system"),
         ("numpy", "dtype.__class__"),
         ("numpy.core.multiarray", "_reconstruct.__globals__"),
-        ("qsnn.data.stand_ins", "io.os.system"),
+        ("qsnn.data.formats.stand_ins", "io.os.system"),
         ("torch._utils", "warnings.sys.modules"),
         ("collections", "OrderedDict.__init__.__globals__"),
         ("numpy.core.multiarray ", "_reconstruct"),

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from qsnn.data.font import text_bitmap
-from qsnn.data.targets import built_in_targets, draw_target, is_built_in_target, keep_pixels
+from qsnn.data.generators.font import text_bitmap
+from qsnn.data.generators.targets import built_in_targets, draw_target, is_built_in_target, keep_pixels
 
 SIZES = [(250, 250), (60, 40), (40, 60), (1000, 24), (24, 1000)]
 

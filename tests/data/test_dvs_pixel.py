@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsnn.data.dvs_pixel import add_noise, changes_to_events
-from qsnn.data.events import Events
+from qsnn.data.generators.gestures.dvs_pixel import add_noise, changes_to_events
+from qsnn.data.recording import Events
 
 
 def events_of(values: list[float], threshold: float, refractory: int = 0) -> Events:

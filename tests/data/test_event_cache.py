@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 from event_builders import ListSource, prepared, random_events, same_events, write_gestures, write_nmnist, write_poker
 
-from qsnn.data import event_batches, event_dataset
-from qsnn.data.dvs_gesture import DVSGesture
-from qsnn.data.event_dataset import ADDRESS, HEADER, RECORDINGS, TIME, file_checksum, open_dataset
-from qsnn.data.event_windows import WindowSettings
-from qsnn.data.events import Events, Recording
-from qsnn.data.nmnist import NMNIST
-from qsnn.data.prepare import prepare_dataset, user_cache
-from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
+from qsnn.data.events import batches as event_batches
+from qsnn.data.events import dataset as event_dataset
+from qsnn.data.events.dataset import ADDRESS, HEADER, RECORDINGS, TIME, file_checksum, open_dataset
+from qsnn.data.events.prepare import prepare_dataset, user_cache
+from qsnn.data.events.windows import WindowSettings
+from qsnn.data.recording import Events, Recording
+from qsnn.data.sources.dvs_gesture import DVSGesture
+from qsnn.data.sources.nmnist import NMNIST
+from qsnn.data.sources.slow_poker import AEDAT2Options, Cutting, SlowPoker
 from qsnn.errors import DataError
 
 Message = Callable[..., str]

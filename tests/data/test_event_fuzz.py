@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from event_builders import aedat2_file, aedat3_file, nmnist_file, random_events
 
-from qsnn.data.aedat2 import read_aedat2
-from qsnn.data.aedat3 import read_aedat3
-from qsnn.data.events import Events
-from qsnn.data.nmnist_file import read_nmnist
+from qsnn.data.formats.aedat2 import read_aedat2
+from qsnn.data.formats.aedat3 import read_aedat3
+from qsnn.data.formats.nmnist import read_nmnist
+from qsnn.data.recording import Events
 from qsnn.errors import DataError
 
 NUM_FILES = 3400  # of each format

@@ -18,11 +18,11 @@ from event_builders import (
     same_events,
 )
 
-from qsnn.data.aedat2 import read_aedat2
-from qsnn.data.aedat3 import read_aedat3
-from qsnn.data.aedat3_writer import write_aedat3
-from qsnn.data.events import Events
-from qsnn.data.nmnist_file import read_nmnist
+from qsnn.data.formats.aedat2 import read_aedat2
+from qsnn.data.formats.aedat3 import read_aedat3
+from qsnn.data.formats.aedat3_writer import write_aedat3
+from qsnn.data.formats.nmnist import read_nmnist
+from qsnn.data.recording import Events
 
 SENSOR = (128, 128)
 Message = Callable[..., str]

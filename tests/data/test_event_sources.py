@@ -18,9 +18,9 @@ from event_builders import (
     write_poker,
 )
 
-from qsnn.data.dvs_gesture import DVSGesture
-from qsnn.data.nmnist import NMNIST
-from qsnn.data.slow_poker import AEDAT2Options, Cutting, SlowPoker
+from qsnn.data.sources.dvs_gesture import DVSGesture
+from qsnn.data.sources.nmnist import NMNIST
+from qsnn.data.sources.slow_poker import AEDAT2Options, Cutting, SlowPoker
 
 Message = Callable[..., str]
 

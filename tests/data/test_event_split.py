@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qsnn.data.event_dataset import EventDataset
-from qsnn.data.event_split import Split, split
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.split import Split, split
 from qsnn.errors import DataError
 
 

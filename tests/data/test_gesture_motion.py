@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qsnn.data.gesture_motion import (
+from qsnn.data.generators.gestures.motion import (
     CLAPPING,
     CLASSES,
     DRUMS,

@@ -3,13 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from qsnn.data.dvs_gesture import DVSGesture
-from qsnn.data.events import Events
-from qsnn.data.gesture_lights import LIGHTS
-from qsnn.data.gesture_motion import LEFT_CLOCKWISE, RIGHT_CLOCKWISE, SENSOR
-from qsnn.data.gesture_recording import REFRACTORY, generate_recording
-from qsnn.data.gesture_scene import paint_frames
-from qsnn.data.synthetic_gesture import SyntheticGesture
+from qsnn.data.generators.gestures.lights import LIGHTS
+from qsnn.data.generators.gestures.motion import LEFT_CLOCKWISE, RIGHT_CLOCKWISE, SENSOR
+from qsnn.data.generators.gestures.recording import REFRACTORY, generate_recording
+from qsnn.data.generators.gestures.scene import paint_frames
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture
+from qsnn.data.recording import Events
+from qsnn.data.sources.dvs_gesture import DVSGesture
 from qsnn.errors import ConfigError
 
 SMALL = {

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scripts_module import load_script
 
-from qsnn.data.aedat3 import read_aedat3
-from qsnn.data.dvs_gesture import DVSGesture
-from qsnn.data.prepare import prepare_dataset
-from qsnn.data.synthetic_gesture import SyntheticGesture
+from qsnn.data.events.prepare import prepare_dataset
+from qsnn.data.formats.aedat3 import read_aedat3
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture
+from qsnn.data.sources.dvs_gesture import DVSGesture
 
 script = load_script("write_synthetic_gestures")
 OPTIONS = {

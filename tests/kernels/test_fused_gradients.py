@@ -15,7 +15,7 @@ from qsnn.kernels.backend import Backend, LayerPass, LayerSettings, NetPass
 from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
-from qsnn.kernels.numba_gradients import find_operands, fused_gradients
+from qsnn.kernels.numba.gradients import find_operands, fused_gradients
 from qsnn.layers import SpikingLinear
 from qsnn.losses import VanRossumDistance
 from qsnn.models import FeedforwardNet
@@ -125,7 +125,7 @@ def test_fused_pass_equals_the_single_operations_and_autograd(arguments: Argumen
 
 
 def spikes_are_sparse(x: Tensor) -> bool:
-    """With a slot to spare in each list, see `numba_products.spike_lists`."""
+    """With a slot to spare in each list, see `products.spike_lists`."""
     return bool(x.sum() + len(x) * x.shape[1] <= 0.5 * x.numel())
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from qsnn.kernels import numba_buffers
-from qsnn.kernels.numba_buffers import MOST_SIZES, SMALLEST, empty
+from qsnn.kernels.numba.runtime import buffers as numba_buffers
+from qsnn.kernels.numba.runtime.buffers import MOST_SIZES, SMALLEST, empty
 
 
 def test_buffer_is_used_again_when_its_last_holder_is_gone() -> None:

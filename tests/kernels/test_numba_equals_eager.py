@@ -13,7 +13,7 @@ from qsnn.dynamics import SGD, Adam, Adamax, LIFActivity, LIFParameters, LIFStat
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
-from qsnn.kernels.numba_backend import NEURONS
+from qsnn.kernels.numba.backend import NEURONS
 from qsnn.quantization import RNG_RULES, RandomStream, quantize, symmetric
 
 NUMBA = select_backend("numba", "cpu")

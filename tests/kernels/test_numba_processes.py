@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import SGD, Adamax, LIFParameters, LIFState
-from qsnn.kernels import numba_compile, numba_memory, numba_products, numba_threads
 from qsnn.kernels.backend import GradientRounding, StoredWeight
 from qsnn.kernels.dispatch import select_backend
 from qsnn.kernels.eager import EAGER
+from qsnn.kernels.numba.products import products as numba_products
+from qsnn.kernels.numba.runtime import compile as numba_compile
+from qsnn.kernels.numba.runtime import memory as numba_memory
+from qsnn.kernels.numba.runtime import threads as numba_threads
 from qsnn.quantization import random_stream
 
 NUMBA = select_backend("numba", "cpu")
@@ -120,7 +123,7 @@ def test_the_dense_product_serves_cpus_without_integer_products(monkeypatch: pyt
 
 
 KERNEL = """
-from qsnn.kernels.numba_compile import compiled
+from qsnn.kernels.numba.runtime.compile import compiled
 
 @compiled("int64(int64)")
 def double(x):

@@ -10,19 +10,19 @@ import torch
 from helpers import SMALL
 from PIL import Image
 
-from qsnn.config.builders import build_pattern_run, to_config
+from qsnn.config.building.common import build_logging
+from qsnn.config.building.pattern import build_lif
+from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config
-from qsnn.config.common_builders import build_logging
-from qsnn.config.pattern_builders import build_lif
 from qsnn.models import build_feedforward
 from qsnn.models.feedforward import layer_names
+from qsnn.reporting.pattern_reporter import PatternReporter
+from qsnn.reporting.reporter import RunIdentity
+from qsnn.reporting.summary import pattern_memory, pattern_table
 from qsnn.training.checkpoint import load_checkpoint
 from qsnn.training.loop import save, train
-from qsnn.training.pattern_reporter import PatternReporter
 from qsnn.training.pattern_run import PatternRun, train_epoch
-from qsnn.training.reporter import RunIdentity
 from qsnn.training.state import new_training_state
-from qsnn.training.summary import pattern_memory, pattern_table
 
 CONFIG = to_config(
     compose_config([*SMALL, "logging.health_every=3", "logging.histogram_every=3", "logging.raster_every=3"])

@@ -7,7 +7,7 @@ from scripts_module import load_script
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
-from qsnn.data.synthetic_gesture import SyntheticGesture
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture
 from qsnn.training.checkpoint import load_checkpoint
 
 LIGHTS = ("fluorescent", "natural")  # those of gesture_demo

@@ -12,7 +12,7 @@ from local_data import SMALL_LOCAL, data_folder, make_local_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from qsnn.config.builders import to_config
+from qsnn.config.building.run import to_config
 from qsnn.config.command_line import compose_config
 from qsnn.config.remarks import remarks
 from qsnn.config.resume import restore

@@ -7,8 +7,8 @@ import torch
 from helpers import make_run
 
 from qsnn.quantization import symmetric
+from qsnn.reporting.health import Limits, code_health, crossed_limits, measure_health
 from qsnn.training.code_changes import share_never_changed
-from qsnn.training.health import Limits, code_health, crossed_limits, measure_health
 from qsnn.training.pattern_run import train_epoch
 
 

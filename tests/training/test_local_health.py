@@ -14,9 +14,9 @@ from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
 from qsnn.layers.local_layer import LayerState
 from qsnn.quantization import quantize, quantize_error, unsigned
+from qsnn.reporting.code_tally import CodeTally
+from qsnn.reporting.local_health import error_values, forward_values, look_at
 from qsnn.training.checkpoint import load_checkpoint
-from qsnn.training.code_tally import CodeTally
-from qsnn.training.local_health import error_values, forward_values, look_at
 from qsnn.training.local_run import LocalRun
 
 TENSORS = (

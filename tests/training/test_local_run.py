@@ -12,10 +12,10 @@ from local_data import SMALL_LOCAL, data_folder, make_local_run
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from qsnn.config.building.common import to_config
+from qsnn.config.building.local import build_settings
 from qsnn.config.command_line import compose_config
-from qsnn.config.common_builders import to_config
 from qsnn.config.event_data import build_windows
-from qsnn.config.local_builders import build_settings
 from qsnn.config.resume import begin_again_from, restore
 from qsnn.config.run import start
 from qsnn.config.scoring import score_local

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qsnn.training.metrics_file import append_metrics, open_metrics, read_metrics
+from qsnn.reporting.metrics_file import append_metrics, open_metrics, read_metrics
 
 
 def test_open_metrics_drops_what_came_after_the_checkpoint_and_a_half_written_line(tmp_path: Path) -> None:

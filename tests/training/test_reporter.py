@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qsnn.training import reporter as module
-from qsnn.training.health import Limits
-from qsnn.training.reporter import LoggingSettings, Reporter, RunIdentity
+from qsnn.reporting import reporter as module
+from qsnn.reporting.health import Limits
+from qsnn.reporting.reporter import LoggingSettings, Reporter, RunIdentity
 
 
 def test_bar_leaves_compiling_out_of_rate_and_remaining_time(

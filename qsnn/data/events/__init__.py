@@ -1,0 +1,1 @@
+"""Prepared event data sets: the cache on disk, splits without leakage, windows, batches."""

@@ -1,0 +1,1 @@
+"""Files in their published layout to labelled recordings or rasters. One data set a file."""

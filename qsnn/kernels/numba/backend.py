@@ -1,0 +1,138 @@
+"""The numba backend: jitted kernels for float32 tensors on the CPU, equal to the plain-torch definitions bit for bit.
+
+What a kernel is not made for (other dtypes, empty tensors) goes to the definition itself.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
+from qsnn.kernels.backend import Backend, LayerSettings, NetPass
+from qsnn.kernels.dense_layers import compose_gradients
+from qsnn.kernels.eager import EAGER
+from qsnn.kernels.numba import weights
+from qsnn.kernels.numba.gradients import fused_gradients
+from qsnn.kernels.numba.neurons import filters, lif
+from qsnn.kernels.numba.neurons.states import decays, states
+from qsnn.kernels.numba.products import products
+from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager
+from qsnn.kernels.numba.rounding.quantizers import error_factors, to_floats
+from qsnn.kernels.numba.rounding.scalars import INFINITY
+from qsnn.kernels.numba.runtime.arrays import array, matrix
+from qsnn.kernels.numba.runtime.buffers import empty
+from qsnn.kernels.numba.runtime.memory import remember
+from qsnn.kernels.numba.runtime.team import run_together
+from qsnn.kernels.numba.runtime.threads import split
+
+CHUNK = 2**16
+NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
+
+
+@or_eager("quantize_error")
+def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
+    """`qsnn.quantization.quantize_error`; its codes are kept in mind for the products to come."""
+    if error_bits is None:
+        return error
+    codes = products.quantized_codes(error, error_factors(largest(error), grid(error_bits)[0]), error_bits)
+    if codes is None:  # NaN
+        return EAGER.quantize_error(error, error_bits)
+    out = empty(*error.shape)
+    rows = array(out).reshape(len(codes.integers), -1)
+    split(to_floats[codes.integers.dtype], len(rows), rows.size, codes.integers, codes.step, rows)
+    remember(out, "codes", codes)
+    return out
+
+
+@or_eager("lif_sequence")
+def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
+    """`qsnn.dynamics.lif_sequence`."""
+    p, shape, out = parameters, current.shape[1:], empty(3, *current.shape)
+    formats = grids(p.synapse_bits, p.membrane_bits)
+    sizes = split(
+        lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
+        matrix(current), states(state, shape), decays(p, shape), p.threshold,
+        *formats, array(out).reshape(3, len(current), -1),
+    )  # fmt: skip
+    activity = LIFActivity(*out.unbind())
+    remember(activity.membrane, "largest", max(sizes))
+    return activity
+
+
+@or_eager("lif_sequence_backward")
+def lif_sequence_backward(
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LIFParameters
+) -> Tensor:
+    """`qsnn.dynamics.lif_sequence_backward`."""
+    p, shape, out = parameters, current.shape[1:], empty(*current.shape)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))
+    size = run_together(
+        lif.lif_backward[len(formats[0])], team, np.empty((2, team, 16), np.int32),
+        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
+        p.threshold, p.surrogate_slope, formats, matrix(out),
+    )  # fmt: skip
+    remember(out, "largest", size)
+    return out
+
+
+@or_eager("van_rossum_distance")
+def van_rossum_distance(spikes: Tensor, target: Tensor, decay: float, tau: float) -> tuple[Tensor, Tensor]:
+    """`qsnn.dynamics.van_rossum_distance`."""
+    if spikes.shape != target.shape:
+        return EAGER.van_rossum_distance(spikes, target, decay, tau)
+    difference = empty(*spikes.shape)
+    columns = matrix(difference)
+    arguments = (matrix(spikes), matrix(target), decay, columns)
+    split(filters.filtered_difference, columns.shape[1], 3 * columns.size, *arguments)
+    # In chunks of a fixed size, so that the sum does not depend on the number of threads.
+    squares = np.empty(-(-columns.size // CHUNK))
+    split(filters.sums_of_squares, len(squares), columns.size, columns.reshape(-1), CHUNK, squares)
+    return torch.tensor(math.sqrt(squares.sum() / tau)), difference
+
+
+@or_eager("van_rossum_gradient")
+def van_rossum_gradient(difference: Tensor, distance: Tensor, decay: float, tau: float) -> Tensor:
+    """`qsnn.dynamics.van_rossum_gradient`."""
+    divisor = np.float32(tau) * np.float32(distance.item())
+    if divisor == 0:
+        return torch.zeros_like(difference)
+    out = empty(*difference.shape)
+    columns = matrix(out)
+    arguments = (matrix(difference), divisor, decay, columns)
+    split(filters.filter_back, columns.shape[1], 3 * columns.size, *arguments)
+    return out
+
+
+@or_eager("all_finite")
+def all_finite(tensor: Tensor) -> bool:
+    """`eager.all_finite`: the largest size has an exponent below that of Inf and NaN."""
+    return largest(tensor) < INFINITY
+
+
+def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float) -> NetPass:
+    """`dense_layers.compose_gradients`, in one kernel where that can be."""
+    fused = fused_gradients(x, target, layers, decay, tau)
+    return compose_gradients(NUMBA, x, target, layers, decay, tau) if fused is None else fused
+
+
+NUMBA = Backend(
+    name="numba",
+    clamp_weights=weights.clamp_weights,
+    input_current=or_eager("input_current")(products.input_current),
+    input_error=or_eager("input_error")(products.input_error),
+    weight_gradient=or_eager("weight_gradient")(products.weight_gradient),
+    quantize_error=quantize_error,
+    lif_sequence=lif_sequence,
+    lif_sequence_backward=lif_sequence_backward,
+    van_rossum_distance=van_rossum_distance,
+    van_rossum_gradient=van_rossum_gradient,
+    round_gradient=weights.round_gradient,
+    update_weights=weights.update_weights,
+    train_weights=weights.train_weights,
+    all_finite=all_finite,
+    net_gradients=net_gradients,
+)

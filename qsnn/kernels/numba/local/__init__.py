@@ -1,0 +1,1 @@
+"""Local learning: traces, membranes, errors, products of winners."""

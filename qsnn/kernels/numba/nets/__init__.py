@@ -1,0 +1,1 @@
+"""Whole passes of a net in one kernel."""

@@ -1,0 +1,1 @@
+"""Products of spikes or codes with weights."""

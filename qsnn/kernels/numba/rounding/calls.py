@@ -1,0 +1,68 @@
+"""What the numba operations share: formats as the kernels want them, largest sizes, and the way back to plain torch."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qsnn.kernels.eager import EAGER
+from qsnn.kernels.numba.rounding.quantizers import largest_size
+from qsnn.kernels.numba.runtime.arrays import array
+from qsnn.kernels.numba.runtime.memory import known
+from qsnn.kernels.numba.runtime.threads import split
+from qsnn.quantization import symmetric
+
+Grid = tuple[float, float, bool]
+ANY_RANGE: Grid = (1.0, 2.0**127, False)  # levels and highest code of a format without an end, for masks alone
+
+
+@functools.cache
+def grid(bits: int | None) -> Grid:
+    """symmetric(bits) as the kernels want it: levels (0 for full precision), highest code, whether it has no zero."""
+    fmt = symmetric(bits)
+    return (0.0, 0.0, False) if fmt is None else (float(fmt.levels), float(fmt.high), not fmt.has_zero)
+
+
+@functools.cache
+def grids(*bits: int | None) -> tuple[tuple[float, ...], ...]:
+    """The formats with levels and highest code alone, if all are such that this says everything."""
+    all_grids = tuple(grid(width) for width in bits)
+    return tuple(entry[:2] for entry in all_grids) if all(g[0] and not g[2] for g in all_grids) else all_grids
+
+
+@functools.cache
+def backward_grids(
+    synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None, threshold_mask: bool
+) -> tuple[tuple[float, ...], ...]:
+    """The formats of synapse, membrane and errors, and one in whose range the threshold lets errors pass."""
+    formats = grids(synapse_bits, membrane_bits, error_bits)
+    return (*formats, formats[1] if threshold_mask else ANY_RANGE[: len(formats[1])])
+
+
+def or_eager(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hand calls on other than non-empty float32 tensors to the eager operation ``name``."""
+    definition = getattr(EAGER, name)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def chosen(*arguments: Any) -> Any:
+            for a in arguments:
+                if isinstance(a, Tensor) and (a.dtype != torch.float32 or not a.numel()):
+                    return definition(*arguments)
+            return function(*arguments)
+
+        return chosen
+
+    return decorate
+
+
+def _find_largest(tensor: Tensor) -> int:
+    flat = array(tensor).reshape(-1)
+    return max(split(largest_size, flat.size, flat.size // 2, flat))
+
+
+def largest(tensor: Tensor) -> int:
+    """The bits of max|x|. Kernels that have it leave it in `runtime.memory` under "largest"."""
+    return known(tensor, "largest", _find_largest)

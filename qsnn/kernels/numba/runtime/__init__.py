@@ -1,0 +1,1 @@
+"""What every kernel runs on: compiling, threads, memory, arrays."""

@@ -1,0 +1,156 @@
+"""The numba operations on weights: stochastic rounding, update rules, and all of a training step in one pass."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsnn.dynamics import SGD, Adam, Slots, UpdateRule
+from qsnn.kernels.backend import GradientRounding, RoundedGradient, StoredWeight, WeightUpdate
+from qsnn.kernels.eager import EAGER
+from qsnn.kernels.numba.products.products import Codes, padded
+from qsnn.kernels.numba.rounding import updates as kernels
+from qsnn.kernels.numba.rounding.calls import grid, largest, or_eager
+from qsnn.kernels.numba.rounding.quantizers import error_factors
+from qsnn.kernels.numba.rounding.scalars import INFINITY
+from qsnn.kernels.numba.runtime.arrays import array
+from qsnn.kernels.numba.runtime.memory import forget, recall, remember
+from qsnn.kernels.numba.runtime.threads import Work, split, split_all
+from qsnn.quantization import RandomStream, advance
+from qsnn.quantization.random_stream import GAMMA, check_rng_rule
+
+Rounding = tuple[float, float, float, float, float]
+NO_ROUNDING: Rounding = (1.0, 1.0, 0.0, 0.0, 0.0)
+NO_DRAW = (np.uint64(0), np.uint64(1), np.uint64(1))
+NO_CODES, NO_ROWS = np.empty((1, 1), np.int8), np.empty((0, 1), np.float32)
+SHORTEST_ROW = 16
+
+
+def _rows(tensor: Tensor) -> np.ndarray:
+    """Rows of the last axis; one row where these would be short."""
+    flat = array(tensor)
+    return flat.reshape(-1, flat.shape[-1] if flat.ndim and flat.shape[-1] >= SHORTEST_ROW else flat.size)
+
+
+def _rounding(gradient: Tensor, rounding: GradientRounding) -> Rounding:
+    """What `rounding.updates` calls ``rounding``."""
+    eta, gradient_bits, rng_bits, rng_rule = rounding
+    if gradient_bits is None:
+        return NO_ROUNDING
+    steps, unit = 2.0 ** (rng_bits - _shift(rng_rule)), 2.0 ** (1 - gradient_bits)
+    return (*error_factors(largest(gradient), 1.0), eta, steps, unit)
+
+
+def _shift(rng_rule: str) -> int:
+    """By how many bits the generator's integers are shifted down. ValueError for an unknown rule."""
+    check_rng_rule(rng_rule)
+    return 1 if rng_rule == "original" else 0
+
+
+def _draw(stream: RandomStream, rounding: GradientRounding) -> tuple[Any, Any, Any]:
+    """What `rounding.updates` calls ``draw``."""
+    first = np.uint64((stream.key + (stream.position + 1) * GAMMA) % 2**64)
+    return first, np.uint64(rounding.rng_bits), np.uint64(_shift(rounding.rng_rule))
+
+
+def _code(sizes: list[int], gradient_bits: int | None) -> int:
+    """`largest_code` from the bits of max|G| in parts of the gradient."""
+    size = max(sizes, default=0)
+    if gradient_bits is None or size >= INFINITY:
+        return 0
+    return round(float(np.int32(size).view(np.float32)) * 2 ** (gradient_bits - 1))
+
+
+def _settings(rule: UpdateRule, step: int) -> tuple[float, ...]:
+    """What `rounding.updates` calls ``settings``."""
+    if isinstance(rule, SGD):
+        return (rule.lr, rule.momentum) if rule.momentum else (rule.lr,)
+    rate, beta1 = rule.lr / (1 - rule.beta1**step), (rule.beta1, 1 - rule.beta1)
+    if isinstance(rule, Adam):
+        return (rate, *beta1, rule.beta2, 1 - rule.beta2, 1 / (1 - rule.beta2**step), rule.eps)
+    return (rate, *beta1, rule.beta2, rule.eps)
+
+
+def _usable(*tensors: Tensor) -> bool:
+    """Whether the kernels can change these tensors in place."""
+    return all(t.dtype == torch.float32 and t.is_contiguous() and t.numel() for t in tensors)
+
+
+@or_eager("round_gradient")
+def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
+    """`eager.round_gradient`."""
+    out, rows = torch.empty(gradient.shape), _rows(gradient)
+    arguments = rows, _rounding(gradient, rounding), _draw(stream, rounding), _rows(out)
+    sizes = split(kernels.round_stochastically, len(rows), 20 * rows.size, *arguments)
+    return RoundedGradient(out, advance(stream, gradient.numel()), _code(sizes, rounding.gradient_bits))
+
+
+def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
+    """The rule's own update, in place."""
+    if not _usable(weight, gradient, *slots):
+        return EAGER.update_weights(rule, weight, gradient, slots, step)
+    tensors, settings = [_rows(tensor) for tensor in (weight, gradient)], _settings(rule, step)
+    forget(weight)  # the version counter does not see what numba writes
+    split(
+        kernels.update_rows[len(settings), NO_CODES.dtype], len(tensors[0]), 10 * weight.numel(), *tensors,
+        tuple(_rows(slot) for slot in slots), settings, NO_ROUNDING, NO_DRAW, grid(None),
+        NO_CODES, NO_ROWS,
+    )  # fmt: skip
+    return weight, slots
+
+
+def _codes_array(weight: Tensor, weight_bits: int) -> np.ndarray:
+    """Memory for the codes of weights (I, N): that of their codes so far, which nobody will need, or fresh."""
+    known = recall(weight, f"codes of {weight_bits} bits")
+    return (
+        known.integers if known else padded(weight.shape[0], weight.shape[1], np.int8 if weight_bits <= 8 else np.int16)
+    )
+
+
+def _work(
+    rule: UpdateRule, rounding: GradientRounding, step: int, layer: StoredWeight, rounded: Tensor
+) -> tuple[Work, np.ndarray]:
+    """All that a training step does to a layer's weights, and the array that gets their codes."""
+    settings, rows = _settings(rule, step), array(layer.weight)
+    codes = NO_CODES
+    if layer.weight_bits is not None:
+        codes = _codes_array(layer.weight, layer.weight_bits)
+    arguments = (
+        rows, array(layer.gradient), tuple(array(slot) for slot in layer.slots), settings,
+        _rounding(layer.gradient, rounding), _draw(layer.stream, rounding), grid(layer.weight_bits), codes, array(rounded),
+    )  # fmt: skip
+    return Work(kernels.update_rows[len(settings), codes.dtype], len(rows), 20 * rows.size, arguments), codes
+
+
+def train_weights(
+    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layers: list[StoredWeight]
+) -> list[WeightUpdate]:
+    """`eager.train_weights`. The new weights' codes are kept in mind for the next forward pass."""
+    if not all(_usable(layer.weight, layer.gradient, *layer.slots) and layer.weight.dim() == 2 for layer in layers):
+        return EAGER.train_weights(rule, rounding, step, keep_rounded, layers)
+    rounded = [torch.empty(layer.gradient.shape if keep_rounded else (0, 1)) for layer in layers]
+    works = [_work(rule, rounding, step, *pair) for pair in zip(layers, rounded, strict=True)]
+    found, updates = split_all([work for work, _ in works]), []
+    for layer, (_, codes), parts, kept in zip(layers, works, found, rounded, strict=True):
+        finite = not any(bad for bad, _ in parts)
+        _keep_codes(layer.weight, layer.weight_bits, codes if finite else None)
+        stream = layer.stream if rounding.gradient_bits is None else advance(layer.stream, layer.weight.numel())
+        largest_code = _code([size for _, size in parts], rounding.gradient_bits)
+        updates.append(WeightUpdate(finite, layer.slots, stream, kept if keep_rounded else None, largest_code))
+    return updates
+
+
+def _keep_codes(weight: Tensor, weight_bits: int | None, codes: np.ndarray | None) -> None:
+    """Exchange what is known about weights that have changed. What is known is in range, see `clamp_weights`."""
+    forget(weight)
+    if weight_bits is not None and codes is not None:
+        levels, high, _ = grid(weight_bits)
+        remember(weight, f"codes of {weight_bits} bits", Codes(codes, 1 / levels, int(high)))
+        remember(weight, f"range of {weight_bits} bits", True)
+
+
+def clamp_weights(weight: Tensor, weight_bits: int | None) -> None:
+    """`eager.clamp_weights`, unless the weights are known to be in range."""
+    if weight_bits is not None and not recall(weight, f"range of {weight_bits} bits"):
+        EAGER.clamp_weights(weight, weight_bits)
