@@ -8,6 +8,7 @@ import torch
 from qsnn.errors import ConfigError
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.eager import EAGER
+from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
 
 NAMES = ("auto", "eager", "numba", "triton")
 log = logging.getLogger(__name__)
@@ -53,3 +54,12 @@ def select_backend(name: str, device: str) -> Backend:
         backend = EAGER if name == "eager" else _automatic(kind)
     log.info("kernels=%s: computing with the %s backend on %s", name, backend.name, device)
     return backend
+
+
+def select_local_backend(name: str) -> LocalBackend:
+    """The operations that belong to the backend that `select_backend` has chosen: "eager" or "numba"."""
+    if name == "eager":
+        return LOCAL_EAGER
+    from qsnn.kernels.numba.local.backend import LOCAL_NUMBA  # takes numba with it, most of a second
+
+    return LOCAL_NUMBA

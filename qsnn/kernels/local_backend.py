@@ -42,12 +42,3 @@ class LocalBackend(NamedTuple):
 
 
 LOCAL_EAGER = LocalBackend("eager", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient)
-
-
-def select_local_backend(name: str) -> LocalBackend:
-    """The operations that belong to the backend that `select_backend` has chosen: "eager" or "numba"."""
-    if name == "eager":
-        return LOCAL_EAGER
-    from qsnn.kernels.numba.local.backend import LOCAL_NUMBA  # takes numba with it, most of a second
-
-    return LOCAL_NUMBA

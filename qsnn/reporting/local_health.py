@@ -21,6 +21,7 @@ from qsnn.reporting.code_tally import CodeTally
 from qsnn.reporting.health import idle_neurons
 from qsnn.training.code_changes import share_never_changed
 from qsnn.training.local_learning import rounded_gradient
+from qsnn.training.local_run import LocalRun
 from qsnn.training.local_state import LocalTrainingState
 
 LOOKS = 4
@@ -164,3 +165,10 @@ def observe(state: LocalTrainingState, batch: Batch, settings: Settings) -> Obse
     for name, count in rates.items():
         health |= idle_neurons(name, count / (len(batch.input) * len(batch.labels)))
     return Observation(health, look.histograms)
+
+
+def observe_run(run: LocalRun) -> Observation:
+    """Health of the quantization and values for histograms, of always the same training recordings, as many as a batch."""
+    s = run.settings
+    how = Settings(s.burn_in, s.dropout, s.rounding_in(max(1, run.state.epoch)), s.backend)
+    return observe(run.state, run.training_batch(), how)

@@ -1,18 +1,16 @@
 """What a run of local learning tells: accuracy, loss, spikes and updates by layer, rasters, histograms, confusion matrix."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from qsnn.quantization import symmetric
-from qsnn.reporting.local_health import Observation
+from qsnn.reporting.local_health import Observation, observe_run
 from qsnn.reporting.pictures import Picture, confusion_picture, png, raster, sheet
 from qsnn.reporting.reporter import Reporter
 from qsnn.training.checkpoint import write_atomically
+from qsnn.training.local_run import LocalRun
 from qsnn.training.local_scores import Scores
-
-if TYPE_CHECKING:
-    from qsnn.training.local_run import LocalRun
 
 
 class LocalReporter(Reporter):
@@ -30,7 +28,7 @@ class LocalReporter(Reporter):
 
     _validated = ""
 
-    def after_epoch(self, run: "LocalRun", record: dict[str, float], validation: Scores | None) -> None:
+    def after_epoch(self, run: LocalRun, record: dict[str, float], validation: Scores | None) -> None:
         """Write what is due in the epoch that has just ended."""
         epoch, settings = run.state.epoch, self._settings
         if validation is not None:
@@ -52,12 +50,12 @@ class LocalReporter(Reporter):
             for name, picture in self._rasters(run).items():
                 self._board.picture(f"raster/{name}", picture, epoch)
 
-    def _observe(self, run: "LocalRun", epoch: int) -> Observation | None:
+    def _observe(self, run: LocalRun, epoch: int) -> Observation | None:
         """A look at the net, if health or histograms are due."""
         histograms = self._board is not None and self._due(self._settings.histogram_every, epoch)
-        return run.observe() if self.wants_health(epoch) or histograms else None
+        return observe_run(run) if self.wants_health(epoch) or histograms else None
 
-    def finish(self, run: "LocalRun", final: Scores, best: Scores | None) -> None:
+    def finish(self, run: LocalRun, final: Scores, best: Scores | None) -> None:
         """raster.png and confusion.png (of the best weights, or the last if none are best); in TensorBoard the scores for the
         HParams table and the last pictures."""
         epoch, rasters, confusion = run.state.epoch, self._rasters(run), self._confusion(run, best or final)
@@ -74,10 +72,10 @@ class LocalReporter(Reporter):
             for name, picture in rasters.items():
                 self._board.picture(f"raster/{name}", picture, epoch)
 
-    def _confusion(self, run: "LocalRun", scores: Scores) -> Picture:
+    def _confusion(self, run: LocalRun, scores: Scores) -> Picture:
         return confusion_picture(scores.last_confusion().numpy(), run.dataset.classes)
 
-    def _rasters(self, run: "LocalRun") -> dict[str, Picture]:
+    def _rasters(self, run: LocalRun) -> dict[str, Picture]:
         """Events of the first test recording, and the spikes that each layer hands on."""
         batch, tallies = run.example()
         events: Any = batch.input[:, :1].flatten(2)

@@ -4,7 +4,7 @@ from qsnn.data.sources.pattern import Pattern
 from qsnn.models import Activity
 from qsnn.quantization import symmetric
 from qsnn.reporting.health import measure_health
-from qsnn.reporting.pictures import rasters
+from qsnn.reporting.pictures import rasters, write_raster
 from qsnn.reporting.reporter import LoggingSettings, Reporter, RunIdentity
 from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
 from qsnn.training.gradient_codes import gradient_code_bits
@@ -60,8 +60,12 @@ class PatternReporter(Reporter):
                 self._board.histogram(f"membrane/{name}", membrane, symmetric(layer.lif.dynamics.membrane_bits), epoch)
 
     def finish(self, scores: dict[str, float], activity: Activity, pattern: Pattern, epoch: int) -> None:
-        """What TensorBoard shows of the trained net: its scores, for the HParams table, and its rasters."""
+        """raster.png, and what TensorBoard shows of the trained net: its scores, for the HParams table, and its rasters."""
+        distance = scores["final/distance"]
+        relative = score(distance, self._silent_distance)["relative_distance"]
+        title = f"epoch {epoch}, distance {distance:.1f} ({relative:.1%} of silence)"
         if self._board:
             self._board.scalars(scores, epoch)
             if self._settings.raster_every:
                 self._rasters(activity, pattern, epoch)
+        write_raster(self._folder / "raster.png", activity, pattern.target, title)

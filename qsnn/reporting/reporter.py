@@ -60,7 +60,7 @@ class Reporter:
     """Context manager around the training of a run."""
 
     def __init__(self, run: RunIdentity, settings: LoggingSettings) -> None:
-        self._settings = settings
+        self._settings, self._folder = settings, run.folder
         self._metrics = open_metrics(run.folder / "metrics.jsonl", run.epoch)
         self._compiled = compile_seconds()
         self._board = _open_board(run) if settings.tensorboard else None

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -14,12 +14,11 @@ from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings
 from qsnn.dynamics import schedule_factor
 from qsnn.kernels.backend import Backend, GradientRounding
-from qsnn.reporting.local_health import Observation, Settings, observe
-from qsnn.reporting.local_reporter import LocalReporter
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.local_learning import LayerTally, evaluate_batch, train_batch
 from qsnn.training.local_scores import Scores, add_up, empty_scores, epoch_record, names_of_sums
 from qsnn.training.local_state import BestEpoch, LocalTrainingState
+from qsnn.training.loop import Reporter
 
 FULL_PRECISION_DIVISOR = 5.0
 log = logging.getLogger(__name__)
@@ -65,6 +64,19 @@ class LocalSettings(NamedTuple):
 
     def _divisions(self, epoch: int) -> int:
         return 0 if self.lr_div is None else epoch // self.lr_div
+
+
+class LocalReporter(Reporter, Protocol):
+    """What a run of local learning tells."""
+
+    def after_batch(self, sums: dict[str, float]) -> None:
+        """``sums``: what the epoch so far adds up to, see `qsnn.training.local_scores.add_up`."""
+
+    def after_epoch(self, run: "LocalRun", record: dict[str, float], validation: Scores | None) -> None:
+        """An epoch has ended, with its figures and, where it was validated, scores."""
+
+    def finish(self, run: "LocalRun", final: Scores, best: Scores | None) -> None:
+        """Test scores of the last and of the best weights."""
 
 
 class LocalRun(NamedTuple):
@@ -179,13 +191,10 @@ class LocalRun(NamedTuple):
             self.dataset, indices, self.test_windows, self.settings.batch_size, self.settings.num_workers
         )
 
-    def observe(self) -> Observation:
-        """Health of the quantization and values for histograms, of always the same training recordings, as many as a batch."""
-        settings, chosen = self.settings, self._spread(self.settings.batch_size)
-        batch = next(test_batches(self.dataset, chosen, self.train_windows, len(chosen)))
-        rounding = settings.rounding_in(max(1, self.state.epoch))
-        how = Settings(settings.burn_in, settings.dropout, rounding, settings.backend)
-        return observe(self.state, batch, how)
+    def training_batch(self) -> Batch:
+        """Always the same training recordings, as many as a batch, each presented from its start."""
+        chosen = self._spread(self.settings.batch_size)
+        return next(test_batches(self.dataset, chosen, self.train_windows, len(chosen)))
 
     def example(self) -> tuple[Batch, dict[str, LayerTally]]:
         """The first test recording and what the net does with it, for rasters."""

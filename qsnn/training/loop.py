@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from qsnn.reporting.reporter import Reporter
 from qsnn.training.checkpoint import BEST, save_checkpoint, save_last
 from qsnn.training.clock import Clock
 from qsnn.training.interrupt import StopRequest
 
 log = logging.getLogger(__name__)
+Self = TypeVar("Self")
 TOLD_FROM = 1.0  # seconds of compiling that are worth a line
 
 
@@ -39,6 +39,20 @@ class State(Protocol):
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+
+
+class Reporter(Protocol):
+    """What the loop needs of whoever tells of a run (`qsnn.reporting`): a context manager around training. Each kind of run
+    says beside itself what else it tells its own."""
+
+    def __enter__(self: Self) -> Self:
+        """Open what is written to."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+
+    def flush(self) -> None:
+        """Before a checkpoint: everything up to it is on the disk."""
 
 
 R = TypeVar("R", bound=Reporter, contravariant=True)

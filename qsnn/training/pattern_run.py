@@ -1,14 +1,14 @@
 """A run of the pattern experiment: one epoch at a time over one pattern."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from qsnn.data.sources.pattern import Pattern
 from qsnn.dynamics import schedule_factor
 from qsnn.losses import VanRossumDistance
-from qsnn.reporting.pattern_reporter import PatternReporter
-from qsnn.reporting.pictures import write_raster
+from qsnn.models import Activity
 from qsnn.training.bptt import GradientRounding, StepResult, evaluate, score, train_step
+from qsnn.training.loop import Reporter
 from qsnn.training.state import Best, TrainingState
 
 
@@ -32,6 +32,19 @@ class TrainerSettings(NamedTuple):
     def rounding_in(self, epoch: int) -> GradientRounding:
         """Gradient rounding with the eta of ``epoch``."""
         return self.rounding._replace(eta=self.rounding.eta * self.factor(self.eta_schedule, epoch))
+
+
+class PatternReporter(Reporter, Protocol):
+    """What a pattern run tells."""
+
+    def wants_health(self, epoch: int) -> bool:
+        """Whether `after_epoch` will ask for the errors of ``epoch``, which are kept only then."""
+
+    def after_epoch(self, state: TrainingState, step: StepResult, pattern: Pattern, rounding: GradientRounding) -> None:
+        """``step`` has finished an epoch."""
+
+    def finish(self, scores: dict[str, float], activity: Activity, pattern: Pattern, epoch: int) -> None:
+        """Scores and spikes of the trained net."""
 
 
 class PatternRun(NamedTuple):
@@ -80,7 +93,7 @@ class PatternRun(NamedTuple):
     def conclude(
         self, reporter: PatternReporter, stopped: bool, best: Best | None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Scores of the last and of the best weights; raster.png and the last rasters of TensorBoard."""
+        """Scores of the last and of the best weights, which are told as well."""
         state = self.state
         final, activity = evaluate(state.model, self.pattern, self.loss)
         reached = {} if best is None else _best_score(self, best)
@@ -88,8 +101,6 @@ class PatternRun(NamedTuple):
         if best is not None:
             scores["best/distance"] = best.distance
         reporter.finish(scores, activity, self.pattern, state.epoch)
-        title = f"epoch {state.epoch}, distance {final['distance']:.1f} ({final['relative_distance']:.1%} of silence)"
-        write_raster(self.folder / "raster.png", activity, self.pattern.target, title)
         return final, reached
 
 

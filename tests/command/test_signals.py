@@ -76,7 +76,7 @@ def exit_of(work: Any) -> int:
 
 
 BEFORE = ["qsnn.config.run:build_run", "qsnn.training.loop:save_last", "qsnn.training.pattern_run:train_step"]
-AFTER = ["qsnn.training.pattern_run:write_raster", "qsnn.config.run:write_json", "qsnn.config.run:report"]
+AFTER = ["qsnn.reporting.pattern_reporter:write_raster", "qsnn.config.run:write_json", "qsnn.config.run:report"]
 
 
 @pytest.mark.parametrize("place", [*BEFORE, *AFTER])

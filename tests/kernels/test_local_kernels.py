@@ -11,7 +11,8 @@ from torch import Tensor
 from qsnn.dynamics.local_readout import MembraneError, ReadoutParameters
 from qsnn.dynamics.refractory_lif import MembraneStep, refractory_parameters
 from qsnn.dynamics.traces import quantize_trace, trace_parameters, zero_traces
-from qsnn.kernels.local_backend import LOCAL_EAGER, select_local_backend
+from qsnn.kernels.dispatch import select_local_backend
+from qsnn.kernels.local_backend import LOCAL_EAGER
 from qsnn.kernels.numba.runtime import openmp as numba_openmp
 from qsnn.quantization import potential, quantize, symmetric, to_codes, unsigned
 

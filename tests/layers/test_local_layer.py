@@ -7,7 +7,7 @@ import torch
 from golden_layer import assert_equals_the_original, read_golden
 
 from qsnn.kernels.backend import Backend
-from qsnn.kernels.local_backend import select_local_backend
+from qsnn.kernels.dispatch import select_local_backend
 
 
 @pytest.mark.parametrize("name", ["icons", "low", "float"])

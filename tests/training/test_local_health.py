@@ -15,7 +15,7 @@ from qsnn.config.run import start
 from qsnn.layers.local_layer import LayerState
 from qsnn.quantization import quantize, quantize_error, unsigned
 from qsnn.reporting.code_tally import CodeTally
-from qsnn.reporting.local_health import error_values, forward_values, look_at
+from qsnn.reporting.local_health import error_values, forward_values, look_at, observe_run
 from qsnn.training.checkpoint import load_checkpoint
 from qsnn.training.local_run import LocalRun
 
@@ -93,7 +93,7 @@ def test_observe_looks_at_every_quantized_tensor_and_leaves_weights_and_streams(
     run = advanced(make_local_run(tmp_path, data), 2)
     before = {name: value.clone() for name, value in run.state.model.state_dict().items()}
     streams = dict(run.state.streams)
-    observed = run.observe()
+    observed = observe_run(run)
     assert run.state.streams == streams
     assert all(torch.equal(value, before[name]) for name, value in run.state.model.state_dict().items())
     expected = {f"{layer}.{t}/{figure}" for layer in ("layer1", "layer2") for t in TENSORS for figure in FIGURES}
@@ -103,13 +103,13 @@ def test_observe_looks_at_every_quantized_tensor_and_leaves_weights_and_streams(
     assert all(0 <= value <= 1 for key, value in observed.health.items() if not key.endswith("codes_in_use"))
     assert 0 < observed.health["layer1.weight/never_changed"] < 1
     assert observed.health["layer1.refractory/codes_in_use"] <= 4
-    again = run.observe()
+    again = observe_run(run)
     assert again.health == observed.health
 
 
 def test_observe_in_full_precision_has_only_the_neurons(data: Path, tmp_path: Path) -> None:
     run = make_local_run(tmp_path, data, "quantization=icons_full_precision", "quantization.readout_weight_bits=6")
-    assert {key.split("/")[1] for key in run.observe().health} == {"silent", "always_firing"}
+    assert {key.split("/")[1] for key in observe_run(run).health} == {"silent", "always_firing"}
 
 
 def test_observe_counts_neurons_that_never_and_that_always_spike(data: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_observe_counts_neurons_that_never_and_that_always_spike(data: Path, tmp
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([-0.9, -0.9, 0.9, -0.9]))  # of U = 8 and -8
-    health = run.observe().health
+    health = observe_run(run).health
     assert health["layer1/silent"] == pytest.approx(3 / 4)
     assert health["layer1/always_firing"] == pytest.approx(1 / 4)
     assert health["layer1.weight/codes_in_use"] == 1

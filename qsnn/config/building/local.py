@@ -12,8 +12,7 @@ from qsnn.config.schema_local import LocalConvConfig, LocalMLPConfig
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.windows import input_shape
 from qsnn.kernels.backend import Backend, GradientRounding
-from qsnn.kernels.dispatch import select_backend
-from qsnn.kernels.local_backend import select_local_backend
+from qsnn.kernels.dispatch import select_backend, select_local_backend
 from qsnn.models.local_net import (
     Geometry,
     LocalBits,

@@ -10,7 +10,7 @@ The format puts (0, 0) in the lower left corner and means ON by a polarity bit o
 127 less bits 8..14. Sources disagree on all three, so these are options.
 
 The time has 32 bits and wraps: from one event to the next it is taken modulo 2^32, so that a step of less than 35 minutes
-forward is a step forward, and one backward is one backward. Where a clock was reset a new part begins (`qsnn.data.formats.clock`).
+forward is a step forward, and one backward is one backward. Where a clock was reset a new part begins (`formats.clock`).
 Time that goes backward otherwise is refused, or sorted if asked to: old cameras lose the order now and then.
 """
 
