@@ -17,9 +17,9 @@ from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
 from qsnn.errors import QsnnError
+from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.local_reporter import LocalReporter
 from qsnn.reporting.pattern_reporter import PatternReporter
-from qsnn.reporting.reporter import RunIdentity
 from qsnn.reporting.summary import (
     git_commit,
     library_versions,
@@ -27,10 +27,10 @@ from qsnn.reporting.summary import (
     local_table,
     pattern_memory,
     pattern_table,
-    write_json,
 )
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
+from qsnn.training.json_file import write_json
 from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import Outcome, train
 from qsnn.training.pattern_run import PatternRun

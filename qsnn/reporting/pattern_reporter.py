@@ -4,8 +4,9 @@ from qsnn.data.sources.pattern import Pattern
 from qsnn.models import Activity
 from qsnn.quantization import symmetric
 from qsnn.reporting.health import measure_health
+from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.pictures import rasters, write_raster
-from qsnn.reporting.reporter import LoggingSettings, Reporter, RunIdentity
+from qsnn.reporting.reporter import LoggingSettings, Reporter
 from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.state import TrainingState

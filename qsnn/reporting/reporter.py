@@ -12,12 +12,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from qsnn.errors import naming
 from qsnn.kernels.compile_time import compile_seconds
 from qsnn.reporting.health import Limits, crossed_limits
+from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.metrics_file import append_metrics, open_metrics
 
 if TYPE_CHECKING:
     from qsnn.reporting.tensorboard_log import TensorBoardLog
-
-HParam = int | float | str | bool
 
 log = logging.getLogger(__name__)
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {unit} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
@@ -34,19 +33,6 @@ class LoggingSettings(NamedTuple):
     tensorboard: bool
     progress: bool
     limits: Limits
-
-
-class RunIdentity(NamedTuple):
-    """What a reporter shows of a run as a whole: its folder, how far it is and goes (in ``unit``), config, and the
-    hyperparameters in TensorBoard's HParams table."""
-
-    folder: Path
-    epoch: int
-    position: int
-    total: int
-    unit: str
-    config_text: str
-    hyperparameters: dict[str, HParam]
 
 
 def _open_board(run: RunIdentity) -> "TensorBoardLog":

@@ -1,6 +1,5 @@
 """summary.json and the table at the end of a run: what was reached, with what, at what cost in memory and time."""
 
-import json
 import math
 import subprocess
 from importlib import metadata
@@ -10,17 +9,10 @@ from typing import Any
 from qsnn import __version__
 from qsnn.models import FeedforwardNet
 from qsnn.models.local_net import LocalNet
-from qsnn.training.checkpoint import write_atomically
 from qsnn.training.loop import TOLD_FROM, Outcome
 
 FULL_PRECISION_BITS = 32
 LIBRARIES = ("torch", "numpy", "hydra-core", "omegaconf", "tensorboard", "numba")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` atomically."""
-    text = json.dumps(content, indent=2) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def library_versions() -> dict[str, str]:

@@ -18,8 +18,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from qsnn.errors import naming
 from qsnn.quantization import Format, nearest_codes
+from qsnn.reporting.identity import HParam
 from qsnn.reporting.pictures import Picture, png
-from qsnn.reporting.reporter import HParam
 from qsnn.training.checkpoint import write_atomically
 
 MAX_BINS = 256

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from qsnn.reporting.summary import write_json
+from qsnn.training.json_file import write_json
 
 PLAN, SUMMARY, OVERRIDES = "sweep.json", "summary.json", ".hydra/overrides.yaml"
 MISSING, UNFINISHED, UNREADABLE = "missing", "unfinished", "unreadable"

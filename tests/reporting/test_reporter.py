@@ -7,7 +7,8 @@ import pytest
 
 from qsnn.reporting import reporter as module
 from qsnn.reporting.health import Limits
-from qsnn.reporting.reporter import LoggingSettings, Reporter, RunIdentity
+from qsnn.reporting.identity import RunIdentity
+from qsnn.reporting.reporter import LoggingSettings, Reporter
 
 
 def test_bar_leaves_compiling_out_of_rate_and_remaining_time(

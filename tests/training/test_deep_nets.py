@@ -16,8 +16,8 @@ from qsnn.config.building.run import build_pattern_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.models import build_feedforward
 from qsnn.models.feedforward import layer_names
+from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.pattern_reporter import PatternReporter
-from qsnn.reporting.reporter import RunIdentity
 from qsnn.reporting.summary import pattern_memory, pattern_table
 from qsnn.training.checkpoint import load_checkpoint
 from qsnn.training.loop import save, train
