@@ -176,13 +176,14 @@ def read_command_line(argv: list[str]) -> CommandLine:
         overrides = [*inherited_overrides(folder, overrides), f"resume={quoted(path)}"]
         overrides += [f"hydra.run.dir={quoted(folder)}"]
     parsed = parse_overrides(overrides)
-    words = [*(override.input_line or "" for override in parsed), *flags]
+    overrides = [override.input_line or "" for override in parsed]
+    words = [*overrides, *flags]
     if arguments.cfg or arguments.info:
         _try_run(parsed) if not arguments.multirun else _try_sweep(parsed)
         return CommandLine(words, None)
     if arguments.multirun:
         sweep = _try_sweep(parsed)
-        return CommandLine([*words, f"hydra.sweep.dir={quoted(sweep.folder)}"], None, sweep)
+        return CommandLine([*overrides, f"hydra.sweep.dir={quoted(sweep.folder)}", *flags], None, sweep)
     cfg = _try_run(parsed)
     return CommandLine(words, cfg if cfg.hydra.mode != RunMode.MULTIRUN else None)
 
