@@ -33,4 +33,5 @@ def data_folder(root: Path, dataset: str) -> list[str]:
 def make_local_run(folder: Path, data: Path, *overrides: str) -> LocalRun:
     """A small run on small N-MNIST files, built but not started."""
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), *overrides]
+    folder.mkdir(parents=True, exist_ok=True)  # as a start does
     return build_local_run(to_config(compose_config(words)), folder)

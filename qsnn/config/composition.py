@@ -1,6 +1,7 @@
 """From overrides to a composed config, with every mistake explained. Does not import torch unless there is one."""
 
 import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -13,8 +14,15 @@ from qsnn.config.schema import GROUPS
 from qsnn.errors import ConfigError
 
 
-def compose_config(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
-    """Compose the config, with mistakes explained. Raises one ConfigError with all of them."""
+def compose_config(
+    overrides: list[str],
+    return_hydra_config: bool = False,
+    others: Callable[[DictConfig], Iterable[str]] | None = None,
+) -> DictConfig:
+    """Compose the config, with mistakes explained. Raises one ConfigError with all of them.
+
+    ``others``: what else is wrong, asked where an override is; None: `wrong_values`, of a run.
+    """
     problems: list[str] = []
     while True:
         try:
@@ -28,7 +36,7 @@ def compose_config(overrides: list[str], return_hydra_config: bool = False) -> D
             continue
         if not problems:
             return cfg
-        raise ConfigError(*problems, *wrong_values(cfg))
+        raise ConfigError(*problems, *(others or wrong_values)(cfg))
 
 
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:

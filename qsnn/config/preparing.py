@@ -1,10 +1,11 @@
 """What `qsnn.prepare` does: a config to the cache of its data set, and a table of what is in it."""
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.command_line import compose_config, parse_overrides
-from qsnn.config.event_data import build_dataset, build_split, check_event_data
+from qsnn.config.event_data import build_dataset, build_split, check_event_data, wrong_event_data
+from qsnn.config.require import Problems
 from qsnn.config.schema_datasets import EventDatasetConfig
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Split
@@ -17,13 +18,20 @@ def prepare(arguments: list[str]) -> str:
     Raises ConfigError and DataError.
     """
     parse_overrides(arguments)
-    cfg = compose_config(arguments)
+    cfg = compose_config(arguments, others=_wrong_data)
     dataset = OmegaConf.to_object(cfg.dataset)
     if not isinstance(dataset, EventDatasetConfig):
         raise ConfigError("this dataset needs no preparation: choose one of events, such as dataset=nmnist")
     check_event_data(dataset, cfg.neuron.dt)
     prepared = build_dataset(dataset, cfg.logging.progress)
     return summary(prepared, build_split(dataset, prepared))
+
+
+def _wrong_data(cfg: DictConfig) -> Problems:
+    """What is wrong with the data set; the rest of a run's config is not looked at."""
+    dataset = OmegaConf.to_object(cfg.dataset)
+    if isinstance(dataset, EventDatasetConfig):
+        yield from wrong_event_data(dataset, cfg.neuron.dt)
 
 
 def summary(dataset: EventDataset, parts: Split) -> str:

@@ -49,14 +49,14 @@ def test_prepare_tells_what_the_files_hold_besides(
         others = struct.pack(">IIII", 1 << 15, 12345, 1 << 31, 12345)
         path.write_bytes(header + b"1 us\r\n" + others + events + b"\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2")
     monkeypatch.chdir(tmp_path)
-    words = ("dataset=slow_poker", "dataset.root=data", "logging.progress=false")
+    words = ("dataset=slow_poker", "dataset.root=data", "dataset.cache=cache", "logging.progress=false")
     for _ in range(2):  # converted, then from the cache
         code, output, _ = prepare_here(words, monkeypatch, capsys)
         assert code == 0
         told = [line for line in output.splitlines() if line.startswith("in the files: ")]
         kinds = ("clock resets", "external events skipped", "special events skipped")
         assert told == [f"in the files: 4 {kind}" for kind in kinds]
-    (header,) = (tmp_path / "data").rglob("header.json")
+    (header,) = (tmp_path / "cache").rglob("header.json")
     assert json.loads(header.read_text())["remarks"] == dict.fromkeys(kinds, 4)
 
 
