@@ -70,7 +70,7 @@ def test_run_of_a_net_of_any_depth_goes_on_as_if_it_had_never_stopped(hidden: li
 @DEPTHS
 def test_run_of_a_net_of_any_depth_tells_of_every_layer(hidden: list[int], tmp_path: Path) -> None:
     run, names = run_of_depth(tmp_path, hidden), layer_names(len(hidden))
-    identity = RunIdentity(tmp_path, 0, 0, 6, "epoch", "", {}, ["loss/final_distance", "loss/best_distance"])
+    identity = RunIdentity(tmp_path, 0, 0, 6, "epoch", "", {})
     outcome = train(
         run, lambda: PatternReporter(identity, build_logging(CONFIG), run.loss.of_silence(run.pattern.target))
     )
