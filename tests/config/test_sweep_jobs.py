@@ -89,3 +89,11 @@ def test_run_without_validation_is_refused_to_a_sweeper_that_minimises_its_error
     check_objective(compose_config(["experiment=gesture_demo"]))
     with pytest.raises(ConfigError, match=r"dataset\.validation_share=0\.0 is not possible: the sweeper minimises"):
         check_objective(compose_config(["experiment=gesture_demo", "dataset.validation_share=0"]))
+
+
+def test_sweep_that_goes_on_by_resume_auto_finds_the_folders_of_its_jobs() -> None:
+    started, again = (
+        compose_config([*words, "seed=1"], return_hydra_config=True).hydra.job.override_dirname
+        for words in ([], ["resume=auto"])
+    )
+    assert started == again == "seed=1"
