@@ -21,7 +21,7 @@ def test_refused_job_leaves_a_summary_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_job_that_is_refused_a_folder_leaves_the_run_in_it_alone(tmp_path: Path) -> None:
-    cfg = compose_config([*SMALL, "trainer.epochs=1", "logging.tensorboard=false"])
+    cfg = compose_config([*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"])
     start(cfg, tmp_path, [])
     before = (tmp_path / "summary.json").read_bytes()
     with pytest.raises(RunFolderError, match="already holds a run") as refused:
