@@ -69,7 +69,10 @@ def _check_fits(run: Run[Any], found: dict[str, Any], layout: dict[str, Any], pa
     if run.facts["data"] != found.get("data"):
         raise RunFolderError(f"{path} was trained on other data: the files of dataset.* have changed since")
     own = {name: value for name, value in found.items() if name not in ("format_version", *run.facts)}
-    check_layout(own, layout, str(path))
+    try:
+        check_layout(own, layout, str(path))
+    except RunFolderError as error:  # such as best.pt in its place: what the folder has beside it may be whole
+        raise UnreadableCheckpoint(str(error)) from error
 
 
 def goes_on(config: Config, folder: Path) -> bool:

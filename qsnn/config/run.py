@@ -79,18 +79,22 @@ def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) 
     return outcome
 
 
-def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: str) -> None:
-    """Write the summary.json of a job that failed before it trained. A folder that held a run keeps what that one reached."""
+def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: str, status: str = "failed") -> None:
+    """Write the summary.json of a job that failed, or was stopped, before it trained.
+
+    A folder that held a run keeps what that one reached.
+    """
     if not checkpoint_path(folder).exists() and not (folder / "summary.json").exists():
         known = {"experiment": cfg.name, "seed": cfg.seed, "overrides": overrides}
-        _record_failure(folder, {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()})
+        facts = {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()}
+        _record_failure(folder, facts, status)
 
 
-def _record_failure(folder: Path, facts: dict[str, Any]) -> None:
+def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed") -> None:
     """Write why a run failed, if its folder is there and can still be written; the caller tells it in any case."""
     if folder.is_dir():
         with contextlib.suppress(OSError):
-            write_json(folder / "summary.json", {"status": "failed", **facts})
+            write_json(folder / "summary.json", {"status": status, **facts})
 
 
 def _train(config: Config, cfg: DictConfig, run: PatternRun | LocalRun) -> Outcome:

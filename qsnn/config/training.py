@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +21,7 @@ from qsnn.config.paths import config_folder
 from qsnn.config.run_lock import locked
 from qsnn.config.sweep_jobs import BASIC_SWEEPER, Sweep, check_objective
 from qsnn.errors import QsnnError, naming
+from qsnn.training.interrupt import Stopped, raise_if_stopped
 
 if TYPE_CHECKING:
     from qsnn.training.loop import Outcome  # takes torch with it
@@ -96,6 +98,7 @@ def _task(cfg: DictConfig) -> float:
     """One run; in a sweep its error, see `qsnn.training.objective`. torch is imported here, so that --help is quick."""
     from qsnn.training.objective import error_to_minimise
 
+    raise_if_stopped()  # while Hydra went from one job of a sweep to the next
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     sweep = hydra_config.mode == RunMode.MULTIRUN
@@ -122,6 +125,10 @@ def _start(cfg: DictConfig, folder: Path, overrides: list[str], minimised: bool)
         return start(cfg, folder, overrides)
     except (QsnnError, OSError) as error:
         record_refusal(folder, cfg, overrides, describe(error))
+        raise
+    except Stopped as stop:
+        reason = f"stopped by {signal.Signals(stop.args[0]).name} before it trained"
+        record_refusal(folder, cfg, overrides, reason, status="stopped")
         raise
 
 

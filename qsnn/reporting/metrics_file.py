@@ -29,12 +29,13 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
-    """The object of a line, if it has an epoch."""
+    """The object of a line, if it has an epoch, which count from 1."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):  # of its text or its encoding
         return None
-    return row if isinstance(row, dict) and type(row.get("epoch")) is int else None
+    known = isinstance(row, dict) and type(row.get("epoch")) is int and row["epoch"] > 0
+    return row if known else None
 
 
 def open_metrics(path: Path, epoch: int) -> TextIO:

@@ -86,7 +86,8 @@ class Interruptible(_Handlers):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        stopped = bool(self.signal_number) and kind is not None and kind is not SystemExit
+        done = kind is None or (isinstance(value, SystemExit) and value.code in (None, 0))
+        stopped = bool(self.signal_number) and not done
         if stopped:  # whatever came of it: libraries turn an interrupted import into errors of their own
             note = value.note if isinstance(value, Stopped) else "nothing was left half-written"
             sys.stderr.write(f"stopped by {signal.Signals(self.signal_number).name}: {note}\n")
@@ -94,6 +95,14 @@ class Interruptible(_Handlers):
         atexit.register(_ignore_signals)  # while Python shuts down nothing is left to be stopped
         if stopped:
             raise SystemExit(128 + self.signal_number) from None
+
+
+def raise_if_stopped() -> None:
+    """Raise `Stopped` if the command was told to stop and something made another error of it, or nothing at all."""
+    for number in SIGNALS:
+        outer = getattr(signal.getsignal(number), "__self__", None)
+        if isinstance(outer, Interruptible):
+            outer.raise_if_swallowed()
 
 
 def _ignore_signals() -> None:
@@ -111,11 +120,8 @@ class StopRequest(_Handlers):
         signal.raise_signal(number)
 
     def __enter__(self) -> "StopRequest":
+        raise_if_stopped()
         self.install()
-        for handler in self._previous.values():
-            outer = getattr(handler, "__self__", None)
-            if isinstance(outer, Interruptible):
-                outer.raise_if_swallowed()
         return self
 
     def __exit__(

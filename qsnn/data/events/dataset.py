@@ -163,9 +163,7 @@ def open_dataset(folder: Path) -> EventDataset:
 
 def damaged(path: Path, reason: str) -> DataError:
     """The error of a cache that cannot be used."""
-    return DataError(
-        f"{path} is not usable: {reason}; delete the folder {path.parent}, it is made again from the data set"
-    )
+    return DataError(f"{path} is not usable: {reason}; train and prepare make {path.parent} again from the data set")
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
