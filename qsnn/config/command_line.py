@@ -50,6 +50,17 @@ def parse_overrides(texts: list[str]) -> list[Override]:
     raise ConfigError(*problems, *(_wrong_in(parsed) if known else ()))  # without its groups every key may seem wrong
 
 
+def saved_and_given(folder: Path, given: list[str]) -> list[str]:
+    """The overrides of ``folder``'s run, then the given ones. Raises RunFolderError, and ConfigError with the file's name."""
+    merged = inherited_overrides(folder, given)
+    try:
+        parse_overrides(merged[: len(merged) - len(given)])
+    except ConfigError as error:
+        path = folder / ".hydra" / "overrides.yaml"
+        raise ConfigError(*(f"{path}: {problem}" for problem in error.args)) from error
+    return merged
+
+
 def _parse(text: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(text)
@@ -173,7 +184,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
         if arguments.multirun:
             raise ConfigError(f"resume={path} cannot be swept: leave out -m and resume one run at a time")
         folder, _ = split_checkpoint(path)
-        overrides = [*inherited_overrides(folder, overrides), f"resume={quoted(path)}"]
+        overrides = [*saved_and_given(folder, overrides), f"resume={quoted(path)}"]
         overrides += [f"hydra.run.dir={quoted(folder)}"]
     parsed = parse_overrides(overrides)
     overrides = [override.input_line or "" for override in parsed]

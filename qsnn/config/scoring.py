@@ -6,10 +6,9 @@ from typing import Any
 
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run, to_config
-from qsnn.config.command_line import compose_config, parse_overrides, quoted, take_path
+from qsnn.config.command_line import compose_config, parse_overrides, quoted, saved_and_given, take_path
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import load_best, restore
-from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.reporting.pictures import write_raster
@@ -24,7 +23,7 @@ def score_run(arguments: list[str]) -> str:
     if path is None:
         raise ConfigError("run= names no folder: give a run's, such as run=outputs/<experiment>/<time>")
     folder, checkpoint = split_checkpoint(path)
-    merged = inherited_overrides(folder, [text for text in overrides if not text.startswith("hydra.")])
+    merged = saved_and_given(folder, [text for text in overrides if not text.startswith("hydra.")])
     parse_overrides(merged)
     config = to_config(compose_config([*merged, f"resume={quoted(path)}"]))
     with memory_explained(config):

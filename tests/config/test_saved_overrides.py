@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qsnn.config.command_line import parse_overrides, prepare_arguments
+from qsnn.config.command_line import parse_overrides, prepare_arguments, saved_and_given
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.scoring import score_run
 from qsnn.errors import ConfigError, QsnnError, RunFolderError
@@ -96,3 +96,10 @@ def test_file_of_something_else_is_refused(text: str, message: str, tmp_path: Pa
 def test_pickle_of_hydra_is_not_read() -> None:
     with pytest.raises(QsnnError, match="--experimental-rerun reads a pickle"):
         prepare_arguments(["--experimental-rerun", "config.pickle"])
+
+
+def test_unknown_key_in_a_folder_is_told_with_its_file(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, ["seed=1", "+foo=1"])
+    with pytest.raises(ConfigError, match=r"\.hydra/overrides\.yaml: unknown key 'foo'"):
+        saved_and_given(folder, ["seed=2"])
+    assert saved_and_given(folder_with(tmp_path, ["seed=1", "threads=2"]), ["seed=2"]) == ["threads=2", "seed=2"]
