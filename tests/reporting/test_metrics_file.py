@@ -33,7 +33,7 @@ def test_metrics_keep_every_digit_of_a_float(tmp_path: Path) -> None:
     "foreign",
     [
         b"[1]", b"null", b"7", b"\xff\xfe", b'{"epoch": "2"}', b'{"epoch": true}', b'{"epoch": null}', b"{}", b"", b"epoch",
-        b"[" * 100_000, b'{"epoch": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000, b'{"epoch": ' + b"9" * 5000 + b"}", b'{"epoch": -1}',
     ],
 )  # fmt: skip
 def test_foreign_lines_are_left_out_and_counted(

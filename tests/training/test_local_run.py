@@ -23,7 +23,7 @@ from qsnn.errors import ConfigError, NonFiniteError, RunFolderError
 from qsnn.kernels.eager import EAGER
 from qsnn.models.local_net import readout_scale
 from qsnn.quantization import quantize, symmetric, to_codes
-from qsnn.training.checkpoint import load_checkpoint
+from qsnn.training.checkpoint import load_checkpoint, save_checkpoint
 from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import save
 
@@ -96,6 +96,9 @@ def test_run_resumed_from_the_checkpoint_before_the_last_gives_the_same_bits(dat
     with pytest.raises(
         RunFolderError, match=r"last.pt is damaged .* previous.pt is whole: resume=.*previous.pt goes on"
     ):
+        restore(second, tmp_path / "half")
+    save_checkpoint(last, {"epoch": 1, **first.facts})  # whole, but the checkpoint of something else
+    with pytest.raises(RunFolderError, match=r"last.pt does not fit .* previous.pt is whole"):
         restore(second, tmp_path / "half")
     restore(second, tmp_path / "half", "previous.pt")
     begin_again_from(tmp_path / "half", "previous.pt")
