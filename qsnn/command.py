@@ -37,6 +37,7 @@ def run_command(work: Callable[[list[str]], None]) -> None:
     with Interruptible():
         try:
             work(sys.argv[1:])
+            sys.stdout.flush()  # here, where a reader that has gone is no traceback
         except BrokenPipeError:
             _leave_quietly()
         except (QsnnError, OSError) as error:

@@ -82,9 +82,8 @@ def _tell_sweep(sweep: Sweep) -> bool:
 
 
 def _hand_to_hydra(words: list[str]) -> None:
-    os.environ["HYDRA_FULL_ERROR"] = (
-        "1"  # it raises what it cannot do, for `run_command` to tell, and prints no traceback
-    )
+    # Hydra then raises what it cannot do, for `run_command` to tell in one line; else it prints a traceback.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = words
     try:
         _task()

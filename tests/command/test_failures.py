@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,15 @@ def test_tensorboard_that_is_not_installed_is_needed_only_for_its_log(
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ConfigError, match=r"logging.tensorboard=True is not possible: tensorboard is not installed"):
         start(compose_config(SMALL), tmp_path / "other", [])
+
+
+def test_reader_of_the_output_that_has_gone_is_no_error(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "qsnn.evaluate", "--help"]
+    result = subprocess.run(words, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, "")
 
 
 FLAGS = {
