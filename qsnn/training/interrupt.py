@@ -80,8 +80,14 @@ class Interruptible(_Handlers):
             self.first()
 
     def __enter__(self) -> "Interruptible":
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         self.install()
         return self
+
+    def _unraisable(self, arguments: "sys.UnraisableHookArgs") -> None:
+        """A `Stopped` that a callback from C swallows is raised again later: no word about it."""
+        if not isinstance(arguments.exc_value, Stopped):
+            self._hook(arguments)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
@@ -92,6 +98,7 @@ class Interruptible(_Handlers):
             note = value.note if isinstance(value, Stopped) else "nothing was left half-written"
             sys.stderr.write(f"stopped by {signal.Signals(self.signal_number).name}: {note}\n")
         self.restore()
+        sys.unraisablehook = self._hook
         atexit.register(_ignore_signals)  # while Python shuts down nothing is left to be stopped
         if stopped:
             raise SystemExit(128 + self.signal_number) from None

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM outside of training: one line and 128 + signal, whatever the command is doing."""
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from qsnn.config.command_line import compose_config
 from qsnn.config.preparing import prepare
 from qsnn.config.run import start
 from qsnn.config.scoring import score_run
-from qsnn.training.interrupt import REPEAT, Stopped, StopRequest
+from qsnn.training.interrupt import REPEAT, Interruptible, Stopped, StopRequest, raise_if_stopped
 
 # Runs a command that gets a signal at the moment when it imports a module.
 AT_IMPORT = """
@@ -147,3 +148,21 @@ def test_second_signal_of_a_pair_is_passed_over_and_a_later_one_acts(monkeypatch
             pytest.fail("the later signal did nothing")
 
     assert exit_of(work) == 128 + signal.SIGINT
+
+
+def test_signal_that_a_callback_from_c_swallows_is_told_later_and_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    callback = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGTERM))
+
+    def work() -> None:
+        with Interruptible():
+            callback()
+            raise_if_stopped()
+
+    with pytest.raises(SystemExit) as caught:
+        work()
+    assert (caught.value.code, unraisable) == (128 + signal.SIGTERM, [])
+    assert capsys.readouterr().err == "stopped by SIGTERM: nothing was left half-written\n"
