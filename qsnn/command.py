@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 a sweep with failed runs; 2 bad input, or the system refused; 128 + signal, stopped before the end.
 """
 
+import contextlib
 import errno
 import io
 import os
@@ -12,9 +13,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from qsnn.errors import ConfigError, QsnnError
-from qsnn.training.interrupt import Interruptible
+from qsnn.training.interrupt import SIGNALS, Interruptible
 
 EXIT_FAILED_RUNS, EXIT_BAD_INPUT = 1, 2
+STOPPED = tuple(128 + number for number in SIGNALS)
 ADVICE = {
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space, or choose another folder",
     (errno.EACCES, errno.EPERM, errno.EROFS): "allow to write there, or choose another folder",
@@ -44,6 +46,20 @@ def run_command(work: Callable[[list[str]], None]) -> None:
             fail(error)
         except MemoryError:
             fail(QsnnError("there is not enough memory"))
+
+
+def run_and_leave(work: Callable[[list[str]], None]) -> None:
+    """`run_command` as the last deed of a program. After a signal Python takes nothing apart any more: what was interrupted,
+    such as a compiler, may be half-built, and taking that apart has crashed."""
+    try:
+        run_command(work)
+    except SystemExit as end:
+        if end.code not in STOPPED:
+            raise
+        with contextlib.suppress(OSError):  # whoever read the output may have gone
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(int(end.code))
 
 
 def _leave_quietly() -> NoReturn:

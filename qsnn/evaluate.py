@@ -2,7 +2,7 @@
 
 import sys
 
-from qsnn.command import EXIT_BAD_INPUT, run_command
+from qsnn.command import EXIT_BAD_INPUT, run_and_leave
 
 USAGE = """usage: python -m qsnn.evaluate run=outputs/<experiment>/<time> [key=value ...]
 
@@ -15,7 +15,7 @@ run=<folder>/checkpoints/previous.pt scores the checkpoint before the last one.
 
 def main() -> None:
     """Entry point of ``qsnn-evaluate``."""
-    run_command(_evaluate)
+    run_and_leave(_evaluate)
 
 
 def _evaluate(arguments: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 
-from qsnn.command import EXIT_BAD_INPUT, run_command
+from qsnn.command import EXIT_BAD_INPUT, run_and_leave
 
 USAGE = """usage: python -m qsnn.prepare dataset=<name> dataset.root=<folder> [key=value ...]
 
@@ -19,7 +19,7 @@ Any other override of qsnn.train is taken too, so that one list of words serves 
 
 def main() -> None:
     """Entry point of ``qsnn-prepare``."""
-    run_command(_prepare)
+    run_and_leave(_prepare)
 
 
 def _prepare(arguments: list[str]) -> None:

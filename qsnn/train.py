@@ -1,11 +1,11 @@
 """Train: ``python -m qsnn.train [key=value ...]``. See ``--help``."""
 
-from qsnn.command import run_command
+from qsnn.command import run_and_leave
 
 
 def main() -> None:
     """Entry point of ``qsnn-train``."""
-    run_command(_train)
+    run_and_leave(_train)
 
 
 def _train(arguments: list[str]) -> None:
