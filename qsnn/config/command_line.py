@@ -188,7 +188,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
         overrides += [f"hydra.run.dir={quoted(folder)}"]
     parsed = parse_overrides(overrides)
     overrides = [override.input_line or "" for override in parsed]
-    words = [*overrides, *flags]
+    words = [*flags, *overrides]  # argparse takes the overrides in one piece, and more may follow
     if arguments.cfg or arguments.info:
         _try_run(parsed) if not arguments.multirun else _try_sweep(parsed)
         return CommandLine(words, None)

@@ -118,3 +118,10 @@ def test_train_on_a_full_disk_prints_one_line_and_keeps_the_last_checkpoint(tmp_
     assert result.stderr.startswith("error: cannot use ")
     assert "Traceback" not in result.stderr
     assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_flag_with_a_value_goes_with_a_run_as_with_any_other_command(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    result = train("--config-dir", "more", "trainer.epochs=1", "hydra.run.dir=run")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "summary.json").exists()
