@@ -34,6 +34,7 @@ from qsnn.training.json_file import write_json
 from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import Outcome, train
 from qsnn.training.pattern_run import PatternRun
+from qsnn.training.runs import read_job
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) 
     facts = describe_run(config, overrides, run)
     for remark in remarks(config, overrides):
         log.warning(remark)
+    before = run.state.epoch  # what a signal leaves in the first piece of training, which is not saved
     try:
         outcome = _train(config, cfg, run)
         best = {"best": outcome.best} if outcome.best else {}
@@ -74,6 +76,8 @@ def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) 
         raise
     except Stopped as stop:
         if checkpoint_path(folder).exists():
+            if read_job(folder).status != "finished":
+                _record_failure(folder, {**facts, "epochs": run.state.epoch if run.finished() else before}, "stopped")
             stop.note = f"its last checkpoint is kept; go on: python -m qsnn.train resume={relative(folder)}"
         raise
     return outcome
@@ -91,7 +95,7 @@ def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: 
 
 
 def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed") -> None:
-    """Write why a run failed, if its folder is there and can still be written; the caller tells it in any case."""
+    """Write how a run ended early, if its folder is there and can still be written; the caller tells it in any case."""
     if folder.is_dir():
         with contextlib.suppress(OSError):
             write_json(folder / "summary.json", {"status": status, **facts})

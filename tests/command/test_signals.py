@@ -95,6 +95,9 @@ def test_signal_before_the_first_epoch_and_after_the_last_is_one_line(
     assert list(tmp_path.rglob("*.tmp")) == []
     monkeypatch.undo()
     if saved:
+        told = json.loads((tmp_path / "summary.json").read_text())
+        ended = "finished" if place == AFTER[-1] else "stopped"
+        assert (told["status"], told["epochs"]) == (ended, 0 if place in BEFORE else 2)
         words = [*SMALL, "trainer.epochs=2", f"resume='{tmp_path}'"]
         assert start(compose_config(words), tmp_path, []).status == "finished"
         assert json.loads((tmp_path / "summary.json").read_text())["epochs"] == 2
