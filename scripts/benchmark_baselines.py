@@ -1,16 +1,17 @@
 """What the benchmark compares with: a plain autograd loop of the same arithmetic, and the dense products alone."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from qsnn.dynamics.lif import surrogate_gradient
+from qsnn.dynamics import LIFParameters
+from qsnn.dynamics.cuba_lif import surrogate_gradient
 from qsnn.quantization import in_range, quantize, quantize_error, quantize_gradient, symmetric, uniform_codes
 from qsnn.training.pattern_run import PatternRun
 
-Step = Callable[[], Any]
+Step: Any = Callable[[], Any]
 
 
 class _Quantize(torch.autograd.Function):
@@ -56,7 +57,7 @@ class _Spike(torch.autograd.Function):
 def autograd_layer(x: Tensor, weight: Tensor, run: PatternRun) -> Tensor:
     """A layer as a loop of autograd operations."""
     first = run.state.model.layers["hidden"]
-    p, linear = first.lif.dynamics, first.linear
+    p, linear = cast(LIFParameters, first.lif.dynamics), first.linear
     bits, errors = p.membrane_bits or 8, p.error_bits or 8
     scaled = weight + (quantize(weight, symmetric(linear.weight_bits)) / linear.attenuation - weight).detach()
     current = _QuantizeError.apply(x @ scaled, errors)

@@ -14,11 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from qsnn.config.composition import compose_config, names_of, wrong_values
+from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.paths import AUTO, config_folder, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
-from qsnn.config.schema import GROUPS, Config, register_schema
+from qsnn.config.schema import Config, register_schema
 from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
 from qsnn.errors import ConfigError
+from qsnn.options import GROUPS, options_of
 
 
 def set_up() -> None:
@@ -30,7 +32,7 @@ def set_up() -> None:
 def group_options() -> dict[str, list[str]]:
     """Every group with the options that conf/ holds."""
     folder = Path(config_folder())
-    names = [*GROUPS, "experiment"]
+    names = [*GROUPS, "logging", "experiment"]
     return {name: sorted(file.stem for file in (folder / name).glob("*.yaml")) for name in names}
 
 
@@ -94,6 +96,9 @@ def _check_name(override: Override) -> None:
         return
     if re.match(r"hydra([./]|$)", key) or key in known_keys():
         return
+    old = hint_for_key(key)
+    if old is not None:
+        raise ConfigError(old)
     near = nearest_key(key)
     hint = f"did you mean {near}? " if near else ""
     raise ConfigError(f"unknown key {key!r}: {hint}`--cfg job` prints all keys")
@@ -101,7 +106,7 @@ def _check_name(override: Override) -> None:
 
 def nearest_key(name: str) -> str | None:
     """The key that may have been meant: one of the same last name, or one that is written alike."""
-    known = [*known_keys(), *GROUPS, "experiment"]
+    known = [*known_keys(), *GROUPS, "logging", "experiment"]
     same_leaf = [key for key in known if key.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     near = same_leaf or difflib.get_close_matches(name, known, 1, 0.5)
     return near[0] if near else None
@@ -119,6 +124,9 @@ def _check_choice(group: str, choice: Any, options: list[str]) -> None:
     """Raise ConfigError unless the group has the option."""
     if choice in options:
         return
+    old = hint_for_option(group, str(choice))
+    if old is not None:
+        raise ConfigError(old)
     near = difflib.get_close_matches(str(choice), options, 1)
     hint = f"did you mean {group}={near[0]}? " if near else ""
     shown = "null" if choice is None else choice
@@ -128,8 +136,8 @@ def _check_choice(group: str, choice: Any, options: list[str]) -> None:
 def known_keys() -> list[str]:
     """Dotted names of all keys of the root and of every group's options."""
     names = names_of(Config, "")
-    for group, nodes in GROUPS.items():
-        for node in nodes.values():
+    for group in GROUPS:
+        for node in options_of(group).values():
             names += names_of(node, f"{group}.")
     return list(dict.fromkeys(names))
 
@@ -194,7 +202,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
         return CommandLine(words, None)
     if arguments.multirun:
         sweep = _try_sweep(parsed)
-        return CommandLine([*overrides, f"hydra.sweep.dir={quoted(sweep.folder)}", *flags], None, sweep)
+        return CommandLine([*words, f"hydra.sweep.dir={quoted(sweep.folder)}"], None, sweep)
     cfg = _try_run(parsed)
     return CommandLine(words, cfg if cfg.hydra.mode != RunMode.MULTIRUN else None)
 

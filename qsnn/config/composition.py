@@ -10,8 +10,8 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from qsnn.config.paths import config_folder
-from qsnn.config.schema import GROUPS
 from qsnn.errors import ConfigError
+from qsnn.options import GROUPS, options_of
 
 
 def compose_config(
@@ -67,7 +67,7 @@ def explain(error: Exception, overrides: list[str]) -> str:
     """The line that helps with a failed composition: OmegaConf's own reason, beside the override that it is about."""
     cause, full_key = _cause(error)
     given = _override_of(error, overrides) or full_key
-    owners = [f"{group}={option}" for group, nodes in GROUPS.items() for option, node in nodes.items()
+    owners = [f"{group}={option}" for group in GROUPS for option, node in options_of(group).items()
               if full_key in names_of(node, f"{group}.")]  # fmt: skip
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
         return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen"

@@ -1,15 +1,16 @@
 """What `qsnn.prepare` does: a config to the cache of its data set, and a table of what is in it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.command_line import compose_config, parse_overrides
-from qsnn.config.event_data import build_dataset, build_split, check_event_data, wrong_event_data
-from qsnn.config.require import Problems
-from qsnn.config.schema_datasets import EventDatasetConfig
 from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.options import EventData
 from qsnn.data.events.split import Split
 from qsnn.errors import ConfigError
+from qsnn.options import value_problems
 
 
 def prepare(arguments: list[str]) -> str:
@@ -20,18 +21,20 @@ def prepare(arguments: list[str]) -> str:
     parse_overrides(arguments)
     cfg = compose_config(arguments, others=_wrong_data)
     dataset = OmegaConf.to_object(cfg.dataset)
-    if not isinstance(dataset, EventDatasetConfig):
+    if not isinstance(dataset, EventData):
         raise ConfigError("this dataset needs no preparation: choose one of events, such as dataset=nmnist")
-    check_event_data(dataset, cfg.neuron.dt)
-    prepared = build_dataset(dataset, cfg.logging.progress)
-    return summary(prepared, build_split(dataset, prepared))
+    wrong = tuple(_wrong_data(cfg))
+    if wrong:
+        raise ConfigError(*wrong)
+    prepared = dataset.prepare(cfg.logging.progress)
+    return summary(prepared, dataset.split(prepared))
 
 
-def _wrong_data(cfg: DictConfig) -> Problems:
+def _wrong_data(cfg: DictConfig) -> Iterator[str]:
     """What is wrong with the data set; the rest of a run's config is not looked at."""
     dataset = OmegaConf.to_object(cfg.dataset)
-    if isinstance(dataset, EventDatasetConfig):
-        yield from wrong_event_data(dataset, cfg.neuron.dt)
+    if isinstance(dataset, EventData):
+        yield from (*value_problems(dataset, "dataset."), *dataset.problems(), *dataset.problems_at(cfg.neuron.dt))
 
 
 def summary(dataset: EventDataset, parts: Split) -> str:

@@ -1,24 +1,34 @@
 """What is allowed but does not do what it seems to: one line each, logged when a run starts."""
 
-from qsnn.config.schema import AdamaxConfig, AdamConfig, Config, QuantizationConfig
+from collections.abc import Iterator
+from dataclasses import fields
+
+from qsnn.config.schema import Config
 
 
 def remarks(config: Config, overrides: list[str]) -> list[str]:
     """The lines for a run with ``config`` that was composed with ``overrides``."""
-    return [line for line in (_idle_gradient_bits(config, overrides),) if line]
+    names = [text.lstrip("+").split("=", 1)[0] for text in overrides]
+    return [*_unused_widths(config, names), *_idle_gradient_bits(config, names)]
 
 
-def _idle_gradient_bits(config: Config, overrides: list[str]) -> str | None:
+def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
+    """Widths that were chosen for a net that has no such thing."""
+    trainer = config.trainer
+    for entry in fields(config.quantization):
+        name = f"quantization.{entry.name}"
+        if name in names and entry.name.endswith("_bits") and entry.name not in trainer.widths:
+            yield f"{name} is not used: nets of trainer={trainer.option} have {', '.join(trainer.widths)}"
+
+
+def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:
     """Adam and Adamax divide by the size of the gradients, which a constant factor on all of them cancels out of."""
     bits, rule = config.quantization.gradient_bits, config.optimizer
-    chosen = any(text.lstrip("+").startswith("quantization.gradient_bits=") for text in overrides)
-    usual = type(config.quantization)().gradient_bits
-    if bits is None or not isinstance(rule, AdamConfig | AdamaxConfig) or (not chosen and bits == usual):
-        return None
-    name = "adamax" if isinstance(rule, AdamaxConfig) else "adam"
-    left = "" if isinstance(config.quantization, QuantizationConfig) else " and the range of the stored weights"
-    return (
-        f"quantization.gradient_bits={bits} changes nothing with optimizer={name} but how much optimizer.eps counts{left}: the "
-        "rule cancels a factor on all gradients. optimizer.eta sets the width of their integers (gradient_code_bits in "
-        "summary.json); gradient_bits is a resolution with optimizer=sgd"
+    if bits is None or not rule.cancels_size or "quantization.gradient_bits" not in names:
+        return
+    left = " and the range of the stored weights" if config.trainer.gradient_bits_bound_weights else ""
+    yield (
+        f"quantization.gradient_bits={bits} changes nothing with optimizer={rule.option} but how much optimizer.eps "
+        f"counts{left}: the rule cancels a factor on all gradients. optimizer.eta sets the width of their integers "
+        "(gradient_code_bits in summary.json); gradient_bits is a resolution with optimizer=sgd"
     )

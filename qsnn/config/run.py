@@ -17,23 +17,13 @@ from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
 from qsnn.errors import QsnnError
-from qsnn.reporting.identity import RunIdentity
-from qsnn.reporting.local_reporter import LocalReporter
-from qsnn.reporting.pattern_reporter import PatternReporter
-from qsnn.reporting.summary import (
-    git_commit,
-    library_versions,
-    local_memory,
-    local_table,
-    pattern_memory,
-    pattern_table,
-)
+from qsnn.reporting import local_reporter, pattern_reporter  # noqa: F401 they register their kinds of run
+from qsnn.reporting.kinds import Shown, facts_of, reporter_of, table_of
+from qsnn.reporting.summary import git_commit, library_versions
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
-from qsnn.training.local_run import LocalRun
-from qsnn.training.loop import Outcome, train
-from qsnn.training.pattern_run import PatternRun
+from qsnn.training.loop import Outcome, Run, train
 from qsnn.training.runs import read_job
 
 log = logging.getLogger(__name__)
@@ -101,21 +91,13 @@ def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed")
             write_json(folder / "summary.json", {"status": status, **facts})
 
 
-def _train(config: Config, cfg: DictConfig, run: PatternRun | LocalRun) -> Outcome:
+def _train(config: Config, cfg: DictConfig, run: Run[Any]) -> Outcome:
     """Train with the reporter that belongs to the kind of run."""
-    settings, text = build_logging(config), OmegaConf.to_yaml(cfg, resolve=True)
-    if isinstance(run, LocalRun):
-        pieces = run.batches_per_epoch()
-        position = run.state.epoch * pieces + run.state.batch
-        batches = run.settings.epochs * pieces
-        identity = RunIdentity(run.folder, run.state.epoch, position, batches, "batch", text, hyperparameters(run))
-        return train(run, lambda: LocalReporter(identity, settings))
-    epoch = run.state.epoch
-    identity = RunIdentity(run.folder, epoch, epoch, run.settings.epochs, "epoch", text, hyperparameters(run))
-    return train(run, lambda: PatternReporter(identity, settings, run.loss.of_silence(run.pattern.target)))
+    shown = Shown(OmegaConf.to_yaml(cfg, resolve=True), hyperparameters(run))
+    return train(run, lambda: reporter_of(run, build_logging(config), shown))
 
 
-def hyperparameters(run: PatternRun | LocalRun) -> dict[str, int | float | str | bool]:
+def hyperparameters(run: Run[Any]) -> dict[str, int | float | str | bool]:
     """Every leaf of the config but paths and logging, as TensorBoard takes them.
 
     TensorBoard sorts the columns of its table by name and shows the first five; those that differ between runs come first.
@@ -130,45 +112,29 @@ def hyperparameters(run: PatternRun | LocalRun) -> dict[str, int | float | str |
     return {key: value if isinstance(value, int | float | str) else str(value) for key, value in plain.items()}
 
 
-def describe_run(config: Config, overrides: list[str], run: PatternRun | LocalRun) -> dict[str, Any]:
+def describe_run(config: Config, overrides: list[str], run: Run[Any]) -> dict[str, Any]:
     """What summary.json says of a run beside its results."""
-    if isinstance(run, LocalRun):
-        own = {"recordings": recordings(run), "memory_bytes": local_memory(run.state.model)}
-        backend = run.settings.backend
-    else:
-        silent = run.loss.of_silence(run.pattern.target)
-        own, backend = {"silent_distance": silent, "memory_bytes": pattern_memory(run.state.model)}, run.loss.backend
     return {
         "experiment": config.name,
         "seed": config.seed,
         "overrides": overrides,
-        **own,
+        **facts_of(run),
         "quantization": dict(vars(config.quantization)),
         "device": config.device,
-        "kernels": backend.name,
         "versions": library_versions(),
         "git_commit": git_commit(),
     }
 
 
-def code_bits_of(run: PatternRun | LocalRun) -> dict[str, int]:
+def code_bits_of(run: Run[Any]) -> dict[str, int]:
     """`gradient_code_bits` of the run so far."""
     return gradient_code_bits(run.state.largest_codes, run.settings.rounding)
 
 
-def recordings(run: LocalRun) -> dict[str, int]:
-    """How many there are of each kind."""
-    return {name: len(part) for name, part in run.split._asdict().items()}
-
-
-def report(run: PatternRun | LocalRun, outcome: Outcome) -> None:
+def report(run: Run[Any], outcome: Outcome) -> None:
     """The table at the end, and where everything is."""
-    epoch, files = run.state.epoch, ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
-    if isinstance(run, LocalRun):
-        table = local_table(outcome, epoch, local_memory(run.state.model), recordings(run), code_bits_of(run))
-    else:
-        silent = run.loss.of_silence(run.pattern.target)
-        table = pattern_table(outcome, epoch, pattern_memory(run.state.model), silent, code_bits_of(run))
+    files = ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
+    table = table_of(run, outcome, code_bits_of(run))
     files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))
     if outcome.status != "finished":

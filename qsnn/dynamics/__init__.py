@@ -1,6 +1,13 @@
 """Time constants, the LIF and van Rossum recurrences and the weight updates in plain torch: the definitions."""
 
-from qsnn.dynamics.lif import LIFActivity, LIFParameters, LIFState, lif_sequence, lif_sequence_backward
+from qsnn.dynamics.cuba_lif import (
+    LIFActivity,
+    LIFParameters,
+    LIFState,
+    NeuronParameters,
+    lif_sequence,
+    lif_sequence_backward,
+)
 from qsnn.dynamics.schedules import SCHEDULES, schedule_factor
 from qsnn.dynamics.time_constants import DECAY_RULES, decay_factor
 from qsnn.dynamics.van_rossum import van_rossum_distance, van_rossum_gradient
@@ -15,6 +22,7 @@ __all__ = [
     "LIFActivity",
     "LIFParameters",
     "LIFState",
+    "NeuronParameters",
     "Slots",
     "UpdateRule",
     "decay_factor",

@@ -1,7 +1,14 @@
 """From a time constant in seconds to a decay factor per time step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from qsnn.options import impossible
+
+SHORTEST_STEP, LONGEST_STEP = 1e-9, 1e3  # s
+# Beyond, float32 has less than four bits for the difference of a decay from 1, and gains and full scales, which divide by
+# powers of it, are wrong or infinite.
+MAX_STEPS_OF_TAU = 2**20
 
 
 def _exponential(tau: float, dt: float) -> float:
@@ -40,3 +47,26 @@ def decay_factor(tau: float, dt: float, rule: str) -> float:
     if not 0 <= factor < 1:
         raise ValueError(f"tau={tau} and dt={dt} give the decay {factor} by the {rule} rule; it must lie in [0, 1)")
     return factor
+
+
+def decay_of(tau: float, dt: float, rule: str, factor: float | None) -> float:
+    """`decay_factor`, or the ``factor`` that overrides it."""
+    return decay_factor(tau, dt, rule) if factor is None else factor
+
+
+def decay_problems(
+    group: str, tau_name: str, tau: float, dt: float, rule: str, factor_name: str, factor: float | None
+) -> Iterator[str]:
+    """What is wrong with a time constant and the factor that may override it; their keys are ``group``'s."""
+    if factor is not None:
+        if not 0 <= factor <= 1 - 1 / MAX_STEPS_OF_TAU:
+            allowed = "a decay per step lies in [0, 1), at most at 1 - 2^-20; null follows the rule"
+            yield impossible(f"{group}.{factor_name}", factor, allowed)
+        return
+    if tau > dt * MAX_STEPS_OF_TAU:
+        yield impossible(f"{group}.{tau_name}", tau, f"it must be above 0 and at most {dt * MAX_STEPS_OF_TAU:g}")
+        return
+    try:
+        decay_factor(tau, dt, rule)
+    except (ValueError, OverflowError) as error:
+        yield f"{group}.{tau_name}: {error}; use a longer {group}.{tau_name} or a shorter neuron.dt"

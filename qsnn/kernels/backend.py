@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, Slots, UpdateRule
+from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters, Slots, UpdateRule
 from qsnn.quantization import RandomStream
 
 
@@ -54,7 +54,7 @@ class LayerSettings(NamedTuple):
     weight: Tensor
     weight_bits: int | None
     scale: float
-    lif: LIFParameters
+    lif: NeuronParameters
 
 
 class LayerPass(NamedTuple):
@@ -91,9 +91,9 @@ class Backend(NamedTuple):
     """(T, B, I) input spikes, (T, B, N) errors -> (I, N), summed over time and batch"""
     quantize_error: Callable[[Tensor, int | None], Tensor]
     """(T, B, N) gradient -> errors over the whole sequence's maximum"""
-    lif_sequence: Callable[[Tensor, LIFState | None, LIFParameters], LIFActivity]
+    lif_sequence: Callable[[Tensor, LIFState | None, NeuronParameters], LIFActivity]
     """input current (T, B, N), state (None: at rest), parameters -> spikes and states"""
-    lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState | None, LIFParameters], Tensor]
+    lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState | None, NeuronParameters], Tensor]
     """gradient at the spikes, input current, activity, state before it, parameters -> gradient at the current"""
     van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from qsnn import dynamics
 from qsnn.dynamics import (
     LIFActivity,
-    LIFParameters,
     LIFState,
+    NeuronParameters,
     Slots,
     UpdateRule,
     van_rossum_distance,
@@ -62,17 +61,17 @@ def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
     return spikes.flatten(0, 1).T @ error.flatten(0, 1)
 
 
-def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
-    """`dynamics.lif_sequence`, at rest if there is no state."""
-    return dynamics.lif_sequence(current, LIFState.zeros(current[0]) if state is None else state, parameters)
+def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
+    """The neuron's own `sequence`, at rest if there is no state."""
+    return parameters.sequence(current, LIFState.zeros(current[0]) if state is None else state)
 
 
 def lif_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LIFParameters
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: NeuronParameters
 ) -> Tensor:
-    """`dynamics.lif_sequence_backward`, likewise."""
+    """The neuron's own `sequence_backward`, likewise."""
     initial = LIFState.zeros(current[0]) if initial is None else initial
-    return dynamics.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
+    return parameters.sequence_backward(grad_spikes, current, activity, initial)
 
 
 def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:

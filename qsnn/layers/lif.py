@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
+from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend
 
 
@@ -14,7 +14,7 @@ class _LIFSequence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, current: Tensor, state: LIFState, parameters: LIFParameters, backend: Backend
+        ctx: Any, current: Tensor, state: LIFState, parameters: NeuronParameters, backend: Backend
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.parameters, ctx.backend = parameters, backend
         activity = backend.lif_sequence(current, state, parameters)
@@ -31,9 +31,9 @@ class _LIFSequence(torch.autograd.Function):
 
 
 class LIF(nn.Module):
-    """Current-based LIF neurons [ISCAS]; equations in `qsnn.dynamics.lif`. State is passed and returned."""
+    """Current-based LIF neurons [ISCAS]; equations in `qsnn.dynamics.cuba_lif`. State is passed and returned."""
 
-    def __init__(self, parameters: LIFParameters, backend: Backend) -> None:
+    def __init__(self, parameters: NeuronParameters, backend: Backend) -> None:
         super().__init__()
         self.dynamics = parameters
         self.backend = backend

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.dynamics import LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend, LayerSettings
 from qsnn.layers.lif import LIF
 from qsnn.layers.linear import QuantizedLinear
@@ -23,7 +23,7 @@ class SpikingLinear(nn.Module):
     """`QuantizedLinear` followed by `LIF`: input spikes (T, B, I) to `SpikingActivity` and the last state."""
 
     def __init__(
-        self, weight: Tensor, scale: float, weight_bits: int | None, lif: LIFParameters, backend: Backend
+        self, weight: Tensor, scale: float, weight_bits: int | None, lif: NeuronParameters, backend: Backend
     ) -> None:
         super().__init__()
         self.linear = QuantizedLinear(weight, scale, weight_bits, lif.error_bits, backend)

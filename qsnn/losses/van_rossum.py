@@ -1,11 +1,19 @@
 """The van Rossum distance as a loss; equation in `qsnn.dynamics.van_rossum`."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from qsnn.data.words import TARGET
+from qsnn.dynamics import DECAY_RULES
+from qsnn.dynamics.time_constants import MAX_STEPS_OF_TAU, decay_of, decay_problems
 from qsnn.kernels.backend import Backend
+from qsnn.options import Option, impossible, key, option
+
+SPIKE_ERRORS = "errors at the output spikes"
 
 
 class _VanRossum(torch.autograd.Function):
@@ -41,3 +49,34 @@ class VanRossumDistance(nn.Module):
     def of_silence(self, target: Tensor) -> float:
         """The distance of a net that never spikes: what every result is relative to."""
         return self.forward(torch.zeros_like(target), target).item()
+
+
+@option("loss", "van_rossum")
+@dataclass
+class VanRossum(Option):
+    """Van Rossum distance of the output spikes to a target raster."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({SPIKE_ERRORS})
+    needs: ClassVar[frozenset[str]] = frozenset({TARGET})
+
+    tau_vr: float = key(0.005, "time constant of the van Rossum filter", "s", "tau_vr", above=0)
+    decay: str = key(
+        "dyadic", "rule from tau_vr to a factor per step: exponential, euler or dyadic", choices=tuple(DECAY_RULES)
+    )
+    van_rossum_decay: float | None = key(
+        None, "factor per step that overrides tau_vr; null: by the rule", "", "alpha (0.75)"
+    )
+
+    def problems_at(self, dt: float) -> Iterator[str]:
+        """What is wrong with the filter at steps of ``dt`` s."""
+        if self.tau_vr < dt / MAX_STEPS_OF_TAU:
+            yield impossible("loss.tau_vr", self.tau_vr, f"it must be at least {dt / MAX_STEPS_OF_TAU:g}")
+            return
+        yield from decay_problems(
+            "loss", "tau_vr", self.tau_vr, dt, self.decay, "van_rossum_decay", self.van_rossum_decay
+        )
+
+    def build(self, dt: float, backend: Backend) -> VanRossumDistance:
+        """The loss at steps of ``dt`` s."""
+        decay = decay_of(self.tau_vr, dt, self.decay, self.van_rossum_decay)
+        return VanRossumDistance(decay, self.tau_vr, backend)

@@ -1,16 +1,20 @@
 """Feedforward nets of current-based LIF neurons: any number of fully connected layers, as in [ISCAS] one hidden layer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.dynamics import LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend
 from qsnn.layers import QuantizedLinear, SpikingActivity, SpikingLinear
+from qsnn.models.geometry import DENSE, Geometry, Shape
+from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import initial_weights, random_stream, weight_init
+from qsnn.quantization.bit_widths import BitWidths
 
 Activity = dict[str, SpikingActivity]
 """What the layers did, by name, input first."""
@@ -97,32 +101,75 @@ def layer_names(num_hidden_layers: int) -> list[str]:
 
 
 def build_feedforward(
+    sizes: Sequence[int],
+    widths: Sequence[BitWidths],
+    neurons: Sequence[NeuronParameters],
     *,
-    num_inputs: int,
-    hidden: Sequence[int],
-    num_outputs: int,
     fan_in: int | None,
     init_beta: float | None,
-    weight_bits: int | None,
-    quantized_gradients: bool,
-    state_bits: int | None,
-    lif: LIFParameters,
     seed: int,
     backend: Backend,
 ) -> FeedforwardNet:
     """A net with fresh weights (see `weight_init`), drawn from the streams ``<layer>.weight/init`` of ``seed``.
 
-    ``hidden``: neurons of each hidden layer, input first; empty for an output layer alone. ``fan_in`` is the number of
-    inputs that initialisation assumes in every layer; None takes each layer's own.
+    ``sizes``: inputs, neurons of each hidden layer, outputs; ``widths`` and ``neurons``: one a layer. ``fan_in``: the inputs
+    that initialisation assumes in every layer; None takes each layer's own.
     """
 
-    def layer(name: str, inputs: int, outputs: int) -> SpikingLinear:
-        init = weight_init(inputs if fan_in is None else fan_in, weight_bits, init_beta, quantized_gradients)
+    def layer(name: str, inputs: int, outputs: int, bits: BitWidths, neuron: NeuronParameters) -> SpikingLinear:
+        rounded = bits.gradient_bits is not None
+        init = weight_init(inputs if fan_in is None else fan_in, bits.weight_bits, init_beta, rounded)
         stream = random_stream(seed, f"{name}.weight/init")
-        weight = initial_weights(stream, (inputs, outputs), init.limit, state_bits)
-        return SpikingLinear(weight, init.scale, weight_bits, lif, backend)
+        weight = initial_weights(stream, (inputs, outputs), init.limit, bits.state_bits)
+        return SpikingLinear(weight, init.scale, bits.weight_bits, neuron, backend)
 
-    sizes = pairwise([num_inputs, *hidden, num_outputs])
-    return FeedforwardNet(
-        {name: layer(name, *pair) for name, pair in zip(layer_names(len(hidden)), sizes, strict=True)}
+    names = layer_names(len(sizes) - 2)
+    layers = zip(names, pairwise(sizes), widths, neurons, strict=True)
+    return FeedforwardNet({name: layer(name, *pair, bits, neuron) for name, pair, bits, neuron in layers})
+
+
+@option("model", "feedforward")
+@dataclass
+class Feedforward(Option):
+    """Fully connected layers, any number of them; hidden=[] is an output layer alone."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({DENSE})
+
+    hidden: list[int] = key(
+        [400], "neurons of each hidden layer, input first", "", "nb_hidden", at_least=1, at_most=1_000_000
     )
+    fan_in: int | None = key(
+        None, "inputs that initialisation assumes in every layer; null: each layer's own", "", "784, fixed",
+        at_least=1, at_most=1_000_000,
+    )  # fmt: skip
+    init_beta: float | None = key(
+        None,
+        "initial weights reach beta / 2^(weight_bits-1); null: 2^(weight_bits-1) - 0.5, the whole range (local learning: 1.5)",
+        "",
+        "2^(wb-1) - 0.5, fixed",
+        above=0,
+        at_most=MAX_FACTOR,
+    )
+
+    def num_layers(self, with_output: bool) -> int:
+        """How many layers the net has, with an output layer behind the hidden ones or without."""
+        return len(self.hidden) + with_output
+
+    def build_spiking(
+        self, num_inputs: int, num_outputs: int, neuron: Any, bits: BitWidths, seed: int, backend: Backend
+    ) -> FeedforwardNet:
+        """The net with an output layer. Raises ConfigError for lists of widths that do not fit it."""
+        sizes = [num_inputs, *self.hidden, num_outputs]
+        widths = bits.by_layer(len(sizes) - 1)
+        neurons = [neuron.build(width.synapse_bits, width.membrane_bits, width.error_bits) for width in widths]
+        return build_feedforward(
+            sizes, widths, neurons, fan_in=self.fan_in, init_beta=self.init_beta, seed=seed, backend=backend
+        )
+
+    def geometries(self) -> list[Geometry]:
+        """The hidden layers for local learning: convolutions of one pixel over maps of one pixel."""
+        return [Geometry(neurons, 1, 0, 1) for neurons in self.hidden]
+
+    def input_maps(self, maps: Shape) -> Shape:
+        """What the first layer sees of maps (C, H, W): all pixels as channels of one pixel."""
+        return maps[0] * maps[1] * maps[2], 1, 1

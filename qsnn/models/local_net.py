@@ -1,72 +1,33 @@
 """Nets that learn locally: convolutional (the one of [ICONS]) and fully connected, of the same layers."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics.refractory_lif import refractory_parameters
+from qsnn.dynamics.trace_lif import TraceLIF
 from qsnn.errors import ConfigError
 from qsnn.kernels.local_backend import LocalBackend
 from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, LocalLayerSettings
+from qsnn.models.geometry import Geometry, Shape
 from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
-
-Shape = tuple[int, int, int]
-
-
-class TraceNeuron(NamedTuple):
-    """The neurons of all layers; times in seconds. Each input neuron draws its two time constants from the ranges."""
-
-    dt: float
-    tau_mem_lower: float
-    tau_mem_upper: float
-    tau_syn_lower: float
-    tau_syn_upper: float
-    tau_ref: float
-    trace_cap: float
-    decay_bits: int | None
-
-
-class LocalBits(NamedTuple):
-    """Bit widths that the layers compute with; None is full precision."""
-
-    weight_bits: int | None
-    membrane_bits: int | None
-    membrane_trace_bits: int | None
-    synapse_trace_bits: int | None
-    refractory_bits: int | None
-    readout_weight_bits: int | None
-    readout_bits: int | None
-    sigmoid_bits: int | None
-    error_bits: int | None
+from qsnn.quantization.bit_widths import BitWidths
 
 
 class LocalInit(NamedTuple):
-    """How weights start, and the readout. ``weight_mult``: one for each layer; ``init_beta``, ``bias_gain``:
-    `initial_tensors`; ``readout_amplitude``: `readout_scale`; ``l1``, ``l2``: activity regularisers."""
+    """How weights start, and the readout. ``weight_mult``: one for each layer; ``fan_in`` (None: each layer's own),
+    ``init_beta``, ``bias_gain``: `initial_tensors`; ``readout_amplitude``: `readout_scale`; ``l1``, ``l2``: regularisers."""
 
     weight_mult: list[float]
+    fan_in: int | None
     init_beta: float
     bias_gain: float
     readout_amplitude: float
     l1: float
     l2: float
-
-
-class Geometry(NamedTuple):
-    """One layer: output ``channels`` of a ``kernel_size`` square convolution with ``padding``, pooled by ``pooling``."""
-
-    channels: int
-    kernel_size: int
-    padding: int
-    pooling: int
-
-    def output_shape(self, inputs: Shape) -> Shape:
-        """(C, H, W) after pooling; 0 or less where the input is too small."""
-        _, *sides = inputs
-        height, width = ((n + 2 * self.padding - self.kernel_size + 1) // self.pooling for n in sides)
-        return self.channels, height, width
 
 
 def readout_scale(readout_weight_bits: int | None, amplitude: float, num_features: int) -> float:
@@ -102,7 +63,7 @@ def readout_matrices(
 
 def initial_tensors(
     seed: int, name: str, geometry: Geometry, inputs: Shape, num_classes: int,
-    neuron: TraceNeuron, bits: LocalBits, init: LocalInit,
+    neuron: TraceLIF, bits: BitWidths, init: LocalInit,
 ) -> tuple[dict[str, Tensor], float]:  # fmt: skip
     """The tensors of a fresh layer and its attenuation (`weight_init`, with limit 1/sqrt(fan_in)).
 
@@ -110,13 +71,16 @@ def initial_tensors(
     grid; time constants ~ Uniform over the neuron's ranges, one pair for each input neuron.
     """
     channels, kernel, fmt = geometry.channels, geometry.kernel_size, symmetric(bits.weight_bits)
-    fan_in = inputs[0] * kernel * kernel
+    fan_in = inputs[0] * kernel * kernel if init.fan_in is None else init.fan_in
     start = weight_init(3 * fan_in, bits.weight_bits, init.init_beta)  # its own limit is sqrt(3 / fan_in)
     smallest = 0.0 if fmt is None else init.init_beta / fmt.levels
     bias_limit = max(init.bias_gain / math.sqrt(fan_in), smallest)
     weight = _symmetric_uniform(seed, f"{name}.weight/init", (channels, inputs[0], kernel, kernel), start.limit)
     bias = _symmetric_uniform(seed, f"{name}.bias/init", (channels,), bias_limit)
-    bounds = {"tau_mem": neuron[1:3], "tau_syn": neuron[3:5]}
+    bounds = {
+        "tau_mem": (neuron.tau_mem_lower, neuron.tau_mem_upper),
+        "tau_syn": (neuron.tau_syn_lower, neuron.tau_syn_upper),
+    }
     taus = {
         tau: low + (high - low) * uniform(random_stream(seed, f"{name}.{tau}/init"), inputs)[0]
         for tau, (low, high) in bounds.items()
@@ -177,16 +141,15 @@ def output_shapes(inputs: Shape, geometries: list[Geometry]) -> list[Shape]:
 
 def build_local_net(
     inputs: Shape, geometries: list[Geometry], num_classes: int,
-    neuron: TraceNeuron, bits: LocalBits, init: LocalInit, seed: int, backend: LocalBackend,
+    neuron: TraceLIF, widths: Sequence[BitWidths], init: LocalInit, seed: int, backend: LocalBackend,
 ) -> LocalNet:  # fmt: skip
-    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W).
+    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W); ``widths``: one a layer.
 
     Raises ConfigError if nothing is left of them.
     """
     layers = {}
-    for number, (geometry, outputs) in enumerate(
-        zip(geometries, output_shapes(inputs, geometries), strict=True), start=1
-    ):
+    shapes = output_shapes(inputs, geometries)
+    for number, (geometry, outputs, bits) in enumerate(zip(geometries, shapes, widths, strict=True), start=1):
         name = f"layer{number}"
         tensors, scale = initial_tensors(seed, name, geometry, inputs, num_classes, neuron, bits, init)
         refractory = refractory_parameters(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState
-from qsnn.dynamics.lif import raw_states, states_before
+from qsnn.dynamics.cuba_lif import states_before
 from qsnn.layers import SpikingActivity, SpikingLinear
 from qsnn.quantization import Format, shift, symmetric
 from qsnn.reporting.code_tally import CodeTally
@@ -42,7 +42,7 @@ def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -
     dynamics = layer.lif.dynamics
     recorded = LIFActivity(activity.spikes, activity.synapse, activity.membrane)
     before = states_before(recorded, LIFState.zeros(activity.current[0]))
-    raw = raw_states(before, activity.current, activity.spikes, dynamics)
+    raw = dynamics.raw_states(before, activity.current, activity.spikes)
     figures = {}
     for state, bits in (("membrane", dynamics.membrane_bits), ("synapse", dynamics.synapse_bits)):
         if bits is not None:

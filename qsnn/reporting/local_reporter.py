@@ -1,16 +1,21 @@
 """What a run of local learning tells: accuracy, loss, spikes and updates by layer, rasters, histograms, confusion matrix."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from qsnn.quantization import symmetric
+from qsnn.reporting.identity import RunIdentity
+from qsnn.reporting.kinds import Shown, facts_of, reporter_of, scores_of, table_of
 from qsnn.reporting.local_health import Observation, observe_run
 from qsnn.reporting.pictures import Picture, confusion_picture, png, raster, sheet
-from qsnn.reporting.reporter import Reporter
+from qsnn.reporting.reporter import LoggingSettings, Reporter
+from qsnn.reporting.summary import local_memory, local_table
 from qsnn.training.checkpoint import write_atomically
 from qsnn.training.local_run import LocalRun
 from qsnn.training.local_scores import Scores
+from qsnn.training.loop import Outcome
 
 
 class LocalReporter(Reporter):
@@ -83,3 +88,43 @@ class LocalReporter(Reporter):
         for name, tally in tallies.items():
             pictures[name] = raster(torch.stack(tally.raster or [])[:, None])
         return pictures
+
+
+@reporter_of.register
+def _reporter(run: LocalRun, settings: LoggingSettings, shown: Shown) -> LocalReporter:
+    pieces = run.batches_per_epoch()
+    position, batches = run.state.epoch * pieces + run.state.batch, run.settings.epochs * pieces
+    return LocalReporter(RunIdentity(run.folder, run.state.epoch, position, batches, "batch", *shown), settings)
+
+
+def _recordings(run: LocalRun) -> dict[str, int]:
+    """How many there are of each kind."""
+    return {name: len(part) for name, part in run.split._asdict().items()}
+
+
+@facts_of.register
+def _facts(run: LocalRun) -> dict[str, Any]:
+    memory = local_memory(run.state.model)
+    return {"recordings": _recordings(run), "memory_bytes": memory, "kernels": run.settings.backend.name}
+
+
+@table_of.register
+def _table(run: LocalRun, outcome: Outcome, code_bits: dict[str, int]) -> str:
+    return local_table(outcome, run.state.epoch, local_memory(run.state.model), _recordings(run), code_bits)
+
+
+@scores_of.register
+def _scores(run: LocalRun, best: dict[str, Any] | None, folder: Path) -> dict[str, Any]:
+    final = _scores_now(run)
+    if best is None or not len(run.split.validation):
+        return {"final": final}
+    run.state.model.load_state_dict(best["model"])
+    run.validated.clear()
+    return {"final": final, "best": {"epoch": best["epoch"], **_scores_now(run)}}
+
+
+def _scores_now(run: LocalRun) -> dict[str, Any]:
+    """Accuracies, rates and confusion matrix of the weights as they are, as summary.json has them."""
+    validation = run.validate()
+    known = {} if validation is None else {"validation_accuracy": validation.accuracy()}
+    return {**known, **run.evaluate(run.split.test).summary("test")}

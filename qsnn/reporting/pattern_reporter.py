@@ -1,14 +1,21 @@
 """What a pattern run tells while it trains: distance, rates, gradient norms, health, rasters, histograms of codes."""
 
+from pathlib import Path
+from typing import Any
+
 from qsnn.data.sources.pattern import Pattern
 from qsnn.models import Activity
 from qsnn.quantization import symmetric
 from qsnn.reporting.health import measure_health
 from qsnn.reporting.identity import RunIdentity
+from qsnn.reporting.kinds import Shown, facts_of, reporter_of, scores_of, table_of
 from qsnn.reporting.pictures import rasters, write_raster
 from qsnn.reporting.reporter import LoggingSettings, Reporter
-from qsnn.training.bptt import GradientRounding, StepResult, firing_rates, score
+from qsnn.reporting.summary import pattern_memory, pattern_table
+from qsnn.training.bptt import GradientRounding, StepResult, evaluate, firing_rates, score
 from qsnn.training.gradient_codes import gradient_code_bits
+from qsnn.training.loop import Outcome
+from qsnn.training.pattern_run import PatternRun
 from qsnn.training.state import TrainingState
 
 
@@ -70,3 +77,34 @@ class PatternReporter(Reporter):
             if self._settings.raster_every:
                 self._rasters(activity, pattern, epoch)
         write_raster(self._folder / "raster.png", activity, pattern.target, title)
+
+
+@reporter_of.register
+def _reporter(run: PatternRun, settings: LoggingSettings, shown: Shown) -> PatternReporter:
+    epoch, silent = run.state.epoch, run.loss.of_silence(run.pattern.target)
+    return PatternReporter(
+        RunIdentity(run.folder, epoch, epoch, run.settings.epochs, "epoch", *shown), settings, silent
+    )
+
+
+@facts_of.register
+def _facts(run: PatternRun) -> dict[str, Any]:
+    silent, memory = run.loss.of_silence(run.pattern.target), pattern_memory(run.state.model)
+    return {"silent_distance": silent, "memory_bytes": memory, "kernels": run.loss.backend.name}
+
+
+@table_of.register
+def _table(run: PatternRun, outcome: Outcome, code_bits: dict[str, int]) -> str:
+    silent, memory = run.loss.of_silence(run.pattern.target), pattern_memory(run.state.model)
+    return pattern_table(outcome, run.state.epoch, memory, silent, code_bits)
+
+
+@scores_of.register
+def _scores(run: PatternRun, best: dict[str, Any] | None, folder: Path) -> dict[str, Any]:
+    final, activity = evaluate(run.state.model, run.pattern, run.loss)
+    title = f"epoch {run.state.epoch}, distance {final['distance']:.1f} ({final['relative_distance']:.1%} of silence)"
+    write_raster(folder / "raster.png", activity, run.pattern.target, title)
+    if best is None:
+        return {"final": final}
+    run.state.model.load_state_dict(best["model"])
+    return {"final": final, "best": {"epoch": best["epoch"], **evaluate(run.state.model, run.pattern, run.loss)[0]}}

@@ -78,6 +78,10 @@ class Run(Protocol[R]):
         """A `State`."""
 
     @property
+    def settings(self) -> Any:
+        """How it learns; ``rounding`` among them."""
+
+    @property
     def folder(self) -> Path:
         """Where everything is written."""
 

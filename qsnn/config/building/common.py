@@ -7,8 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.checking.checks import check_config
-from qsnn.config.schema import AdamaxConfig, Config, SGDConfig
-from qsnn.dynamics import SGD, Adam, Adamax, UpdateRule
+from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.kernels.cuda import set_up_cuda
 from qsnn.reporting.health import Limits
@@ -38,16 +37,6 @@ def build_device(config: Config) -> torch.device:
     if device.type == "cuda":
         set_up_cuda()
     return device
-
-
-def build_update_rule(config: Config) -> UpdateRule:
-    """The optimizer, with the learning rate that belongs to the kind of gradients."""
-    options = config.optimizer
-    lr = options.lr_full_precision if config.quantization.gradient_bits is None else options.lr
-    if isinstance(options, SGDConfig):
-        return SGD(lr, options.momentum)
-    rule: type[Adam | Adamax] = Adamax if isinstance(options, AdamaxConfig) else Adam
-    return rule(lr, options.betas[0], options.betas[1], options.eps)
 
 
 def build_logging(config: Config) -> LoggingSettings:

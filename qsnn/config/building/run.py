@@ -1,25 +1,29 @@
 """From a checked config to a run that is ready to train."""
 
 from pathlib import Path
+from typing import Any
 
-from qsnn.config.building.common import build_device, to_config
-from qsnn.config.building.local import build_local_run, check_maps
-from qsnn.config.building.pattern import build_pattern, build_pattern_run
-from qsnn.config.event_data import build_source
+import torch
+
+from qsnn.config.building.common import build_device, plain_config, to_config
 from qsnn.config.schema import Config
-from qsnn.config.schema_local import LocalTrainerConfig
 from qsnn.kernels.dispatch import select_backend
-from qsnn.training.local_run import LocalRun
-from qsnn.training.pattern_run import PatternRun
+from qsnn.training.loop import Run
+from qsnn.training.settings import Machine
 
-__all__ = ["build_local_run", "build_pattern_run", "build_run", "check_startable", "to_config"]
+__all__ = ["build_machine", "build_run", "check_startable", "to_config"]
 
 
-def build_run(config: Config, folder: Path) -> PatternRun | LocalRun:
+def build_machine(config: Config) -> Machine:
+    """Device, threads and kernels. Raises ConfigError."""
+    torch.set_num_threads(config.threads)
+    device = build_device(config)
+    return Machine(device, select_backend(config.kernels, device.type))
+
+
+def build_run(config: Config, folder: Path) -> Run[Any]:
     """The run in ``folder``, in the state before its start. Raises ConfigError and DataError."""
-    if isinstance(config.trainer, LocalTrainerConfig):
-        return build_local_run(config, folder)
-    return build_pattern_run(config, folder)
+    return config.trainer.build_run(config, build_machine(config), folder, {"config": plain_config(config)})
 
 
 def check_startable(config: Config) -> None:
@@ -30,7 +34,4 @@ def check_startable(config: Config) -> None:
     device = build_device(config)
     if config.kernels != "auto":  # which always finds one
         select_backend(config.kernels, device.type)
-    if isinstance(config.trainer, LocalTrainerConfig):
-        check_maps(config, build_source(config.dataset).sensor)
-    else:
-        build_pattern(config, device)
+    config.trainer.check_data(config)

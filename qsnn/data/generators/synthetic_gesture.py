@@ -8,12 +8,14 @@ a background and a noise, every recording a start, a tempo that wavers and paths
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from qsnn.data.events.options import EventData
 from qsnn.data.generators.gestures.lights import LIGHTS
 from qsnn.data.generators.gestures.motion import CLASSES, SENSOR
 from qsnn.data.recording import Recording
-from qsnn.errors import ConfigError
+from qsnn.options import impossible, key, option
 
 VERSION = 1  # of the generator: grows whenever the same options give other events
 _LONGEST = 30.0  # seconds: all frames of a recording are in memory at once, 16 MB a second
@@ -35,8 +37,6 @@ class SyntheticGesture:
     ``num_users`` train, the ``num_test_users`` after them test; each makes every gesture ``repetitions`` times in each of
     ``lights``, for ``duration`` seconds. A recording depends on ``generator_seed``, user, light, class, repetition and
     duration only: a set of more users, lights or repetitions has it too.
-
-    Raises ConfigError for options that no set can be made with.
     """
 
     name = "synthetic_gesture"
@@ -56,22 +56,6 @@ class SyntheticGesture:
     ) -> None:
         self.num_users, self.num_test_users, self.lights = num_users, num_test_users, tuple(lights)
         self.repetitions, self.duration, self.generator_seed = repetitions, duration, generator_seed
-        self._check()
-
-    def _check(self) -> None:
-        """Raise ConfigError for the first option that is out of range."""
-        for key in ("num_users", "num_test_users", "repetitions"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"dataset.{key}={getattr(self, key)}: must be 1 or more")
-        if not 0.01 <= self.duration <= _LONGEST:
-            raise ConfigError(f"dataset.duration={self.duration}: must be 0.01 to {_LONGEST:g} seconds")
-        if self.generator_seed < 0:
-            raise ConfigError(f"dataset.generator_seed={self.generator_seed}: must be 0 or more")
-        unknown = [light for light in self.lights if light not in LIGHTS]
-        if unknown or not self.lights or len(set(self.lights)) < len(self.lights):
-            raise ConfigError(
-                f"dataset.lights=[{','.join(self.lights)}]: must be different ones, at least one, of {', '.join(LIGHTS)}"
-            )
 
     @property
     def duration_us(self) -> int:
@@ -114,3 +98,33 @@ class SyntheticGesture:
                 events = generate_recording(self.generator_seed, user, light, label, repetition, self.duration_us)
                 name = f"{trial_name(user, light)}/{repetition * len(CLASSES) + label + 1}"
                 yield Recording(name, label, user_name(user), self.is_test(user), events)
+
+
+@option("dataset", "synthetic_gesture")
+@dataclass
+class SyntheticGestureOption(EventData):
+    """Generated moving arms of 11 gestures, 128 x 128 pixels: nothing to download."""
+
+    num_users: int = key(12, "people for training and validation", "", "none", at_least=1)
+    num_test_users: int = key(4, "other people, for testing", "", "none", at_least=1)
+    lights: list[str] = key(
+        ["fluorescent", "led", "natural"], "lights: fluorescent, fluorescent_led, lab, led, natural", "", "none",
+        choices=tuple(LIGHTS),
+    )  # fmt: skip
+    repetitions: int = key(1, "recordings of each gesture by each person in each light", "", "none", at_least=1)
+    duration: float = key(1.5, "length of a recording, at most 30", "s", "none", at_least=0.01, at_most=_LONGEST)
+    window_test: float = key(1.5, "length of the first window, on which is tested", "s", above=0)
+    generator_seed: int = key(0, "seed of the generated recordings", "", "none", at_least=0)
+
+    def problems(self) -> Iterator[str]:
+        """No light, or one twice."""
+        yield from super().problems()
+        if not self.lights or len(set(self.lights)) < len(self.lights):
+            yield impossible(
+                "dataset.lights", self.lights, f"give different ones, at least one, of {', '.join(LIGHTS)}"
+            )
+
+    def source(self) -> SyntheticGesture:
+        """The generator."""
+        users = self.num_users, self.num_test_users
+        return SyntheticGesture(*users, self.lights, self.repetitions, self.duration, self.generator_seed)

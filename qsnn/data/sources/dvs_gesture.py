@@ -5,17 +5,20 @@ Amir et al., "A Low Power, Fully Event-Based Gesture Recognition System", 2017.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from qsnn.data.events.options import EventData
 from qsnn.data.formats.aedat3 import load_aedat3
 from qsnn.data.formats.clock import Reading, log_remarks
 from qsnn.data.formats.event_file import events_between
 from qsnn.data.recording import Events, Recording
-from qsnn.data.sources.files import check_root, files_fingerprint
+from qsnn.data.sources.files import check_root, files_fingerprint, root_of
 from qsnn.data.sources.gesture_labels import Label, read_labels, read_trials
 from qsnn.errors import DataError
+from qsnn.options import key, option
 
 TRIALS = {"trials_to_train.txt": False, "trials_to_test.txt": True}
 ADVICE = (
@@ -151,3 +154,18 @@ def cut(events: Events, label: Label, path: Path) -> Events:
         )
     piece = events_between(events, *np.searchsorted(events.t, (label.start, label.end)).tolist())
     return piece._replace(t=piece.t - label.start)
+
+
+@option("dataset", "dvs_gesture")
+@dataclass
+class DVSGestureOption(EventData):
+    """IBM Research's DVS128 Gesture: 11 hand gestures of 29 people, 128 x 128 pixels; needs its folder as dataset.root."""
+
+    root: str | None = key(None, "folder that holds trials_to_train.txt", "", "fixed paths")
+    sort_time: bool = key(
+        False, "sort events whose time goes backward, between two resets of the clock, instead of refusing the file"
+    )
+
+    def source(self) -> DVSGesture:
+        """The release. Raises ConfigError without a root."""
+        return DVSGesture(root_of(self.root, ADVICE), self.sort_time)

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from qsnn.errors import DataError
+from qsnn.errors import ConfigError, DataError
+from qsnn.options import impossible
 
 READER_VERSION = 2  # raise it when a reader yields other events from the same file: it makes old caches invalid
 
@@ -31,3 +32,13 @@ def files_fingerprint(files: Iterable[Path], root: Path, options: Mapping[str, o
             raise DataError(f"{path} cannot be found ({error.strerror}); the data set is not complete") from error
         digest.update(f"{path.relative_to(root).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()
+
+
+def root_of(root: str | None, advice: str) -> Path:
+    """The folder that ``dataset.root`` names. Raises ConfigError, with the ``advice`` where to get the data set."""
+    if not root:
+        wanted = f"give the folder where the data set lies, dataset.root=...; if you do not have it yet, {advice}"
+        raise ConfigError(impossible("dataset.root", root, wanted))
+    folder = Path(root).expanduser()
+    check_root(folder, advice)
+    return folder

@@ -1,12 +1,15 @@
 """N-MNIST: 70,000 digits, recorded with a 34 x 34 pixel event camera that moved in three saccades."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from qsnn.data.events.options import EventData
 from qsnn.data.formats.nmnist import NMNIST_SENSOR, read_nmnist
 from qsnn.data.recording import Recording
-from qsnn.data.sources.files import check_root, files_fingerprint
+from qsnn.data.sources.files import check_root, files_fingerprint, root_of
 from qsnn.errors import DataError
+from qsnn.options import key, option
 
 ADVICE = (
     "download Train.zip and Test.zip from Garrick Orchard's N-MNIST page, unpack both into one folder, so that it holds "
@@ -54,3 +57,20 @@ class NMNIST:
         for path in self.files():
             name = path.relative_to(self.root).with_suffix("").as_posix()
             yield Recording(name, int(path.parent.name), name, name.startswith("Test"), read_nmnist(path))
+
+
+@option("dataset", "nmnist")
+@dataclass
+class NMNISTOption(EventData):
+    """Garrick Orchard's N-MNIST: 10 digits, 34 x 34 pixels, about 0.3 s each; needs its folder as dataset.root."""
+
+    root: str | None = key(None, "folder that holds Train/<digit>/<id>.bin and Test/<digit>/<id>.bin")
+    window_train: float = key(0.3, "length of the random windows in training", "s", above=0)
+    window_test: float = key(0.3, "length of the first window, on which is tested", "s", above=0)
+    downsample: int = key(
+        1, "pixels of the sensor, in both directions, that become one", "pixels", "ds", at_least=1, at_most=128
+    )
+
+    def source(self) -> NMNIST:
+        """The release, or a part of it. Raises ConfigError without a root."""
+        return NMNIST(root_of(self.root, ADVICE))

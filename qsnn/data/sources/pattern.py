@@ -1,8 +1,10 @@
 """The pattern task: one input raster, the same in every epoch, and the raster that the net is to answer with."""
 
 import difflib
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +13,9 @@ from torch import Tensor
 from qsnn.data.formats.arrays import ARRAY_SUFFIXES, PICTURE_SUFFIXES, read_array, read_picture
 from qsnn.data.generators.poisson import generate_poisson_input
 from qsnn.data.generators.targets import built_in_targets, draw_target, is_built_in_target, keep_pixels
+from qsnn.data.words import TARGET
 from qsnn.errors import DataError
+from qsnn.options import Option, key, option
 
 
 class Pattern(NamedTuple):
@@ -71,7 +75,7 @@ def _read_input(path: Path, num_steps: int, num_inputs: int) -> np.ndarray:
         if shape not in ((num_inputs, num_steps), (num_steps, num_inputs)):
             raise DataError(
                 f"{path} holds an array of shape {list(shape)}; an input has [num_inputs, num_steps] = "
-                f"{[num_inputs, num_steps]} or its transpose: change model.num_inputs and dataset.num_steps, or the file"
+                f"{[num_inputs, num_steps]} or its transpose: change dataset.num_inputs and dataset.num_steps, or the file"
             )
 
     array = read_array(path, "input", check_shape)
@@ -93,7 +97,7 @@ def _read_target(
         if shape != (num_steps, num_outputs):
             raise DataError(
                 f"{path} holds an array of shape {list(shape)}; a target has [num_steps, num_outputs] = "
-                f"{[num_steps, num_outputs]}: change dataset.num_steps and model.num_outputs, or the file"
+                f"{[num_steps, num_outputs]}: change dataset.num_steps and dataset.num_outputs, or the file"
             )
 
     return read_array(path, "target", check_shape)
@@ -107,3 +111,52 @@ def _unknown_target(target: str) -> str:
         f"target {target!r} is not built in and names no file of a known kind; {hint}built in are {', '.join(names)} "
         f"and letters:TEXT; files end in {' '.join((*ARRAY_SUFFIXES, *PICTURE_SUFFIXES))}"
     )
+
+
+@option("dataset", "pattern")
+@dataclass
+class PatternOption(Option):
+    """Poisson input spike trains and a picture to retain: one input raster and one target raster, the same in every epoch."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({TARGET})
+
+    num_inputs: int = key(700, "input channels", "", "nb_inputs", at_least=1, at_most=1_000_000)
+    num_outputs: int = key(250, "output neurons", "", "nb_outputs", at_least=1, at_most=1_000_000)
+    input: str | None = key(
+        None,
+        "input raster file (.npy .npz .pt .pkl), [inputs, steps]; null: generated Poisson spike trains",
+        "",
+        "input",
+    )
+    target: str = key(
+        "smile", "target raster file [steps, outputs], picture file (.png .jpg), or built-in: smile, tree, letters:nd ...",
+        "", "target",
+    )  # fmt: skip
+    num_steps: int = key(250, "length of input and target", "time steps", "nb_steps", at_least=1, at_most=10_000_000)
+    density: float = key(
+        0.95,
+        "probability with which each set pixel of a picture is kept",
+        "",
+        "in the file's name",
+        at_least=0,
+        at_most=1,
+    )
+    threshold: float = key(
+        0.5, "pixels of a picture file brighter than this share of white are set", at_least=0, at_most=1
+    )
+    seed: int = key(
+        0, "seed of the generated input and of the kept pixels", "", "none: fixed files", at_least=0, at_most=2**63
+    )
+
+    def load(self) -> Pattern:
+        """Input and target rasters. Raises DataError."""
+        return load_pattern(**vars(self))
+
+
+def fingerprint(pattern: Pattern) -> str:
+    """A hash of input and target, so that a run is never resumed on other data."""
+    digest = hashlib.blake2b(digest_size=16)
+    for raster in pattern:
+        digest.update(str(tuple(raster.shape)).encode())
+        digest.update(raster.to(torch.uint8).cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

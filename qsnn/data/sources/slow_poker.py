@@ -4,17 +4,20 @@ Recorded at the Instituto de Microelectronica de Sevilla with a 128 x 128 event 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qsnn.data.events.options import EventData
 from qsnn.data.formats.aedat2 import DVS128, AEDAT2Options, load_aedat2
 from qsnn.data.formats.clock import log_remarks
 from qsnn.data.recording import Events, Recording
-from qsnn.data.sources.files import check_root, files_fingerprint
+from qsnn.data.sources.files import check_root, files_fingerprint, root_of
 from qsnn.errors import DataError
+from qsnn.options import impossible, key, option
 
 ADVICE = (
     "download the four recordings from the SLOW-POKER-DVS page of the neuromorphic group of IMSE-CNM, Sevilla, put them, "
@@ -113,3 +116,44 @@ def piece_edges(t: NDArray[np.int64], cutting: Cutting) -> NDArray[np.int64]:
     pieces = np.unique(t[: np.searchsorted(t, whole * length)] // length)
     start = pieces * length
     return np.stack([np.searchsorted(t, start), np.searchsorted(t, start + length), start], axis=1)
+
+
+@option("dataset", "slow_poker")
+@dataclass
+class SlowPokerOption(EventData):
+    """SLOW-POKER-DVS of IMSE-CNM: 4 suits of cards, one long recording each; needs its folder as dataset.root."""
+
+    root: str | None = key(None, "folder that holds the four recordings, .aedat with club, diamond ... in their names")
+    window_test: float = key(0.5, "length of the first window, on which is tested", "s", above=0)
+    piece_duration: float | None = key(
+        0.5, "length of the pieces that a recording is cut into; null: by piece_events", "s", "500 ms, fixed",
+        at_least=0.001, at_most=4000,
+    )  # fmt: skip
+    piece_events: int | None = key(
+        None, "events of a piece; null: by piece_duration", "events", at_least=1, at_most=10**9
+    )
+    test_share: float = key(
+        0.2, "share of each recording, at its end, that is for testing", "", "none", above=0, at_most=1 - 2**-53
+    )
+    on_bit: int = key(1, "value of the polarity bit that means ON, 0 or 1; sources disagree", choices=(0, 1))
+    mirror_x: bool = key(False, "exchange left and right: for recordings whose x counts from the right, not the left")
+    mirror_y: bool = key(False, "exchange top and bottom: for recordings whose y counts from the top, not as jAER's do")
+    sort_time: bool = key(
+        False, "sort events whose time goes backward, between two resets of the clock, instead of refusing the file"
+    )
+    ignore_external_bit: bool = key(
+        False, "read files in which each event has bit 15 set, which marks external ones, as if none had; else refused"
+    )
+
+    def problems(self) -> Iterator[str]:
+        """Pieces that are cut neither by time nor by events, or by both."""
+        yield from super().problems()
+        if (self.piece_duration is None) == (self.piece_events is None):
+            wanted = "set either it or dataset.piece_events, and the other to null"
+            yield impossible("dataset.piece_duration", self.piece_duration, wanted)
+
+    def source(self) -> SlowPoker:
+        """The four recordings. Raises ConfigError without a root."""
+        cutting = Cutting(self.piece_duration, self.piece_events, self.test_share)
+        options = AEDAT2Options(**{name: getattr(self, name) for name in AEDAT2Options._fields})
+        return SlowPoker(root_of(self.root, ADVICE), cutting, options)

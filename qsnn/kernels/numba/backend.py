@@ -3,6 +3,8 @@
 What a kernel is not made for (other dtypes, empty tensors) goes to the definition itself.
 """
 
+import functools
+import logging
 import math
 from collections.abc import Sequence
 
@@ -10,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsnn.dynamics import LIFActivity, LIFParameters, LIFState
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend, LayerSettings, NetPass
 from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import EAGER
@@ -28,8 +30,15 @@ from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
 
+log = logging.getLogger(__name__)
 CHUNK = 2**16
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
+
+
+@functools.cache
+def tell_of_definition(neuron: str) -> None:
+    """Log, once a process, that a neuron has no kernel."""
+    log.info("%s has no kernel of its own: it runs on its definition in plain torch", neuron)
 
 
 @or_eager("quantize_error")
@@ -48,8 +57,11 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
 
 
 @or_eager("lif_sequence")
-def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParameters) -> LIFActivity:
-    """`qsnn.dynamics.lif_sequence`."""
+def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
+    """`qsnn.dynamics.lif_sequence`; another neuron's own definition."""
+    if not isinstance(parameters, LIFParameters):
+        tell_of_definition(type(parameters).__name__)
+        return EAGER.lif_sequence(current, state, parameters)
     p, shape, out = parameters, current.shape[1:], empty(3, *current.shape)
     formats = grids(p.synapse_bits, p.membrane_bits)
     sizes = split(
@@ -64,9 +76,11 @@ def lif_sequence(current: Tensor, state: LIFState | None, parameters: LIFParamet
 
 @or_eager("lif_sequence_backward")
 def lif_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LIFParameters
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: NeuronParameters
 ) -> Tensor:
-    """`qsnn.dynamics.lif_sequence_backward`."""
+    """`qsnn.dynamics.lif_sequence_backward`; likewise."""
+    if not isinstance(parameters, LIFParameters):
+        return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))

@@ -5,13 +5,13 @@ import itertools
 import math
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qsnn.dynamics import LIFActivity
+from qsnn.dynamics import LIFActivity, LIFParameters
 from qsnn.kernels.backend import LayerPass, LayerSettings, NetPass
 from qsnn.kernels.numba.nets import dense_layers as kernels
 from qsnn.kernels.numba.neurons.states import decays
@@ -81,6 +81,11 @@ class Operands(NamedTuple):
     grids: list[tuple[tuple[float, ...], ...]]
 
 
+def _lif(layer: LayerSettings) -> LIFParameters:
+    """The neurons of a layer that `_layers_fit` has let pass."""
+    return cast(LIFParameters, layer.lif)
+
+
 def _layers_fit(x: Tensor, target: Tensor, layers: Sequence[LayerSettings]) -> bool:
     """Whether the sizes belong together, and neurons and errors are ones that the kernel is made for."""
     tensors = x, target, *(layer.weight for layer in layers)
@@ -90,7 +95,12 @@ def _layers_fit(x: Tensor, target: Tensor, layers: Sequence[LayerSettings]) -> b
     for layer in layers:
         if layer.weight.dim() != 2 or layer.weight.shape[0] != inputs:
             return False
-        if isinstance(layer.lif.synapse_decay, Tensor) or isinstance(layer.lif.membrane_decay, Tensor):
+        lif = layer.lif
+        if (
+            not isinstance(lif, LIFParameters)
+            or isinstance(lif.synapse_decay, Tensor)
+            or isinstance(lif.membrane_decay, Tensor)
+        ):
             return False
         inputs = layer.weight.shape[1]
     return target.shape == (*x.shape[:2], inputs)
@@ -98,7 +108,7 @@ def _layers_fit(x: Tensor, target: Tensor, layers: Sequence[LayerSettings]) -> b
 
 def _formats(layer: LayerSettings) -> tuple[tuple[float, ...], ...] | None:
     """The formats of a layer, None if one is not ordinary or the errors have more than 8 bits."""
-    p = layer.lif
+    p = _lif(layer)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     return formats if len(formats[0]) == 2 and formats[2][1] <= 127 else None
 
@@ -198,8 +208,8 @@ def fused_gradients(
         (tuple(x_rows), *lists), (tuple(x_columns), *columns), tuple(c.integers for c in codes),
         tuple(c.step for c in codes), tuple(_limits(c, grid[2][1]) for c, grid in zip(codes, grids, strict=True)),
         tuple(sum_kind(c) is np.int8 for c in codes),
-        tuple(decays(layer.lif, torch.Size((B, width))) for layer, width in zip(layers, widths, strict=True)),
-        tuple((layer.lif.threshold, layer.lif.surrogate_slope) for layer in layers), tuple(grids), decay, tau, CHUNK,
+        tuple(decays(_lif(layer), torch.Size((B, width))) for layer, width in zip(layers, widths, strict=True)),
+        tuple((_lif(layer).threshold, _lif(layer).surrogate_slope) for layer in layers), tuple(grids), decay, tau, CHUNK,
         matrix(target), tuple(outputs.currents), tuple(outputs.activities),
         tuple(states[0].reshape(T * B, -1) for states in outputs.activities), tuple(outputs.grads),
         tuple(outputs.gradients), *scratch, sizes, np.zeros(team, np.int64), distance,

@@ -34,7 +34,7 @@ def _rows(tensor: Tensor) -> np.ndarray:
 
 
 def _rounding(gradient: Tensor, rounding: GradientRounding) -> Rounding:
-    """What `rounding.updates` calls ``rounding``."""
+    """What `updates` calls ``rounding``."""
     eta, gradient_bits, rng_bits, rng_rule = rounding
     if gradient_bits is None:
         return NO_ROUNDING
@@ -49,7 +49,7 @@ def _shift(rng_rule: str) -> int:
 
 
 def _draw(stream: RandomStream, rounding: GradientRounding) -> tuple[Any, Any, Any]:
-    """What `rounding.updates` calls ``draw``."""
+    """What `updates` calls ``draw``."""
     first = np.uint64((stream.key + (stream.position + 1) * GAMMA) % 2**64)
     return first, np.uint64(rounding.rng_bits), np.uint64(_shift(rounding.rng_rule))
 
@@ -63,7 +63,7 @@ def _code(sizes: list[int], gradient_bits: int | None) -> int:
 
 
 def _settings(rule: UpdateRule, step: int) -> tuple[float, ...]:
-    """What `rounding.updates` calls ``settings``."""
+    """What `updates` calls ``settings``."""
     if isinstance(rule, SGD):
         return (rule.lr, rule.momentum) if rule.momentum else (rule.lr,)
     rate, beta1 = rule.lr / (1 - rule.beta1**step), (rule.beta1, 1 - rule.beta1)

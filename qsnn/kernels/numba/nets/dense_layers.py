@@ -238,7 +238,7 @@ def _gradients(
     target, currents, outs, spikes, grads, gradients, difference, grads_spikes, errors, weight_columns, squares, sizes,
     counts, distance,
 ):  # fmt: skip
-    """One member's part, see `numba.gradients`; returns one of the states above."""
+    """One member's part, see `gradients`; returns one of the states above."""
     meetings, sparse = _forward(
         member, team, counters, lists, codes, steps, limits, narrow, decays, constants, grids, currents, outs, spikes,
         sizes, counts,

@@ -117,7 +117,7 @@ def _lif_backward(
 ):  # fmt: skip
     """A member's part of `lif_sequence_backward`, from the last step to the first: a step needs the maxima of all.
 
-    ``grids``: see `rounding.calls.backward_grids`. Returns the bits of the maximum of ``out``.
+    ``grids``: see `calls.backward_grids`. Returns the bits of the maximum of ``out``.
     """
     size, levels, meetings = out.shape[1], grids[2][0], 0
     start, stop = share(size, member, team)
@@ -149,7 +149,7 @@ def _lif_backward(
     return max_out
 
 
-# By the length of the grids' tuples: 2 where all are ordinary ones, see `rounding.scalars`.
+# By the length of the grids' tuples: 2 where all are ordinary ones, see `scalars`.
 lif_forward = {
     size: compiled(f"int32(int64, int64, {MATRIX}, {MATRIX}, {MATRIX}, float32, {grid}, {grid}, float32[:,:,::1])")(
         _lif_forward

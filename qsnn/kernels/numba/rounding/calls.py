@@ -64,5 +64,5 @@ def _find_largest(tensor: Tensor) -> int:
 
 
 def largest(tensor: Tensor) -> int:
-    """The bits of max|x|. Kernels that have it leave it in `runtime.memory` under "largest"."""
+    """The bits of max|x|. Kernels that have it leave it in `memory` under "largest"."""
     return known(tensor, "largest", _find_largest)

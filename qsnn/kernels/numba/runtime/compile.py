@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 # No fastmath: it would let LLVM reorder sums and contract a*b + c, and the bits would differ from plain torch.
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 ROW, MATRIX = "float32[::1]", "float32[:,::1]"
-GRID = "Tuple((float32, float32, b1))"  # see `rounding.scalars`
+GRID = "Tuple((float32, float32, b1))"  # see `scalars`
 GRIDS = {2: "UniTuple(float32, 2)", 3: GRID}
 
 # The disk cache of a kernel does not notice a change in another file, so its name carries a hash of all that it may use.

@@ -1,0 +1,30 @@
+"""Names that 0.1 had: one line each tells what they are called now."""
+
+OLD_KEYS = {
+    "model.num_hidden": "model.hidden, a list: model.hidden=[400]",
+    "model.num_inputs": "dataset.num_inputs: sizes of input and output belong to the data set",
+    "model.num_outputs": "dataset.num_outputs: sizes of input and output belong to the data set",
+    "model.weight_mult": "trainer.weight_mult",
+    "model.bias_gain": "trainer.bias_gain",
+    "model.readout_amplitude": "trainer.readout_amplitude",
+    "neuron.tau_vr": "loss.tau_vr",
+    "neuron.van_rossum_decay": "loss.van_rossum_decay",
+    "trainer.l1": "loss.l1",
+    "trainer.l2": "loss.l2",
+}
+OLD_OPTIONS = {
+    "model": {"pattern_net": "feedforward", "local_conv": "conv", "local_mlp": "feedforward"},
+    "quantization": {"icons_full_precision": "full_precision"},
+}
+
+
+def hint_for_key(key: str) -> str | None:
+    """What an old key is called now; None if it is no old one."""
+    new = OLD_KEYS.get(key)
+    return None if new is None else f"{key} is now {new}"
+
+
+def hint_for_option(group: str, option: str) -> str | None:
+    """What an old option is called now; None if it is no old one."""
+    new = OLD_OPTIONS.get(group, {}).get(option)
+    return None if new is None else f"{group}={option} is now {group}={new}"

@@ -1,0 +1,101 @@
+"""What the options of all event data sets share: windows, split and cache, from keys to what training works with."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.prepare import prepare_dataset
+from qsnn.data.events.source import EventSource
+from qsnn.data.events.split import Split, split
+from qsnn.data.events.windows import INPUT_MODES, WindowSettings
+from qsnn.data.words import CLASSES, MAPS
+from qsnn.options import Option, impossible, key
+
+MAX_STEPS = 1_000_000
+
+
+@dataclass
+class EventData(Option):
+    """A data set of labelled recordings of an event camera."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({CLASSES, MAPS})
+
+    cache: str | None = key(
+        None, "folder of prepared recordings; null: QSNN_CACHE, else qsnn in XDG_CACHE_HOME, else ~/.cache/qsnn"
+    )
+    window_train: float = key(0.5, "length of the random windows in training", "s", "500 steps, fixed", above=0)
+    window_test: float = key(1.8, "length of the first window, on which is tested", "s", "1800 steps, fixed", above=0)
+    input_mode: int = key(
+        0,
+        "channels: 0 ON and OFF, 1 any event, 2 one signed (sign of ON less OFF events in a bin), 3 the signed one twice",
+        "",
+        "input_mode",
+        choices=INPUT_MODES,
+    )
+    downsample: int = key(
+        4, "pixels of the sensor, in both directions, that become one", "pixels", "ds", at_least=1, at_most=128
+    )
+    jitter: float = key(
+        0.5, "event times move by trunc(jitter * N(0,1)) whole milliseconds in training", "ms", "0.5, fixed",
+        at_least=0, at_most=1000,
+    )  # fmt: skip
+    shift: int = key(
+        0, "training windows move by up to so many pixels, of the smaller raster, in each direction", "pixels", "none",
+        at_least=0, at_most=128,
+    )  # fmt: skip
+    num_workers: int = key(
+        0, "threads that prepare batches ahead; any number gives the same batches", at_least=0, at_most=256
+    )
+    num_folds: int | None = key(
+        None, "cross-validate over all recordings in that many folds; null: the data set's own test part", "", "none",
+        at_least=2, at_most=1000,
+    )  # fmt: skip
+    fold: int = key(0, "which fold is for testing, 0..num_folds-1", "", "none", at_least=0)
+    validation_share: float = key(
+        0.2, "share of what is not for testing that chooses the best epoch", "", "none", at_least=0, at_most=1 - 2**-53
+    )
+    seed: int = key(
+        0, "seed of the split and of windows, jitter and order", "", "none: not seeded", at_least=0, at_most=2**63
+    )
+
+    def problems(self) -> Iterator[str]:
+        """A fold that is none."""
+        if not self.fold < (self.num_folds or 1):
+            none = "it counts folds, which need dataset.num_folds"
+            yield impossible(
+                "dataset.fold", self.fold, f"allowed are 0..{self.num_folds - 1}" if self.num_folds else none
+            )
+
+    def problems_at(self, dt: float) -> Iterator[str]:
+        """Steps of ``dt`` s that event times do not have, and windows of too few or too many of them."""
+        whole = math.isfinite(dt) and dt >= 1e-6 and abs(dt * 1e6 - round(dt * 1e6)) < 1e-6
+        if not whole:
+            allowed = "with events, whose times are in microseconds, it is a whole number of them"
+            yield impossible("neuron.dt", dt, allowed)
+            return
+        for name in ("window_train", "window_test"):
+            length = getattr(self, name)
+            if math.isfinite(length) and not 1 <= round(length / dt) <= MAX_STEPS:
+                yield impossible(f"dataset.{name}", length, f"it must be 1 to {MAX_STEPS} time steps of {dt:g} s")
+
+    def source(self) -> EventSource:
+        """The recordings as they lie on disk or are generated. Raises ConfigError and DataError."""
+        raise NotImplementedError
+
+    def prepare(self, progress: bool) -> EventDataset:
+        """The prepared data set, converted first if it has no cache. Raises ConfigError and DataError."""
+        cache = None if self.cache is None else Path(self.cache).expanduser()
+        return prepare_dataset(self.source(), cache, progress)
+
+    def split(self, prepared: EventDataset) -> Split:
+        """Recordings for training, validation and test. Raises DataError."""
+        return split(prepared, self.validation_share, self.seed, self.num_folds, self.fold)
+
+    def windows(self, dt: float, training: bool) -> WindowSettings:
+        """What the rasters for training, or those for validation and test, are made of. ``dt``: s."""
+        length = self.window_train if training else self.window_test
+        jitter, shift = (self.jitter, self.shift) if training else (0.0, 0)
+        return WindowSettings(dt, round(length / dt), self.input_mode, self.downsample, jitter, shift)

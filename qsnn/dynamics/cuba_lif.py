@@ -1,0 +1,223 @@
+"""The current-based leaky integrate-and-fire recurrence and its backward pass, in plain torch: the definition.
+
+T time, B batch, N neurons. Q_syn and Q_mem are `quantize` with the formats of the two states. One time step [ISCAS]:
+
+    v_thr = Q_mem(mem - theta)               s[t] = 1 if v_thr > 0 else 0
+    syn'  = Q_syn(alpha * syn + h[t])        mem' = Q_mem(beta * mem + syn - s[t])
+
+and back, with E = quantize_error over the step's (B, N), then the straight-through mask of the forward Q:
+
+    e_thr = E(g_s[t] / (slope * |v_thr| + 1)^2)      e_mem = E(g_mem)      e_syn = E(g_syn)
+    g_mem = beta * e_mem + e_thr                     g_syn = alpha * e_syn + e_mem                g_h[t] = e_syn
+
+The reset carries no gradient. With ``error_bits=None`` E is the identity and no mask is applied.
+
+The mask of e_thr stops the errors of a membrane below theta - 127/128 (8 bits): a neuron that is further from spiking in
+every step learns nothing any more. Without ``threshold_mask`` they pass; e_mem and e_syn are masked as ever.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from qsnn.dynamics.time_constants import DECAY_RULES, LONGEST_STEP, SHORTEST_STEP, decay_of, decay_problems
+from qsnn.options import MAX_FACTOR, Option, key, option
+from qsnn.quantization import in_range, quantize, quantize_error, symmetric
+
+SPIKES = "a neuron whose spikes carry errors back through time"
+
+
+class LIFParameters(NamedTuple):
+    """What the recurrence needs to know. Decays are factors per step: a float, or a tensor (N,) for one per neuron."""
+
+    synapse_decay: float | Tensor
+    membrane_decay: float | Tensor
+    threshold: float
+    surrogate_slope: float
+    synapse_bits: int | None
+    membrane_bits: int | None
+    error_bits: int | None
+    threshold_mask: bool = True
+
+    def raw_states(self, state: "LIFState", current: Tensor, spikes: Tensor) -> "LIFState":
+        """`raw_states`."""
+        return raw_states(state, current, spikes, self)
+
+    def sequence(self, current: Tensor, state: "LIFState") -> "LIFActivity":
+        """`lif_sequence`."""
+        return lif_sequence(current, state, self)
+
+    def sequence_backward(
+        self, grad_spikes: Tensor, current: Tensor, activity: "LIFActivity", initial: "LIFState"
+    ) -> Tensor:
+        """`lif_sequence_backward`."""
+        return lif_sequence_backward(grad_spikes, current, activity, initial, self)
+
+
+class NeuronParameters(Protocol):
+    """What any neuron tells a layer: its widths, and its recurrence in both directions; shapes as in `LIFActivity`."""
+
+    @property
+    def synapse_bits(self) -> int | None: ...  # noqa: D102
+    @property
+    def membrane_bits(self) -> int | None: ...  # noqa: D102
+    @property
+    def error_bits(self) -> int | None: ...  # noqa: D102
+
+    def raw_states(self, state: "LIFState", current: Tensor, spikes: Tensor) -> "LIFState":
+        """The states after a step, before they are quantized."""
+
+    def sequence(self, current: Tensor, state: "LIFState") -> "LIFActivity":
+        """All time steps from ``state``: current (T, B, N) to spikes and states."""
+
+    def sequence_backward(
+        self, grad_spikes: Tensor, current: Tensor, activity: "LIFActivity", initial: "LIFState"
+    ) -> Tensor:
+        """Gradient at the input current from that at the spikes."""
+
+
+class LIFState(NamedTuple):
+    """Synapse and membrane, (B, N) each."""
+
+    synapse: Tensor
+    membrane: Tensor
+
+    @classmethod
+    def zeros(cls, like: Tensor) -> "LIFState":
+        """The state at rest, of the shape, dtype and device of ``like``."""
+        return cls(torch.zeros_like(like), torch.zeros_like(like))
+
+
+class LIFActivity(NamedTuple):
+    """A sequence: spikes, and the states after each step, (T, B, N) each."""
+
+    spikes: Tensor
+    synapse: Tensor
+    membrane: Tensor
+
+
+def threshold_distance(membrane: Tensor, parameters: LIFParameters) -> Tensor:
+    """``v_thr = Q_mem(mem - theta)``; the neuron spikes where it is positive."""
+    return quantize(membrane - parameters.threshold, symmetric(parameters.membrane_bits))
+
+
+def raw_states(state: LIFState, current: Tensor, spikes: Tensor, parameters: LIFParameters) -> LIFState:
+    """The states after a step, before they are quantized. Uses the synapse from before the step for the membrane."""
+    return LIFState(
+        parameters.synapse_decay * state.synapse + current,
+        parameters.membrane_decay * state.membrane + state.synapse - spikes,
+    )
+
+
+def lif_step(current: Tensor, state: LIFState, parameters: LIFParameters) -> tuple[Tensor, LIFState]:
+    """One time step: input current (B, N) and state to spikes (B, N) and the next state."""
+    spikes = (threshold_distance(state.membrane, parameters) > 0).to(current.dtype)
+    raw = raw_states(state, current, spikes, parameters)
+    return spikes, LIFState(
+        quantize(raw.synapse, symmetric(parameters.synapse_bits)),
+        quantize(raw.membrane, symmetric(parameters.membrane_bits)),
+    )
+
+
+def lif_sequence(current: Tensor, state: LIFState, parameters: LIFParameters) -> LIFActivity:
+    """All time steps from ``state``: current (T, B, N) to `LIFActivity`; its last states are the final state."""
+    activity = LIFActivity(*(torch.empty_like(current) for _ in range(3)))
+    for t in range(current.shape[0]):
+        spikes, state = lif_step(current[t], state, parameters)
+        activity.spikes[t], activity.synapse[t], activity.membrane[t] = spikes, state.synapse, state.membrane
+    return activity
+
+
+def states_before(activity: LIFActivity, initial: LIFState) -> LIFState:
+    """The states at the beginning of every step, (T, B, N) each: the initial state, then all but the last."""
+    return LIFState(
+        torch.cat([initial.synapse[None], activity.synapse[:-1]]),
+        torch.cat([initial.membrane[None], activity.membrane[:-1]]),
+    )
+
+
+def surrogate_gradient(distance: Tensor, slope: float) -> Tensor:
+    """SuperSpike [Zenke & Ganguli 2018, equation 14]: ``1 / (slope * |v_thr| + 1)^2``, as a divisor of the error."""
+    return (slope * distance.abs() + 1).square()
+
+
+def masked_error(error: Tensor, mask: Tensor, error_bits: int | None) -> Tensor:
+    """E: the quantized error of one time step where the forward value was in range, 0 elsewhere."""
+    return error if error_bits is None else quantize_error(error, error_bits) * mask
+
+
+def lif_sequence_backward(
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState, parameters: LIFParameters
+) -> Tensor:
+    """Gradient at the input current, ``g_h`` (T, B, N), from that at the spikes (T, B, N), by the equations above."""
+    bits, mem_format = parameters.error_bits, symmetric(parameters.membrane_bits)
+    before = states_before(activity, initial)
+    raw = raw_states(before, current, activity.spikes, parameters)
+    passing = mem_format if parameters.threshold_mask else None
+    mask_thr = in_range(before.membrane - parameters.threshold, passing)
+    mask_mem, mask_syn = in_range(raw.membrane, mem_format), in_range(raw.synapse, symmetric(parameters.synapse_bits))
+    surrogate = surrogate_gradient(threshold_distance(before.membrane, parameters), parameters.surrogate_slope)
+    grad_threshold = grad_spikes / surrogate
+
+    grad_current = torch.empty_like(current)
+    grad = LIFState.zeros(current[0])
+    for t in reversed(range(current.shape[0])):
+        e_mem = masked_error(grad.membrane, mask_mem[t], bits)
+        e_syn = masked_error(grad.synapse, mask_syn[t], bits)
+        e_thr = masked_error(grad_threshold[t], mask_thr[t], bits)
+        grad_current[t] = e_syn
+        grad = LIFState(parameters.synapse_decay * e_syn + e_mem, parameters.membrane_decay * e_mem + e_thr)
+    return grad_current
+
+
+@option("neuron", "cuba_lif")
+@dataclass
+class CubaLIF(Option):
+    """Current-based LIF neuron: a filtered synaptic current, a leaky membrane, reset by subtraction."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+
+    dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)
+    tau_mem: float = key(0.01, "membrane time constant", "s", "tau_mem", above=0)
+    tau_syn: float = key(0.005, "synapse time constant", "s", "tau_syn", above=0)
+    decay: str = key(
+        "dyadic", "rule from tau to a factor per step: exponential, euler or dyadic", choices=tuple(DECAY_RULES)
+    )
+    membrane_decay: float | None = key(
+        None, "factor per step that overrides tau_mem; null: by the rule", "", "beta (0.875)"
+    )
+    synapse_decay: float | None = key(
+        None, "factor per step that overrides tau_syn; null: by the rule", "", "alpha (0.75)"
+    )
+    threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", "", "0.9, fixed", above=0)
+    surrogate_slope: float = key(
+        1.0, "slope of the SuperSpike surrogate gradient", "", "100, fixed", at_least=0, at_most=MAX_FACTOR
+    )
+    threshold_mask: bool = key(
+        False,
+        "stop errors at membranes too far below the threshold for the state's format; false: none dies",
+        "",
+        "true, fixed",
+    )
+
+    def problems(self) -> Iterator[str]:
+        """Decays outside [0, 1)."""
+        for tau, factor in (("tau_mem", "membrane_decay"), ("tau_syn", "synapse_decay")):
+            values = getattr(self, tau), self.dt, self.decay, factor, getattr(self, factor)
+            yield from decay_problems("neuron", tau, *values)
+
+    def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LIFParameters:
+        """The parameters of a layer of these neurons."""
+        return LIFParameters(
+            synapse_decay=decay_of(self.tau_syn, self.dt, self.decay, self.synapse_decay),
+            membrane_decay=decay_of(self.tau_mem, self.dt, self.decay, self.membrane_decay),
+            threshold=self.threshold,
+            surrogate_slope=self.surrogate_slope,
+            synapse_bits=synapse_bits,
+            membrane_bits=membrane_bits,
+            error_bits=error_bits,
+            threshold_mask=self.threshold_mask,
+        )

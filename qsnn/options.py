@@ -1,0 +1,154 @@
+"""What groups and options there are: the registry that config files, checks, `--help`, docs and tests follow.
+
+An option of a group (a neuron, a model, a data set, ...) is a dataclass, in the file of what it builds or beside it:
+
+    @option("neuron", "cuba_lif")
+    @dataclass
+    class CubaLIF(Option):
+        \"\"\"Current-based LIF neuron.\"\"\"                                          what `--help` says of it
+        gives: ClassVar = frozenset({SPIKES})                                    what others can rely on
+        tau_mem: float = key(0.01, "membrane time constant", "s", "tau_mem", above=0)
+
+The bounds of its keys are checked for it; what needs two values it tells in `problems`. A package of somebody else registers
+options the same way, in modules that its entry points ``qsnn.options`` name. Plain Python: neither Hydra nor torch.
+"""
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from importlib import metadata
+from typing import Any, ClassVar, TypeVar
+
+GROUPS = ("model", "quantization", "neuron", "dataset", "loss", "trainer", "optimizer")
+ROOMS = (
+    "qsnn.quantization", "qsnn.dynamics", "qsnn.data.sources", "qsnn.data.generators", "qsnn.models", "qsnn.losses",
+    "qsnn.training.trainers",
+)  # fmt: skip
+ENTRY_POINTS = "qsnn.options"
+MAX_FACTOR = 1e9  # squared and multiplied with each other, such factors stay finite in float32
+T = TypeVar("T", bound=type)
+_registry: dict[str, dict[str, type["Option"]]] = {group: {} for group in GROUPS}
+_loaded: set[str] = set()
+
+
+def key(
+    default: Any,
+    meaning: str,
+    unit: str = "",
+    original: str = "",
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float = math.inf,
+    choices: tuple[Any, ...] = (),
+) -> Any:
+    """A dataclass field that documents and bounds itself; the bounds of a list are those of its entries.
+
+    ``original``: the argument or constant of the original program.
+    """
+    metadata = {
+        "meaning": meaning, "unit": unit, "original": original,
+        "at_least": at_least, "above": above, "at_most": at_most, "choices": choices,
+    }  # fmt: skip
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Option:
+    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give."""
+
+    group: ClassVar[str]
+    option: ClassVar[str]
+    gives: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with its values beyond their bounds, one line each."""
+        yield from ()
+
+
+def impossible(name: str, value: Any, allowed: str) -> str:
+    """The line that tells of a wrong value."""
+    return f"{name}={'null' if value is None else value} is not possible: {allowed}"
+
+
+def option(group: str, name: str) -> Callable[[T], T]:
+    """Register a dataclass as ``group=name``. Raises ValueError for an unknown group, or a name that is taken."""
+
+    def register(schema: T) -> T:
+        if group not in _registry:
+            raise ValueError(f"there is no group {group!r}; groups are {', '.join(GROUPS)}")
+        known = _registry[group].get(name)
+        if known is not None and known.__qualname__ != schema.__qualname__:
+            raise ValueError(f"{group}={name} is there already: {known.__module__}.{known.__qualname__}")
+        schema.group, schema.option = group, name  # type: ignore[attr-defined]
+        _registry[group][name] = schema
+        return schema
+
+    return register
+
+
+def load_options() -> None:
+    """Import the rooms in which options stand, and what other packages have announced. Once a process."""
+    for room in ROOMS:
+        if room not in _loaded:
+            _loaded.add(room)
+            for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
+                importlib.import_module(f"{room}.{module.name}")
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        if point.value not in _loaded:
+            _loaded.add(point.value)
+            point.load()
+
+
+def options_of(group: str) -> dict[str, type[Option]]:
+    """The options of a group by name."""
+    load_options()
+    return dict(sorted(_registry[group].items()))
+
+
+def value_problems(node: Any, prefix: str) -> Iterator[str]:
+    """What is out of the bounds that the fields of a dataclass declare; ``prefix``: such as ``neuron.``."""
+    for entry in fields(node):
+        value = getattr(node, entry.name)
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from _bound_problem(f"{prefix}{entry.name}[{index}]", item, entry.metadata)
+        else:
+            yield from _bound_problem(prefix + entry.name, value, entry.metadata)
+
+
+def _bound_problem(name: str, value: Any, bounds: Any) -> Iterator[str]:
+    choices = bounds.get("choices", ())
+    if choices and value not in choices:
+        yield impossible(name, value, f"allowed are {', '.join('null' if c is None else str(c) for c in choices)}")
+    low, above, high = bounds.get("at_least"), bounds.get("above"), bounds.get("at_most", math.inf)
+    if value is None or isinstance(value, bool | str) or (low is None and above is None):
+        return
+    inside = math.isfinite(value) and value <= high and (value >= low if above is None else value > above)
+    if not inside:
+        lower = f"at least {low:g}" if above is None else f"above {above:g}"
+        yield impossible(name, value, f"it must be {lower}" + (f" and at most {high:g}" if high < math.inf else ""))
+
+
+def misfits(chosen: list[Option]) -> Iterator[str]:
+    """One line for each thing that a chosen option needs and no chosen one gives, with the options that would."""
+    given = frozenset().union(*(one.gives for one in chosen))
+    for one in chosen:
+        for need in sorted(one.needs - given):
+            helpers = [
+                f"{group}={name}"
+                for group in GROUPS
+                for name, other in options_of(group).items()
+                if need in other.gives
+            ]
+            others = sorted({helper.split("=")[0] for helper in helpers})
+            instead = ", ".join(f"{other.group}={other.option}" for other in chosen if other.group in others)
+            yield (
+                f"{one.group}={one.option} needs {need}, which {instead or 'nothing that is chosen'} does not give; "
+                f"{' or '.join(helpers) or 'no option'} does"
+            )

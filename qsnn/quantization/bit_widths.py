@@ -1,0 +1,67 @@
+"""The bit widths of a net, in inference and in training: one set, each with one meaning, for every kind of net."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from qsnn.errors import ConfigError
+from qsnn.options import Option, impossible, key, option
+from qsnn.quantization.random_stream import RNG_RULES
+
+MAX_BITS, MAX_RNG_BITS = 16, 24
+FOLLOWS_STATE = "${.state_bits}"
+
+
+@option("quantization", "bits")
+@dataclass
+class BitWidths(Option):
+    """Bit widths, 1..16 (rng_bits 1..24); null is full precision, a list has one entry a layer, input first."""
+
+    weight_bits: Any = key(2, "weights (and biases) in the forward and backward products", "bits", "global_wb")
+    state_bits: Any = key(8, "both states of a LIF neuron; grid of its initial weights", "bits", "global_ab")
+    membrane_bits: Any = key(
+        FOLLOWS_STATE, "membrane potential; follows state_bits unless set", "bits", "global_ab; global_ub"
+    )
+    synapse_bits: Any = key(FOLLOWS_STATE, "synaptic current; follows state_bits unless set", "bits", "global_ab")
+    error_bits: Any = key(8, "errors in the backward pass", "bits", "global_eb")
+    gradient_bits: Any = key(
+        8,
+        "weight gradients: their step is 2^-(gradient_bits-1), which moves weights with sgd only, see optimizer.eta; in local "
+        "learning also the range of the stored weights",
+        "bits",
+        "global_gb",
+    )
+    rng_bits: int = key(
+        16, "random numbers that round the gradients", "bits", "global_rb", at_least=1, at_most=MAX_RNG_BITS
+    )
+    rng_rule: str = key(
+        "unbiased",
+        "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
+        choices=tuple(RNG_RULES),
+    )
+    synapse_trace_bits: Any = key(10, "synapse trace Q of local learning", "bits", "global_qb")
+    membrane_trace_bits: Any = key(12, "membrane trace P of local learning", "bits", "global_pb")
+    refractory_bits: Any = key(2, "refractory state R of local learning", "bits", "global_rfb")
+    readout_weight_bits: Any = key(6, "fixed readout and feedback weights of local learning", "bits", "global_sb")
+    readout_bits: Any = key(6, "readout activation r of local learning", "bits", "global_ab")
+    sigmoid_bits: Any = key(6, "sigmoid output z that the readout of local learning sees", "bits", "global_sig")
+
+    def by_layer(self, num_layers: int) -> list["BitWidths"]:
+        """The widths of each layer, all single ones. Raises ConfigError for a list of another length."""
+        lists = {name: value for name, value in vars(self).items() if isinstance(value, list)}
+        for name, value in lists.items():
+            if len(value) != num_layers:
+                allowed = f"the net has {num_layers} layers: give one width, or {num_layers} of them"
+                raise ConfigError(impossible(f"quantization.{name}", value, allowed))
+        return [replace(self, **{name: value[number] for name, value in lists.items()}) for number in range(num_layers)]
+
+    def problems(self) -> Iterator[str]:
+        """Widths that no format has."""
+        for entry in fields(self):
+            if entry.name.endswith("_bits") and entry.name != "rng_bits":
+                value = getattr(self, entry.name)
+                for bits in value if isinstance(value, list) else [value]:
+                    if not (bits is None or (type(bits) is int and 1 <= bits <= MAX_BITS)):
+                        allowed = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
+                        yield impossible(f"quantization.{entry.name}", value, allowed)
+                        break

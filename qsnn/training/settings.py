@@ -1,0 +1,51 @@
+"""What a trainer is given to build a run: the chosen options, and what every run has."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from qsnn.kernels.backend import Backend
+from qsnn.quantization import quantize, symmetric
+from qsnn.quantization.bit_widths import MAX_BITS
+
+
+class RunConfig(Protocol):
+    """The checked config; each group's attribute is the option that was chosen."""
+
+    seed: int
+    model: Any
+    quantization: Any
+    neuron: Any
+    dataset: Any
+    loss: Any
+    trainer: Any
+    optimizer: Any
+    logging: Any
+
+
+class Machine(NamedTuple):
+    """What a run computes with."""
+
+    device: torch.device
+    backend: Backend
+
+
+def _spikes_at_most(bits: int, threshold: float) -> bool:
+    """Whether a membrane at the largest state of ``bits`` spikes."""
+    fmt = symmetric(bits)
+    return bool(quantize(torch.tensor(fmt.largest) - threshold, fmt) > 0)
+
+
+def threshold_problems(config: RunConfig) -> Iterator[str]:
+    """A membrane that cannot exceed the threshold by half a step of its own grid never spikes."""
+    given, threshold = config.quantization.membrane_bits, config.neuron.threshold
+    for bits in sorted({bits for bits in (given if isinstance(given, list) else [given]) if type(bits) is int}):
+        if not 1 <= bits <= MAX_BITS or _spikes_at_most(bits, threshold):
+            continue
+        enough = next((more for more in range(bits + 1, MAX_BITS + 1) if _spikes_at_most(more, threshold)), None)
+        advice = f"use at least {enough} bits (quantization.state_bits={enough}), or" if enough else "use"
+        yield (
+            f"quantization.membrane_bits={bits} cannot reach neuron.threshold={threshold:g}: the largest state of {bits} bits "
+            f"is {symmetric(bits).largest:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
+        )

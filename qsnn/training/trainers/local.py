@@ -1,0 +1,146 @@
+"""Local learning as an option: what it needs of the others, and the run that it builds. Source: [DECOLLE], [ICONS]."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qsnn.data.events.windows import input_shape
+from qsnn.data.words import CLASSES
+from qsnn.dynamics.trace_lif import TRACES
+from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.kernels.dispatch import select_local_backend
+from qsnn.losses.local_readout import READOUT_ERRORS
+from qsnn.models.local_net import LocalInit, LocalNet, build_local_net, output_shapes
+from qsnn.options import MAX_FACTOR, Option, impossible, key, option
+from qsnn.training.local_run import LocalRun, LocalSettings
+from qsnn.training.local_state import new_local_state
+from qsnn.training.settings import Machine, RunConfig
+
+USUAL_INIT_BETA = 1.5
+
+
+@option("trainer", "local")
+@dataclass
+class Local(Option):
+    """On-line local learning: every layer learns at every time step, from its own fixed random readout (DECOLLE)."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({TRACES, READOUT_ERRORS, CLASSES})
+    widths: ClassVar[tuple[str, ...]] = (
+        "weight_bits", "membrane_bits", "synapse_trace_bits", "membrane_trace_bits", "refractory_bits", "readout_weight_bits",
+        "readout_bits", "sigmoid_bits", "error_bits", "gradient_bits", "rng_bits",
+    )  # fmt: skip
+
+    gradient_bits_bound_weights: ClassVar[bool] = True
+
+    epochs: int = key(320, "epochs in all, also when resumed", "epochs", "epochs", at_least=1, at_most=10**9)
+    batch_size: int = key(72, "recordings in a batch", "", "batch_size", at_least=1, at_most=100_000)
+    burn_in: float = key(
+        0.051, "start of each recording without learning and without votes", "s", "t > 50 steps, fixed", at_least=0
+    )
+    dropout: float = key(
+        0.5, "share of the readout that is set to 0 in training", "", "dropout_p", at_least=0, at_most=0.999
+    )
+    weight_mult: list[float] = key(
+        [4e-5],
+        "factor on the stored weights, one for each layer or one for all",
+        "",
+        "weight_mult",
+        above=0,
+        at_most=MAX_FACTOR,
+    )
+    bias_gain: float = key(
+        100.0, "initial biases reach bias_gain / sqrt(fan_in), or the end of the weights' range", "", "100, fixed",
+        at_least=0, at_most=MAX_FACTOR,
+    )  # fmt: skip
+    readout_amplitude: float = key(
+        0.5, "size of the fixed readout: its weights / readout_scale are about amplitude / sqrt(features)", "", "lc_ampl",
+        above=0, at_most=MAX_FACTOR,
+    )  # fmt: skip
+    lr_div: int | None = key(
+        80,
+        "eta halves (lr is divided by 5, in full precision) at the start of epochs lr_div, 2 lr_div, ...; null: never",
+        "epochs",
+        "lr_div",
+        at_least=1,
+    )
+    validate_every: int = key(
+        1,
+        "epochs between validations, by which the best epoch is chosen; the last weights always compete",
+        "epochs",
+        "none",
+        at_least=1,
+    )
+    train_sample: int | None = key(
+        None,
+        "training recordings that are scored, frozen, at each validation; null: as many as validation has",
+        "",
+        "none",
+        at_least=0,
+        at_most=10**9,
+    )
+    checkpoint_every: int = key(1, "epochs between checkpoints", "epochs", "none", at_least=1, at_most=10**9)
+
+    def problems_with(self, config: RunConfig) -> Iterator[str]:
+        """What is wrong with the options together."""
+        data, dt, num_layers = config.dataset, config.neuron.dt, config.model.num_layers(False)
+        yield from data.problems_at(dt)
+        window = min(data.window_train, data.window_test)
+        if math.isfinite(window + self.burn_in + 1 / dt) and round(window / dt) <= round(self.burn_in / dt):
+            wanted = f"it leaves no step to learn in windows of {window:g} s: make it shorter"
+            yield impossible("trainer.burn_in", self.burn_in, wanted)
+        if num_layers < 1:
+            yield impossible("model.hidden", "[]", "give one entry for each layer, at least one")
+        if len(self.weight_mult) not in (1, num_layers):
+            wanted = f"it needs 1 entry or {num_layers}, one for each layer"
+            yield impossible("trainer.weight_mult", self.weight_mult, wanted)
+
+    def check_data(self, config: RunConfig) -> None:
+        """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
+        maps = input_shape(config.dataset.source().sensor, config.dataset.windows(config.neuron.dt, training=True))
+        output_shapes(config.model.input_maps(maps), config.model.geometries())
+
+    def build_net(self, config: RunConfig, sensor: tuple[int, int], num_classes: int, machine: Machine) -> LocalNet:
+        """The net with fresh weights for recordings of ``num_classes`` on a ``sensor`` (height, width). Raises ConfigError."""
+        model, loss, geometries = config.model, config.loss, config.model.geometries()
+        maps = input_shape(sensor, config.dataset.windows(config.neuron.dt, training=True))
+        mults = self.weight_mult * (len(geometries) if len(self.weight_mult) == 1 else 1)
+        beta = USUAL_INIT_BETA if model.init_beta is None else model.init_beta
+        init = LocalInit(mults, model.fan_in, beta, self.bias_gain, self.readout_amplitude, loss.l1, loss.l2)
+        return build_local_net(
+            model.input_maps(maps), geometries, num_classes, config.neuron, config.quantization.by_layer(len(geometries)),
+            init, config.seed, select_local_backend(machine.backend.name),
+        ).to(machine.device)  # fmt: skip
+
+    def settings(self, config: RunConfig, backend: Backend) -> LocalSettings:
+        """Epochs, batches, learning and its schedules."""
+        optimizer, bits, data = config.optimizer, config.quantization, config.dataset
+        return LocalSettings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            burn_in=round(self.burn_in / config.neuron.dt),
+            dropout=self.dropout,
+            lr_div=self.lr_div,
+            validate_every=self.validate_every,
+            train_sample=self.train_sample,
+            checkpoint_every=self.checkpoint_every,
+            rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule),
+            backend=backend,
+            lr_schedule=optimizer.lr_schedule,
+            eta_schedule=optimizer.eta_schedule,
+            num_halvings=optimizer.num_halvings,
+            seed=data.seed,
+            num_workers=data.num_workers,
+        )
+
+    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> LocalRun:
+        """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
+        data, dt = config.dataset, config.neuron.dt
+        prepared = data.prepare(config.logging.progress)
+        parts = data.split(prepared)
+        net = self.build_net(config, prepared.sensor, len(prepared.classes), machine)
+        state = new_local_state(net, config.optimizer.build(config.quantization.gradient_bits), config.seed)
+        windows = data.windows(dt, training=True), data.windows(dt, training=False)
+        facts = {**facts, "data": prepared.fingerprint}
+        return LocalRun(state, prepared, parts, *windows, self.settings(config, machine.backend), folder, facts, {}, {})

@@ -1,0 +1,117 @@
+"""Write what follows from the registry: the options' files in conf/, docs/config.md, and the groups in `--help`.
+
+python scripts/write_config.py
+"""
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from qsnn.config.schema import Config, Limits, Logging
+from qsnn.options import GROUPS, options_of
+
+ROOT = Path(__file__).resolve().parents[1]
+HEADER = """# Config
+
+Written by `python scripts/write_config.py` from the options' dataclasses; do not edit.
+
+Override anything on the command line, `key=value`; choose a group's option or a file of settings with `group=name`. `null` is
+full precision for a bit width, and "not set" elsewhere. `python -m qsnn.train --cfg job` prints the composed config.
+The last column is the argument or constant of the original program; "bits of 33 and more" there are `null` here.
+"""
+MARK = "  Groups (override with group=option)\n"
+END = "  The composed config (override anything with key.sub=value)\n"
+
+
+def value_text(entry: Any) -> str:
+    """A field's default as YAML writes it."""
+    value = entry.default if entry.default is not MISSING else entry.default_factory()
+    if isinstance(value, float) and value != 0 and abs(value) < 1e-4:
+        return f"{value:.1e}"
+    if isinstance(value, list):
+        return "[" + ", ".join(f"{item:.1e}" if item == 4e-5 else str(item) for item in value) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def summary(schema: type) -> str:
+    """The first line of a docstring."""
+    return (schema.__doc__ or "").strip().split("\n")[0]
+
+
+def option_file(group: str, name: str, schema: type) -> str:
+    """conf/<group>/<name>.yaml of a registered option: its defaults, for reading and overriding."""
+    values = "".join(f"{entry.name}: {value_text(entry)}\n" for entry in fields(schema))
+    return f"# {summary(schema)}\ndefaults:\n  - /schema/{group}@_here_: {name}\n  - _self_\n\n{values}"
+
+
+def table(schema: type, prefix: str) -> str:
+    """One row a documented field."""
+    rows = ["| key | default | unit | meaning | original |", "|---|---|---|---|---|"]
+    for entry in fields(schema):
+        meta = entry.metadata
+        if "meaning" in meta:
+            default = value_text(entry).replace("${.state_bits}", "state_bits")
+            cells = (f"`{prefix}{entry.name}`", default, meta["unit"], meta["meaning"], meta["original"])
+            rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def choices(group: str) -> dict[str, str]:
+    """What ``group=`` can be, options and files of settings, with a line of what each is."""
+    found = {}
+    for file in sorted((ROOT / "conf" / group).glob("*.yaml")):
+        lines = [line.removeprefix("# ") for line in file.read_text().splitlines() if line.startswith("# ")]
+        found[file.stem] = next(line for line in lines if not line.startswith("@package"))
+    return found
+
+
+def config_docs() -> str:
+    """The whole page."""
+    parts = [HEADER, "## Root\n", table(Config, "")]
+    for group in GROUPS:
+        parts.append(f"\n## {group}\n")
+        registered = options_of(group)
+        parts += [f"- `{group}={name}`: {line}" for name, line in choices(group).items()]
+        for name, schema in registered.items():
+            parts += [f"\n### {group}={name}\n", f"{summary(schema)}\n", table(schema, f"{group}.")]
+    parts += ["\n## experiment\n", *(f"- `experiment={name}`: {line}" for name, line in choices("experiment").items())]
+    parts += ["\n## logging\n", *(f"- `logging={name}`: {line}" for name, line in choices("logging").items())]
+    parts += [f"\n{summary(Logging)}\n", table(Logging, "logging."), f"\n{summary(Limits)}\n"]
+    parts.append(table(Limits, "logging.limits."))
+    return "\n".join(parts) + "\n"
+
+
+def help_text(old: str) -> str:
+    """The help page with the groups as they are in conf/."""
+    before, rest = old.split(MARK)
+    after = rest.split(END)[1]
+    lines = []
+    for group in (*GROUPS, "logging", "experiment"):
+        lines.append(f"    {group}")
+        lines += [f"      {name:<28} {line}" for name, line in choices(group).items()]
+    return f"{before}{MARK}" + "\n".join(lines) + f"\n\n{END}{after}"
+
+
+def outputs() -> dict[Path, str]:
+    """Every file that is written, with what belongs in it."""
+    files = {}
+    for group in GROUPS:
+        for name, schema in options_of(group).items():
+            if schema.__module__.startswith("qsnn."):
+                files[ROOT / "conf" / group / f"{name}.yaml"] = option_file(group, name, schema)
+    files[ROOT / "docs" / "config.md"] = ""
+    return files
+
+
+def main() -> None:
+    """Write them all."""
+    for path, text in outputs().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    help_file = ROOT / "conf" / "hydra" / "help" / "qsnn.yaml"
+    help_file.write_text(help_text(help_file.read_text()))
+    (ROOT / "docs" / "config.md").write_text(config_docs())
+
+
+if __name__ == "__main__":
+    main()
