@@ -24,7 +24,11 @@ def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
 def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:
     """Adam and Adamax divide by the size of the gradients, which a constant factor on all of them cancels out of."""
     bits, rule = config.quantization.gradient_bits, config.optimizer
-    if bits is None or not rule.cancels_size or "quantization.gradient_bits" not in names:
+    if (
+        config.quantization.full_precision_gradients()
+        or not rule.cancels_size
+        or "quantization.gradient_bits" not in names
+    ):
         return
     left = " and the range of the stored weights" if config.trainer.gradient_bits_bound_weights else ""
     yield (

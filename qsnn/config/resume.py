@@ -20,7 +20,7 @@ from qsnn.training.checkpoint import (
     remove_leftovers,
 )
 from qsnn.training.checkpoint_layout import Count, check_layout
-from qsnn.training.loop import Run
+from qsnn.training.run import Run
 
 # What may differ between a run and its continuation: how long, where, how fast and how much is told.
 FREE_KEYS = (
@@ -38,7 +38,7 @@ def checkpoint_path(folder: Path, name: str = LAST) -> Path:
     return folder / "checkpoints" / name
 
 
-def restore(run: Run[Any], folder: Path, name: str = LAST) -> None:
+def restore(run: Run, folder: Path, name: str = LAST) -> None:
     """Load a checkpoint of ``folder`` into ``run``. Raises RunFolderError if it is of another run; nothing is changed then."""
     path = checkpoint_path(folder, name)
     with _with_advice(path):
@@ -54,7 +54,7 @@ def begin_again_from(folder: Path, name: str) -> None:
     remove_leftovers(path.parent)
 
 
-def load_best(run: Run[Any], folder: Path) -> dict[str, Any] | None:
+def load_best(run: Run, folder: Path) -> dict[str, Any] | None:
     """The content of best.pt, None where there is none yet. Raises RunFolderError if it is damaged or of another run."""
     path = folder / "checkpoints" / BEST
     if not path.exists():
@@ -63,7 +63,7 @@ def load_best(run: Run[Any], folder: Path) -> dict[str, Any] | None:
     return load_checkpoint(path, lambda found: _check_fits(run, found, layout, path))
 
 
-def _check_fits(run: Run[Any], found: dict[str, Any], layout: dict[str, Any], path: Path) -> None:
+def _check_fits(run: Run, found: dict[str, Any], layout: dict[str, Any], path: Path) -> None:
     """Raise RunFolderError unless a checkpoint's description is of this run, and holds what the ``layout`` says."""
     check_same_config(run.facts["config"], found.get("config"), path)
     if run.facts["data"] != found.get("data"):

@@ -17,13 +17,14 @@ from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
 from qsnn.errors import QsnnError
-from qsnn.reporting import local_reporter, pattern_reporter  # noqa: F401 they register their kinds of run
-from qsnn.reporting.kinds import Shown, facts_of, reporter_of, table_of
-from qsnn.reporting.summary import git_commit, library_versions
+from qsnn.reporting.identity import identity_of
+from qsnn.reporting.reporter import Reporter
+from qsnn.reporting.summary import git_commit, library_versions, table_of
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
-from qsnn.training.loop import Outcome, Run, train
+from qsnn.training.loop import Outcome, train
+from qsnn.training.run import Run
 from qsnn.training.runs import read_job
 
 log = logging.getLogger(__name__)
@@ -91,13 +92,13 @@ def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed")
             write_json(folder / "summary.json", {"status": status, **facts})
 
 
-def _train(config: Config, cfg: DictConfig, run: Run[Any]) -> Outcome:
-    """Train with the reporter that belongs to the kind of run."""
-    shown = Shown(OmegaConf.to_yaml(cfg, resolve=True), hyperparameters(run))
-    return train(run, lambda: reporter_of(run, build_logging(config), shown))
+def _train(config: Config, cfg: DictConfig, run: Run) -> Outcome:
+    """Train, and report."""
+    identity = identity_of(run, OmegaConf.to_yaml(cfg, resolve=True), hyperparameters(run))
+    return train(run, lambda: Reporter(identity, build_logging(config)))
 
 
-def hyperparameters(run: Run[Any]) -> dict[str, int | float | str | bool]:
+def hyperparameters(run: Run) -> dict[str, int | float | str | bool]:
     """Every leaf of the config but paths and logging, as TensorBoard takes them.
 
     TensorBoard sorts the columns of its table by name and shows the first five; those that differ between runs come first.
@@ -112,13 +113,15 @@ def hyperparameters(run: Run[Any]) -> dict[str, int | float | str | bool]:
     return {key: value if isinstance(value, int | float | str) else str(value) for key, value in plain.items()}
 
 
-def describe_run(config: Config, overrides: list[str], run: Run[Any]) -> dict[str, Any]:
+def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, Any]:
     """What summary.json says of a run beside its results."""
     return {
         "experiment": config.name,
         "seed": config.seed,
         "overrides": overrides,
-        **facts_of(run),
+        **run.task.facts(),
+        "memory_bytes": run.state.model.memory_bytes(),
+        "kernels": run.learner.backend_name,
         "quantization": dict(vars(config.quantization)),
         "device": config.device,
         "versions": library_versions(),
@@ -126,12 +129,12 @@ def describe_run(config: Config, overrides: list[str], run: Run[Any]) -> dict[st
     }
 
 
-def code_bits_of(run: Run[Any]) -> dict[str, int]:
+def code_bits_of(run: Run) -> dict[str, int]:
     """`gradient_code_bits` of the run so far."""
     return gradient_code_bits(run.state.largest_codes, run.settings.rounding)
 
 
-def report(run: Run[Any], outcome: Outcome) -> None:
+def report(run: Run, outcome: Outcome) -> None:
     """The table at the end, and where everything is."""
     files = ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
     table = table_of(run, outcome, code_bits_of(run))

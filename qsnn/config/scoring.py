@@ -10,8 +10,7 @@ from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import load_best, restore
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
-from qsnn.reporting import local_reporter, pattern_reporter  # noqa: F401 they register their kinds of run
-from qsnn.reporting.kinds import scores_of
+from qsnn.reporting.reporter import write_pictures
 
 
 def score_run(arguments: list[str]) -> str:
@@ -31,5 +30,11 @@ def _score(config: Config, folder: Path, checkpoint: str) -> str:
     run = build_run(config, folder)
     restore(run, folder, checkpoint)
     best = load_best(run, folder)
-    scores = scores_of(run, best, folder)
+    final, ending = run.task.scores_now(run)
+    if ending is not None:
+        write_pictures(run, ending)
+    scores = {"final": final}
+    if best is not None:
+        run.state.model.load_state_dict(best["model"])
+        scores["best"] = {"epoch": best["epoch"], **run.task.scores_now(run)[0]}
     return json.dumps({"run": str(folder), "epochs": run.state.epoch, **scores}, indent=2)

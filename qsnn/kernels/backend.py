@@ -34,6 +34,7 @@ class StoredWeight(NamedTuple):
     gradient: Tensor
     slots: Slots
     stream: RandomStream
+    rounding: GradientRounding
     weight_bits: int | None
 
 
@@ -101,7 +102,7 @@ class Backend(NamedTuple):
     """gradient, stream, rounding with gradient_bits -> the gradient rounded"""
     update_weights: Callable[[UpdateRule, Tensor, Tensor, Slots, int], tuple[Tensor, Slots]]
     """rule, weights, gradient, slots, step -> the next weights and slots; may reuse the memory of the old ones"""
-    train_weights: Callable[[UpdateRule, GradientRounding, int, bool, list[StoredWeight]], list[WeightUpdate]]
+    train_weights: Callable[[UpdateRule, int, bool, list[StoredWeight]], list[WeightUpdate]]
     """rule, rounding, step, whether to return the rounded gradients, layers -> what was done to each"""
     all_finite: Callable[[Tensor], bool]
     """whether a tensor of any shape is free of NaN and Inf"""

@@ -90,11 +90,9 @@ def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Sl
     return rule.update(weight, gradient, slots, step)
 
 
-def _train_layer(
-    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layer: StoredWeight
-) -> WeightUpdate:
+def _train_layer(rule: UpdateRule, step: int, keep_rounded: bool, layer: StoredWeight) -> WeightUpdate:
     """Round the gradient, change the weights in place by the rule, and clamp them for the next forward pass."""
-    weight, gradient, slots, stream, weight_bits = layer
+    weight, gradient, slots, stream, rounding, weight_bits = layer
     largest = 0
     if rounding.gradient_bits is not None:
         gradient, stream, largest = round_gradient(gradient, stream, rounding)
@@ -105,11 +103,9 @@ def _train_layer(
     return WeightUpdate(finite, slots, stream, gradient if keep_rounded else None, largest)
 
 
-def train_weights(
-    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layers: list[StoredWeight]
-) -> list[WeightUpdate]:
+def train_weights(rule: UpdateRule, step: int, keep_rounded: bool, layers: list[StoredWeight]) -> list[WeightUpdate]:
     """`_train_layer` of each."""
-    return [_train_layer(rule, rounding, step, keep_rounded, layer) for layer in layers]
+    return [_train_layer(rule, step, keep_rounded, layer) for layer in layers]
 
 
 def all_finite(tensor: Tensor) -> bool:

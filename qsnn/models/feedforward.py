@@ -14,7 +14,7 @@ from qsnn.layers import QuantizedLinear, SpikingActivity, SpikingLinear
 from qsnn.models.geometry import DENSE, Geometry, Shape
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import initial_weights, random_stream, weight_init
-from qsnn.quantization.bit_widths import BitWidths
+from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
 
 Activity = dict[str, SpikingActivity]
 """What the layers did, by name, input first."""
@@ -83,9 +83,23 @@ class FeedforwardNet(nn.Module):
             {name: layer.gradient for name, layer in passes.items()},
         )
 
+    def trained_tensors(self) -> dict[str, Tensor]:
+        """Weights by ``<layer>.weight``."""
+        return {f"{name}.weight": linear.weight for name, linear in self.linears().items()}
+
     def stored_weights(self) -> dict[str, tuple[Tensor, int | None]]:
         """Weights and their width, by layer."""
         return {name: (linear.weight, linear.weight_bits) for name, linear in self.linears().items()}
+
+    def memory_bytes(self) -> dict[str, float]:
+        """Bytes of the weights and of the neurons' state at their bit widths (32 bits where full precision), batch 1."""
+        parameters = state = 0
+        for layer in self.layers.values():
+            linear, dynamics = layer.linear, layer.lif.dynamics
+            parameters += linear.weight.numel() * (linear.weight_bits or FULL_PRECISION_BITS)
+            widths = (dynamics.synapse_bits, dynamics.membrane_bits)
+            state += linear.weight.shape[1] * sum(bits or FULL_PRECISION_BITS for bits in widths)
+        return {"parameters": parameters / 8, "state": state / 8}
 
     def clamp_weights(self) -> None:
         """Bring all weights into the range of their format; before every forward pass in training."""

@@ -14,7 +14,7 @@ from qsnn.kernels.local_backend import LocalBackend
 from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, LocalLayerSettings
 from qsnn.models.geometry import Geometry, Shape
 from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
-from qsnn.quantization.bit_widths import BitWidths
+from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
 
 
 class LocalInit(NamedTuple):
@@ -110,9 +110,26 @@ class LocalNet(nn.Module):
         """The layers by name, input first."""
         return {name: layer for name, layer in self.named_children() if isinstance(layer, LocalLayer)}
 
+    def trained_tensors(self) -> dict[str, Tensor]:
+        """Weights and biases, by ``<layer>.<part>``."""
+        return dict(self.named_parameters())
+
     def stored_weights(self) -> dict[str, tuple[Tensor, int | None]]:
         """Weights and their width, by layer."""
         return {name: (layer.weight, layer.settings.weight_bits) for name, layer in self.named_layers().items()}
+
+    def memory_bytes(self) -> dict[str, float]:
+        """Bytes of weights and biases, and of traces P and Q, refractory state R and membrane U, at their bit widths (32 bits
+        where full precision), batch 1."""
+        parameters = state = 0
+        for layer in self.named_layers().values():
+            s = layer.settings
+            parameters += (layer.weight.numel() + layer.bias.numel()) * (s.weight_bits or FULL_PRECISION_BITS)
+            traces = (s.membrane_trace_bits, s.synapse_trace_bits)
+            state += layer.tau_mem.numel() * sum(bits or FULL_PRECISION_BITS for bits in traces)
+            neuron = (s.refractory.refractory_bits, s.refractory.membrane_bits)
+            state += math.prod(layer.output_shape()) * sum(bits or FULL_PRECISION_BITS for bits in neuron)
+        return {"parameters": parameters / 8, "state": state / 8}
 
     def initial_states(self, batch_size: int) -> dict[str, LayerState]:
         """Every layer at rest."""

@@ -9,6 +9,7 @@ from qsnn.options import Option, impossible, key, option
 from qsnn.quantization.random_stream import RNG_RULES
 
 MAX_BITS, MAX_RNG_BITS = 16, 24
+FULL_PRECISION_BITS = 32
 FOLLOWS_STATE = "${.state_bits}"
 
 
@@ -31,9 +32,7 @@ class BitWidths(Option):
         "bits",
         "global_gb",
     )
-    rng_bits: int = key(
-        16, "random numbers that round the gradients", "bits", "global_rb", at_least=1, at_most=MAX_RNG_BITS
-    )
+    rng_bits: Any = key(16, "random numbers that round the gradients, 1..24", "bits", "global_rb")
     rng_rule: str = key(
         "unbiased",
         "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
@@ -48,20 +47,36 @@ class BitWidths(Option):
 
     def by_layer(self, num_layers: int) -> list["BitWidths"]:
         """The widths of each layer, all single ones. Raises ConfigError for a list of another length."""
-        lists = {name: value for name, value in vars(self).items() if isinstance(value, list)}
-        for name, value in lists.items():
+        for problem in self.problems_of(num_layers):
+            raise ConfigError(problem)
+        lists = self._lists()
+        return [replace(self, **{name: value[number] for name, value in lists.items()}) for number in range(num_layers)]
+
+    def problems_of(self, num_layers: int) -> Iterator[str]:
+        """What does not fit a net of so many layers."""
+        for name, value in self._lists().items():
             if len(value) != num_layers:
                 allowed = f"the net has {num_layers} layers: give one width, or {num_layers} of them"
-                raise ConfigError(impossible(f"quantization.{name}", value, allowed))
-        return [replace(self, **{name: value[number] for name, value in lists.items()}) for number in range(num_layers)]
+                yield impossible(f"quantization.{name}", value, allowed)
+        if isinstance(self.gradient_bits, list) and len({bits is None for bits in self.gradient_bits}) == 2:
+            allowed = "null in all layers or in none: the optimizer's learning rate is another one without rounding"
+            yield impossible("quantization.gradient_bits", self.gradient_bits, allowed)
+
+    def _lists(self) -> dict[str, list[Any]]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, list)}
+
+    def full_precision_gradients(self) -> bool:
+        """Whether gradients are not rounded."""
+        bits = self.gradient_bits
+        return all(width is None for width in bits) if isinstance(bits, list) else bits is None
 
     def problems(self) -> Iterator[str]:
         """Widths that no format has."""
         for entry in fields(self):
-            if entry.name.endswith("_bits") and entry.name != "rng_bits":
-                value = getattr(self, entry.name)
-                for bits in value if isinstance(value, list) else [value]:
-                    if not (bits is None or (type(bits) is int and 1 <= bits <= MAX_BITS)):
-                        allowed = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
-                        yield impossible(f"quantization.{entry.name}", value, allowed)
-                        break
+            if entry.name.endswith("_bits"):
+                value, random = getattr(self, entry.name), entry.name == "rng_bits"
+                highest, null = (MAX_RNG_BITS, "") if random else (MAX_BITS, ", null for full precision")
+                widths = value if isinstance(value, list) else [value]
+                if not all((b is None and not random) or (type(b) is int and 1 <= b <= highest) for b in widths):
+                    allowed = f"allowed are 1..{highest}{null}, or a list of these, one a layer"
+                    yield impossible(f"quantization.{entry.name}", value, allowed)

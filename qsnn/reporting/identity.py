@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from qsnn.training.run import Run
+
 HParam = int | float | str | bool
 
 
@@ -17,3 +19,11 @@ class RunIdentity(NamedTuple):
     unit: str
     config_text: str
     hyperparameters: dict[str, HParam]
+
+
+def identity_of(run: Run, config_text: str, hyperparameters: dict[str, HParam]) -> RunIdentity:
+    """That of a run as it is now."""
+    epoch, batch, pieces = run.state.epoch, run.state.batch, run.task.batches_per_epoch
+    unit = "batch" if pieces > 1 else "epoch"
+    position, total = epoch * pieces + batch, run.settings.epochs * pieces
+    return RunIdentity(run.folder, epoch, position, total, unit, config_text, hyperparameters)

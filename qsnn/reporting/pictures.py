@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from qsnn.models import Activity
 from qsnn.training.checkpoint import write_atomically
+from qsnn.training.run import Look
 
 Picture = Image.Image
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 MISSED, EXTRA = (230, 159, 0), (0, 114, 178)  # orange and blue: told apart by colour-blind readers too
 PAPER = (238, 238, 238)
 MARGIN, CAPTION, CELL = 12, 18, 34
+CAPTIONS = {"output_against_target": "hit black, missed orange, extra blue"}
 TRUE_CLASS, PREDICTED_CLASS = "true class", "predicted class"
 
 
@@ -36,14 +37,13 @@ def comparison(spikes: Tensor, target: Tensor) -> Picture:
     return picture
 
 
-def rasters(activity: Activity, input_spikes: Tensor, target: Tensor) -> dict[str, Picture]:
-    """All rasters of an epoch by name."""
-    return {
-        "input": raster(input_spikes),
-        **{name: raster(layer.spikes) for name, layer in activity.items()},
-        "target": raster(target),
-        "output_against_target": comparison(activity["output"].spikes, target),
-    }
+def rasters(look: Look) -> dict[str, Picture]:
+    """All that there is to see, by name."""
+    pictures = {name: raster(spikes) for name, spikes in look.rasters.items()}
+    if look.target is not None:
+        pictures["target"] = raster(look.target)
+        pictures["output_against_target"] = comparison(look.rasters["output"], look.target)
+    return pictures
 
 
 def png(picture: Picture) -> bytes:
@@ -72,15 +72,20 @@ def sheet(panels: list[tuple[str, Picture]], title: str) -> Picture:
     return whole
 
 
-def write_raster(path: Path, activity: Activity, target: Tensor, title: str) -> None:
-    """One picture, written atomically: target, output, both in colour, and the hidden spikes, side by side."""
-    panels = [
-        ("target", raster(target)),
-        ("output", raster(activity["output"].spikes)),
-        ("hit black, missed orange, extra blue", comparison(activity["output"].spikes, target)),
-        *((name, raster(layer.spikes)) for name, layer in activity.items() if name != "output"),
-    ]
-    data = png(sheet(panels, f"{title}; time to the right, neurons downward"))
+def write_raster(path: Path, look: Look) -> None:
+    """One picture, written atomically: with a target that, the output, both in colour, and the hidden spikes side by side;
+    without one the input and every layer."""
+    pictures = rasters(look)
+    if look.target is not None:
+        first = ("target", "output", "output_against_target")
+        hidden = [name for name in pictures if name not in (*first, "input")]
+        pictures = {CAPTIONS.get(name, name): pictures[name] for name in (*first, *hidden)}
+    write_picture(path, sheet(list(pictures.items()), look.title))
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """A PNG file, written atomically."""
+    data = png(picture)
     write_atomically(path, lambda file: file.write(data))
 
 

@@ -1,19 +1,24 @@
-"""What every run tells while it trains: progress bar, console, metrics.jsonl and TensorBoard."""
+"""What a run tells while it trains: progress bar, console, metrics.jsonl, TensorBoard, pictures."""
 
 import logging
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from qsnn.errors import naming
 from qsnn.kernels.compile_time import compile_seconds
-from qsnn.reporting.health import Limits, crossed_limits
+from qsnn.quantization import symmetric
+from qsnn.reporting.health.figures import Limits, Observation, crossed_limits
+from qsnn.reporting.health.observe import observe
 from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.metrics_file import append_metrics, open_metrics
+from qsnn.reporting.pictures import confusion_picture, rasters, write_picture, write_raster
+from qsnn.training.run import Ending, Epoch, Look, Run
 
 if TYPE_CHECKING:
     from qsnn.reporting.tensorboard_log import TensorBoardLog
@@ -71,8 +76,8 @@ class Reporter:
             closing.callback(self._redirect.__exit__, *exception)
             closing.callback(self._bar.close)
 
-    def _move_bar(self) -> None:
-        """One piece further. What kernels took to compile is no time of the bar's: it would spoil rate and remaining time."""
+    def after_batch(self, headline: str) -> None:
+        """Move the bar one piece further. What kernels took to compile is no time of the bar's: it would spoil its rate."""
         compiled = compile_seconds()
         if not self._bar.disable:
             self._bar.set_description_str("training", refresh=False)
@@ -80,6 +85,8 @@ class Reporter:
             self._bar.last_print_t += compiled - self._compiled
         self._compiled = compiled
         self._bar.update(1)
+        if headline:
+            self._bar.set_postfix_str(headline, refresh=False)
 
     def _due(self, every: int, epoch: int) -> bool:
         # Not the last epoch as such: a run that is resumed to go on further must log what a longer run would have.
@@ -88,6 +95,59 @@ class Reporter:
     def wants_health(self, epoch: int) -> bool:
         """Whether the health of the quantization is due in ``epoch``."""
         return self._due(self._settings.health_every, epoch)
+
+    def wants_figures(self, epoch: int) -> bool:
+        """Whether the figures of ``epoch`` are due, or are written because health is."""
+        return self._due(self._settings.metrics_every, epoch) or self.wants_health(epoch)
+
+    def after_epoch(self, run: Run, lesson: Any, epoch: Epoch) -> None:
+        """Write what is due in the epoch that has just ended with ``lesson``."""
+        number, settings = run.state.epoch, self._settings
+        histograms = self._board is not None and self._due(settings.histogram_every, number)
+        health = self.wants_health(number)
+        observed = observe(run.learner, run, lesson, health) if health or histograms else Observation({}, {})
+        if epoch.headline:
+            self._bar.set_postfix_str(epoch.headline, refresh=False)
+        if epoch.figures is not None:
+            found = observed.health if health else {}
+            tags = tags_of(epoch.figures, list(run.state.largest_codes))
+            self._write(number, {**epoch.figures, **found}, tags | {f"health/{key}": v for key, v in found.items()})
+            self._warn(found, number)
+        self._confusion(run, "validation", epoch.confusion)
+        if histograms:
+            self._histograms(run, observed)
+        if self._board and self._due(settings.raster_every, number):
+            self._rasters(epoch.look(), number)
+
+    def _histograms(self, run: Run, observed: Observation) -> None:
+        """Codes of weights and states (values, in full precision)."""
+        stored = {
+            f"weight/{name}": (w.detach(), symmetric(bits))
+            for name, (w, bits) in run.state.model.stored_weights().items()
+        }
+        for tag, (raw, fmt) in {**stored, **observed.histograms}.items():
+            if self._board:
+                self._board.histogram(tag, raw, fmt, run.state.epoch)
+
+    def _rasters(self, look: Look, epoch: int) -> None:
+        for name, picture in rasters(look).items():
+            if self._board:
+                self._board.picture(f"raster/{name}", picture, epoch)
+
+    def _confusion(self, run: Run, part: str, counts: Tensor | None) -> None:
+        if self._board and counts is not None:
+            picture = confusion_picture(counts.numpy(), run.task.classes)
+            self._board.picture(f"confusion/{part}", picture, run.state.epoch)
+
+    def finish(self, run: Run, ending: Ending) -> None:
+        """raster.png and, where there are classes, confusion.png (of the best weights, or the last if none are best); in
+        TensorBoard the scores for the HParams table and the last pictures."""
+        write_pictures(run, ending)
+        if self._board:
+            self._board.scalars(ending.scores, run.state.epoch)
+            self._confusion(run, "test", ending.confusion)
+            if self._settings.raster_every:
+                self._rasters(ending.look, run.state.epoch)
 
     def _warn(self, health: dict[str, float], epoch: int) -> None:
         """One line for each figure when it crosses its limit, not again while it stays above."""
@@ -105,7 +165,7 @@ class Reporter:
             )  # fmt: skip
         self._warned = crossed
 
-    def _write(self, epoch: int, record: dict[str, object], scalars: dict[str, float]) -> None:
+    def _write(self, epoch: int, record: dict[str, float], scalars: dict[str, float]) -> None:
         """One line of metrics.jsonl, and points in TensorBoard."""
         append_metrics(self._metrics, {"epoch": epoch, **record})
         if self._board:
@@ -115,3 +175,19 @@ class Reporter:
         """Before a checkpoint: everything up to it is on the disk."""
         if self._board:
             self._board.flush()
+
+
+def tags_of(figures: dict[str, float], layers: list[str]) -> dict[str, float]:
+    """Figures under the tags of TensorBoard: ``<figure>/<layer>``, and ``loss/<figure>`` for those of the whole net."""
+    tags = {}
+    for key, value in figures.items():
+        layer = next((name for name in layers if key.endswith(f"_{name}")), None)
+        tags[f"loss/{key}" if layer is None else f"{key.removesuffix(f'_{layer}')}/{layer}"] = value
+    return tags
+
+
+def write_pictures(run: Run, ending: Ending) -> None:
+    """raster.png and, where there are classes, confusion.png."""
+    write_raster(run.folder / "raster.png", ending.look)
+    if ending.confusion is not None:
+        write_picture(run.folder / "confusion.png", confusion_picture(ending.confusion.numpy(), run.task.classes))

@@ -1,6 +1,7 @@
-"""One epoch of quantized backpropagation through time: forward, loss, backward, gradient rounding, optimizer."""
+"""Quantized backpropagation through time, a way to learn: forward, loss, backward, gradient rounding, optimizer."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,20 +10,21 @@ from torch import Tensor
 from qsnn.data.sources.pattern import Pattern
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
-from qsnn.kernels.numba.runtime.threads import single_threaded
 from qsnn.losses import VanRossumDistance
 from qsnn.models import Activity, FeedforwardNet
-from qsnn.training.state import Best, TrainingState
+from qsnn.training.run import Rates
+from qsnn.training.state import TrainingState
 
 
 class StepResult(NamedTuple):
-    """What an epoch measured. ``gradients``: weight gradients by layer before rounding; ``rounded``: after it, empty
-    unless the step was asked to keep its errors."""
+    """What a batch measured. ``gradients``: weight gradients by layer before rounding; ``rounded``: after it, empty unless
+    they were to be kept; ``rounding``: how."""
 
     distance: float
     activity: Activity
     gradients: dict[str, Tensor]
     rounded: dict[str, Tensor]
+    rounding: dict[str, GradientRounding]
 
 
 def _not_finite(name: str, tensor: Tensor, epoch: int) -> NonFiniteError:
@@ -39,38 +41,26 @@ def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> Non
         raise _not_finite(name, tensor, epoch)
 
 
-def _update(
-    state: TrainingState, gradients: dict[str, Tensor], rounding: GradientRounding, lr_factor: float, keep_rounded: bool
-) -> dict[str, Tensor]:
+def _update(state: TrainingState, gradients: dict[str, Tensor], rates: Rates, keep_rounded: bool) -> dict[str, Tensor]:
     """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for."""
-    rule, epoch, linears = state.rule._replace(lr=state.rule.lr * lr_factor), state.epoch + 1, state.model.linears()
+    rule, linears = state.rule._replace(lr=state.rule.lr * rates.lr_factor), state.model.linears()
     layers = [
-        StoredWeight(linear.weight, gradients[name], state.slots[name], state.streams[name], linear.weight_bits)
+        StoredWeight(
+            linear.weight, gradients[name], state.slots[f"{name}.weight"], state.streams[f"{name}.weight"],
+            rates.rounding[name], linear.weight_bits,
+        )
         for name, linear in linears.items()
-    ]
-    updates = next(iter(linears.values())).backend.train_weights(rule, rounding, epoch, keep_rounded, layers)
+    ]  # fmt: skip
+    updates = next(iter(linears.values())).backend.train_weights(rule, state.step + 1, keep_rounded, layers)
     kept = {}
     for (name, linear), update in zip(linears.items(), updates, strict=True):
         if not update.finite:
-            raise _not_finite(f"{name}.weight", linear.weight, epoch)
-        state.slots[name], state.streams[name] = update.slots, update.stream
+            raise _not_finite(f"{name}.weight", linear.weight, state.epoch + 1)
+        state.slots[f"{name}.weight"], state.streams[f"{name}.weight"] = update.slots, update.stream
         state.largest_codes[name] = max(state.largest_codes[name], update.largest_code)
         if update.rounded is not None:
             kept[name] = update.rounded
     return kept
-
-
-def _keep_best(state: TrainingState, distance: float) -> None:
-    """Copy the weights if they are the best so far. Called between loss and update."""
-    if state.best is not None and distance >= state.best.distance:
-        return
-    weights = {name: tensor.detach() for name, tensor in state.model.state_dict().items()}
-    with single_threaded(True):  # threads of torch would spin for milliseconds after so small a copy
-        if state.best is None:
-            kept = {name: tensor.clone() for name, tensor in weights.items()}
-        else:
-            kept = {name: state.best.weights[name].copy_(tensor) for name, tensor in weights.items()}
-    state.best = Best(state.epoch, distance, kept)
 
 
 @torch.no_grad()
@@ -78,14 +68,14 @@ def train_step(
     state: TrainingState,
     pattern: Pattern,
     loss: VanRossumDistance,
-    rounding: GradientRounding,
-    lr_factor: float,
-    keep_errors: bool,
+    rates: Rates,
+    keep: bool = False,
+    before_update: Callable[[float], None] = lambda loss: None,
 ) -> StepResult:
-    """Train ``state`` for one epoch on the whole pattern and return what it measured before the update.
+    """Learn from a batch, presented from rest, by one update, and return what was measured before it.
 
-    ``lr_factor`` multiplies the update rule's learning rate. With ``keep_errors`` the gradient at every layer's input
-    current stays on ``activity[<layer>].current.grad``, and the rounded gradients are returned.
+    ``before_update`` is told the loss. With ``keep`` the gradient at every layer's input current stays on
+    ``activity[<layer>].current.grad``, and the rounded gradients are returned.
     Raises NonFiniteError, naming tensor and epoch, before a bad update can reach a checkpoint.
     """
     model, epoch, backend = state.model, state.epoch + 1, loss.backend
@@ -93,16 +83,33 @@ def train_step(
     found = model.gradients(pattern.input, pattern.target, loss.decay, loss.tau)
     for name, layer in found.activity.items():
         check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
-        if keep_errors:
+        if keep:
             layer.current.grad = found.currents[name]
     if not math.isfinite(found.distance):
         raise _not_finite("distance", torch.tensor(found.distance), epoch)
     for name, gradient in found.weights.items():
         check_finite(f"{name}.weight.grad", gradient, epoch, backend)
-    _keep_best(state, found.distance)
-    rounded = _update(state, found.weights, rounding, lr_factor, keep_errors)
-    state.epoch = epoch
-    return StepResult(found.distance, found.activity, found.weights, rounded)
+    before_update(found.distance)
+    rounded = _update(state, found.weights, rates, keep)
+    state.step += 1
+    return StepResult(found.distance, found.activity, found.weights, rounded, rates.rounding)
+
+
+class BPTTLearner(NamedTuple):
+    """Learns by `train_step`."""
+
+    loss: VanRossumDistance
+
+    @property
+    def backend_name(self) -> str:
+        """The kernels it computes with."""
+        return self.loss.backend.name
+
+    def learn(
+        self, state: TrainingState, batch: Pattern, rates: Rates, keep: bool, before_update: Callable[[float], None]
+    ) -> StepResult:
+        """`train_step`."""
+        return train_step(state, batch, self.loss, rates, keep, before_update)
 
 
 @torch.no_grad()

@@ -22,7 +22,8 @@ from qsnn.training.checkpoint_file import (
     to_storable,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+"""2 was that of qsnn 0.1: a net's config, state and streams had other names."""
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 
@@ -143,8 +144,11 @@ def _why_not_sealed(plain: bool) -> str:
 def _check_version(path: Path, content: Any) -> None:
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        shown = ascii(version)[:40]
-        raise UnreadableCheckpoint(f"{path} has checkpoint format {shown}; this version of qsnn reads {FORMAT_VERSION}")
+        shown = f"{ascii(version)[:40]}{', that of qsnn 0.1' if version == 2 else ''}"
+        advice = "start a new run, or go on with the version that wrote it"
+        raise UnreadableCheckpoint(
+            f"{path} has checkpoint format {shown}; this version of qsnn reads {FORMAT_VERSION}: {advice}"
+        )
 
 
 def remove_leftovers(folder: Path) -> None:

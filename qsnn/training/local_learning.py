@@ -1,7 +1,7 @@
-"""A batch of local learning: every layer updates its own weights at every time step after burn-in."""
+"""Local learning, a way to learn: every layer updates its own weights at every time step after burn-in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,23 +13,9 @@ from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import RandomStream, symmetric, uniform
-from qsnn.training.local_state import LocalTrainingState
-
-
-@dataclass
-class LayerTally:
-    """Of one layer over a batch: ``votes`` (B, K), how often each class was the readout's largest after burn-in; sums of
-    loss, spikes (before pooling) and moved weights; ``neuron_steps`` and ``weight_steps`` count their chances.
-    ``raster``: pooled spikes of the first sample, one (F) a step, where they are asked for."""
-
-    votes: Tensor
-    loss: float = 0.0
-    spikes: int = 0
-    updates: int = 0
-    neuron_steps: int = 0
-    weight_steps: int = 0
-    raster: list[Tensor] | None = None
-
+from qsnn.training.class_scores import LayerTally
+from qsnn.training.run import Rates
+from qsnn.training.state import TrainingState
 
 Learn = Callable[[str, LayerStep, Tensor, int], None]
 
@@ -74,15 +60,14 @@ def evaluate_batch(model: LocalNet, batch: Batch, burn_in: int, keep_raster: boo
 
 @torch.no_grad()
 def train_batch(
-    state: LocalTrainingState,
+    state: TrainingState,
     batch: Batch,
     burn_in: int,
     dropout: float,
-    rounding: GradientRounding,
-    lr_factor: float,
+    rates: Rates,
     backend: Backend,
 ) -> dict[str, LayerTally]:
-    """Learn from a batch. ``lr_factor`` multiplies the rule's learning rate, ``dropout`` is a probability.
+    """Learn from a batch. ``dropout`` is a probability.
 
     Raises NonFiniteError, naming the tensor and the epoch, if a weight stops being finite.
     """
@@ -100,7 +85,7 @@ def train_batch(
     def learn(name: str, step: LayerStep, readout: Tensor, time: int) -> None:
         layer, sums = layers[name], learned[name]
         gradient = layer.gradient(step, readout, target, masks[name][time - burn_in], constants[name])
-        sums.updates += update_layer(state, layer, name, gradient, rounding, lr_factor, first + time, backend)
+        sums.updates += update_layer(state, layer, name, gradient, rates, first + time, backend)
         sums.weight_steps += layer.weight.numel() + layer.bias.numel()
         sums.loss += gradient.loss.item()
         weights[name] = layer.effective_weights()
@@ -114,7 +99,7 @@ def train_batch(
     return tallies
 
 
-def _dropout_mask(state: LocalTrainingState, name: str, shape: tuple[int, ...], dropout: float) -> Tensor:
+def _dropout_mask(state: TrainingState, name: str, shape: tuple[int, ...], dropout: float) -> Tensor:
     """1 with probability ``1 - dropout``, else 0; for all time steps of a batch at once."""
     key = f"{name}/dropout"
     numbers, state.streams[key] = uniform(state.streams[key], shape, next(state.model.parameters()).device)
@@ -122,11 +107,11 @@ def _dropout_mask(state: LocalTrainingState, name: str, shape: tuple[int, ...], 
 
 
 def update_layer(
-    state: LocalTrainingState, layer: LocalLayer, name: str, gradient: LocalGradient,
-    rounding: GradientRounding, lr_factor: float, number: int, backend: Backend,
+    state: TrainingState, layer: LocalLayer, name: str, gradient: LocalGradient,
+    rates: Rates, number: int, backend: Backend,
 ) -> int:  # fmt: skip
     """Change weights and bias, their slots and streams, by update ``number``; how many of them moved."""
-    moved, rule = 0, state.rule._replace(lr=state.rule.lr * lr_factor)
+    moved, rule, rounding = 0, state.rule._replace(lr=state.rule.lr * rates.lr_factor), rates.rounding[name]
     for part, values in (("weight", gradient.weight), ("bias", gradient.bias)):
         key, parameter = f"{name}.{part}", getattr(layer, part)
         flat, state.streams[key], code = rounded_gradient(
@@ -153,10 +138,38 @@ def rounded_gradient(
     return backend.round_gradient(flat, stream, rounding)
 
 
-def _check_finite(state: LocalTrainingState) -> None:
+def _check_finite(state: TrainingState) -> None:
     for name, parameter in state.model.named_parameters():
         if not parameter.isfinite().all():
             raise NonFiniteError(
                 f"{name} is not finite in epoch {state.epoch + 1}: training stopped, the last good "
                 "checkpoint is kept; try a smaller optimizer.lr_full_precision or optimizer.eta"
             )
+
+
+class LocalLearner(NamedTuple):
+    """Learns by `train_batch`. ``burn_in``: time steps without learning and without votes."""
+
+    burn_in: int
+    dropout: float
+    backend: Backend
+
+    @property
+    def backend_name(self) -> str:
+        """The kernels it computes with."""
+        return self.backend.name
+
+    def learn(
+        self, state: TrainingState, batch: Batch, rates: Rates, keep: bool, before_update: Callable[[float], None]
+    ) -> dict[str, LayerTally]:
+        """`train_batch`. The weights move while the batch is presented: nobody is told of a loss before."""
+        return train_batch(state, batch, self.burn_in, self.dropout, rates, self.backend)
+
+    def evaluate(self, model: LocalNet, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
+        """`evaluate_batch`."""
+        return evaluate_batch(model, batch, self.burn_in, keep_raster)
+
+
+def dropout_streams(model: LocalNet) -> list[str]:
+    """Names of the random streams beside those that round gradients."""
+    return [f"{name}/dropout" for name in model.named_layers()]

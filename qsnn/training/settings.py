@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from qsnn.kernels.backend import Backend
+from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.quantization import quantize, symmetric
 from qsnn.quantization.bit_widths import MAX_BITS
 
@@ -49,3 +49,12 @@ def threshold_problems(config: RunConfig) -> Iterator[str]:
             f"quantization.membrane_bits={bits} cannot reach neuron.threshold={threshold:g}: the largest state of {bits} bits "
             f"is {symmetric(bits).largest:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
         )
+
+
+def rounding_by_layer(config: RunConfig, layers: list[str]) -> dict[str, GradientRounding]:
+    """How each layer's weight gradients are rounded."""
+    eta, widths = config.optimizer.eta, config.quantization.by_layer(len(layers))
+    return {
+        name: GradientRounding(eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule)
+        for name, bits in zip(layers, widths, strict=True)
+    }

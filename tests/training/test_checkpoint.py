@@ -30,7 +30,7 @@ def test_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.pt", content)
     loaded = load_checkpoint(tmp_path / "last.pt")
     assert torch.equal(loaded.pop("weights"), content.pop("weights"))
-    assert loaded == {"format_version": 2, **content}
+    assert loaded == {"format_version": FORMAT_VERSION, **content}
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
@@ -93,7 +93,7 @@ def test_a_checkpoint_is_a_file_of_torch_save(mmap: bool, content: bytes, tmp_pa
     (tmp_path / "last.pt").write_bytes(content)
     loaded = torch.load(tmp_path / "last.pt", weights_only=True, mmap=mmap)
     assert torch.equal(loaded["weights"], torch.arange(50.0))
-    assert (loaded["epoch"], loaded["best"], loaded["format_version"]) == (3, None, 2)
+    assert (loaded["epoch"], loaded["best"], loaded["format_version"]) == (3, None, FORMAT_VERSION)
 
 
 def test_load_checkpoint_refuses_another_format_version(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_load_checkpoint_refuses_another_format_version(tmp_path: Path) -> None:
     ):
         load_checkpoint(tmp_path / "last.pt")
     save_checkpoint(tmp_path / "last.pt", {"format_version": 99})
-    with pytest.raises(RunFolderError, match="has checkpoint format 99; this version of qsnn reads 2"):
+    with pytest.raises(RunFolderError, match="has checkpoint format 99; this version of qsnn reads 3"):
         load_checkpoint(tmp_path / "last.pt")
 
 
@@ -141,7 +141,7 @@ def nested(depth: int) -> list[object]:
 
 
 def test_load_checkpoint_runs_nothing_that_a_sealed_file_asks_for(tmp_path: Path) -> None:
-    sealed_torch(tmp_path / "last.pt", {"format_version": 2, "x": Hostile(tmp_path)})
+    sealed_torch(tmp_path / "last.pt", {"format_version": FORMAT_VERSION, "x": Hostile(tmp_path)})
     with pytest.raises(RunFolderError, match=r"last\.pt is not a checkpoint .*it asks to run (posix|nt)\.system"):
         load_checkpoint(tmp_path / "last.pt")
     assert not (tmp_path / "ran").exists()
@@ -157,12 +157,12 @@ SHARED = torch.ones(3)
         ("has checkpoint format None", [1, 2]),
         ("it holds a dict", {1: 2}),
         ("it holds a tuple", (1, 2)),
-        ("it holds more values than a checkpoint", {"format_version": 2, "x": [nested(10)] * 99}),
-        ("it holds more values than a checkpoint", {"format_version": 2, "x": nested(40)}),
-        ("two tensors share their bytes", {"format_version": 2, "a": SHARED, "b": SHARED[:]}),
-        ("shape is not that of its bytes", {"format_version": 2, "a": torch.ones(1).expand(2**40)}),
-        ("strides are not those of its bytes", {"format_version": 2, "a": torch.ones(3, 2).T}),
-        ("it asks to run torch.ComplexFloatStorage", {"format_version": 2, "a": torch.ones(2, dtype=torch.complex64)}),
+        ("it holds more values than a checkpoint", {"format_version": FORMAT_VERSION, "x": [nested(10)] * 99}),
+        ("it holds more values than a checkpoint", {"format_version": FORMAT_VERSION, "x": nested(40)}),
+        ("two tensors share their bytes", {"format_version": FORMAT_VERSION, "a": SHARED, "b": SHARED[:]}),
+        ("shape is not that of its bytes", {"format_version": FORMAT_VERSION, "a": torch.ones(1).expand(2**40)}),
+        ("strides are not those of its bytes", {"format_version": FORMAT_VERSION, "a": torch.ones(3, 2).T}),
+        ("it asks to run torch.ComplexFloatStorage", {"format_version": FORMAT_VERSION, "a": torch.ones(2, dtype=torch.complex64)}),
     ],
 )
 def test_load_checkpoint_refuses_a_sealed_file_of_something_else(message: str, value: object, tmp_path: Path) -> None:

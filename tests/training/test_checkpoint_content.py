@@ -118,7 +118,7 @@ def test_no_entry_can_be_missing_or_added(run: PatternRun | LocalRun) -> None:
     ("path", "value", "message"),
     [
         (("epoch",), "x", "epoch is 'x', expected an integer from 0 to"),
-        (("format_version",), 1, "has checkpoint format 1; this version of qsnn reads 2"),
+        (("format_version",), 1, "has checkpoint format 1; this version of qsnn reads 3"),
         (("seconds",), float("nan"), "seconds is nan, expected a finite number"),
         (("data",), "other", "was trained on other data"),
         (("config",), "none", "holds no config"),

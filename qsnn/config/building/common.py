@@ -10,7 +10,7 @@ from qsnn.config.checking.checks import check_config
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.kernels.cuda import set_up_cuda
-from qsnn.reporting.health import Limits
+from qsnn.reporting.health.figures import Limits
 from qsnn.reporting.reporter import LoggingSettings
 
 

@@ -1,14 +1,13 @@
 """From a checked config to a run that is ready to train."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from qsnn.config.building.common import build_device, plain_config, to_config
 from qsnn.config.schema import Config
 from qsnn.kernels.dispatch import select_backend
-from qsnn.training.loop import Run
+from qsnn.training.run import Run
 from qsnn.training.settings import Machine
 
 __all__ = ["build_machine", "build_run", "check_startable", "to_config"]
@@ -21,7 +20,7 @@ def build_machine(config: Config) -> Machine:
     return Machine(device, select_backend(config.kernels, device.type))
 
 
-def build_run(config: Config, folder: Path) -> Run[Any]:
+def build_run(config: Config, folder: Path) -> Run:
     """The run in ``folder``, in the state before its start. Raises ConfigError and DataError."""
     return config.trainer.build_run(config, build_machine(config), folder, {"config": plain_config(config)})
 

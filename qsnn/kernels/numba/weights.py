@@ -108,9 +108,7 @@ def _codes_array(weight: Tensor, weight_bits: int) -> np.ndarray:
     )
 
 
-def _work(
-    rule: UpdateRule, rounding: GradientRounding, step: int, layer: StoredWeight, rounded: Tensor
-) -> tuple[Work, np.ndarray]:
+def _work(rule: UpdateRule, step: int, layer: StoredWeight, rounded: Tensor) -> tuple[Work, np.ndarray]:
     """All that a training step does to a layer's weights, and the array that gets their codes."""
     settings, rows = _settings(rule, step), array(layer.weight)
     codes = NO_CODES
@@ -118,25 +116,25 @@ def _work(
         codes = _codes_array(layer.weight, layer.weight_bits)
     arguments = (
         rows, array(layer.gradient), tuple(array(slot) for slot in layer.slots), settings,
-        _rounding(layer.gradient, rounding), _draw(layer.stream, rounding), grid(layer.weight_bits), codes, array(rounded),
+        _rounding(layer.gradient, layer.rounding), _draw(layer.stream, layer.rounding), grid(layer.weight_bits), codes,
+        array(rounded),
     )  # fmt: skip
     return Work(kernels.update_rows[len(settings), codes.dtype], len(rows), 20 * rows.size, arguments), codes
 
 
-def train_weights(
-    rule: UpdateRule, rounding: GradientRounding, step: int, keep_rounded: bool, layers: list[StoredWeight]
-) -> list[WeightUpdate]:
+def train_weights(rule: UpdateRule, step: int, keep_rounded: bool, layers: list[StoredWeight]) -> list[WeightUpdate]:
     """`eager.train_weights`. The new weights' codes are kept in mind for the next forward pass."""
     if not all(_usable(layer.weight, layer.gradient, *layer.slots) and layer.weight.dim() == 2 for layer in layers):
-        return EAGER.train_weights(rule, rounding, step, keep_rounded, layers)
+        return EAGER.train_weights(rule, step, keep_rounded, layers)
     rounded = [torch.empty(layer.gradient.shape if keep_rounded else (0, 1)) for layer in layers]
-    works = [_work(rule, rounding, step, *pair) for pair in zip(layers, rounded, strict=True)]
+    works = [_work(rule, step, *pair) for pair in zip(layers, rounded, strict=True)]
     found, updates = split_all([work for work, _ in works]), []
     for layer, (_, codes), parts, kept in zip(layers, works, found, rounded, strict=True):
         finite = not any(bad for bad, _ in parts)
         _keep_codes(layer.weight, layer.weight_bits, codes if finite else None)
-        stream = layer.stream if rounding.gradient_bits is None else advance(layer.stream, layer.weight.numel())
-        largest_code = _code([size for _, size in parts], rounding.gradient_bits)
+        bits = layer.rounding.gradient_bits
+        stream = layer.stream if bits is None else advance(layer.stream, layer.weight.numel())
+        largest_code = _code([size for _, size in parts], bits)
         updates.append(WeightUpdate(finite, layer.slots, stream, kept if keep_rounded else None, largest_code))
     return updates
 

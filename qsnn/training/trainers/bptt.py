@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 from qsnn.data.sources.pattern import Pattern, fingerprint
 from qsnn.data.words import TARGET
 from qsnn.dynamics.cuba_lif import SPIKES
-from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.van_rossum import SPIKE_ERRORS
 from qsnn.models.geometry import DENSE
 from qsnn.options import Option, key, option
-from qsnn.training.pattern_run import PatternRun, TrainerSettings
-from qsnn.training.settings import Machine, RunConfig, threshold_problems
+from qsnn.training.bptt import BPTTLearner
+from qsnn.training.pattern_task import PatternTask
+from qsnn.training.run import Run, RunSettings
+from qsnn.training.settings import Machine, RunConfig, rounding_by_layer, threshold_problems
 from qsnn.training.state import new_training_state
 
 
@@ -35,26 +36,23 @@ class BPTT(Option):
     def problems_with(self, config: RunConfig) -> Iterator[str]:
         """What is wrong with the options together."""
         yield from config.loss.problems_at(config.neuron.dt)
+        yield from config.quantization.problems_of(config.model.num_layers(True))
         yield from threshold_problems(config)
 
     def check_data(self, config: RunConfig) -> None:
         """Raise ConfigError or DataError if the data are not there."""
         config.dataset.load()
 
-    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> PatternRun:
-        """A run in ``folder``, in the state before its first epoch. Raises ConfigError and DataError."""
+    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
+        """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
         bits, optimizer, backend = config.quantization, config.optimizer, machine.backend
         pattern = Pattern(*(raster.to(machine.device) for raster in config.dataset.load()))
         sizes = config.dataset.num_inputs, config.dataset.num_outputs
         net = config.model.build_spiking(*sizes, config.neuron, bits, config.seed, backend).to(machine.device)
-        settings = TrainerSettings(
-            epochs=self.epochs,
-            checkpoint_every=self.checkpoint_every,
-            rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule),
-            lr_schedule=optimizer.lr_schedule,
-            eta_schedule=optimizer.eta_schedule,
-            num_halvings=optimizer.num_halvings,
-        )
-        state = new_training_state(net, optimizer.build(bits.gradient_bits), config.seed)
+        state = new_training_state(net, optimizer.build(bits.full_precision_gradients()), config.seed)
         loss = config.loss.build(config.neuron.dt, backend)
-        return PatternRun(state, pattern, loss, settings, folder, {**facts, "data": fingerprint(pattern)})
+        settings = RunSettings(
+            self.epochs, self.checkpoint_every, rounding_by_layer(config, list(net.layers)), *optimizer.schedules()
+        )
+        facts = {**facts, "data": fingerprint(pattern)}
+        return Run(state, BPTTLearner(loss), PatternTask(pattern, loss), settings, folder, facts)

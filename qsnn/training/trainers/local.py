@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 from qsnn.data.events.windows import input_shape
 from qsnn.data.words import CLASSES
 from qsnn.dynamics.trace_lif import TRACES
-from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.kernels.dispatch import select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net, output_shapes
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
-from qsnn.training.local_run import LocalRun, LocalSettings
-from qsnn.training.local_state import new_local_state
-from qsnn.training.settings import Machine, RunConfig
+from qsnn.training.class_task import ClassSettings, ClassTask
+from qsnn.training.local_learning import LocalLearner, dropout_streams
+from qsnn.training.run import Run, RunSettings
+from qsnn.training.settings import Machine, RunConfig, rounding_by_layer
+from qsnn.training.state import new_training_state
 
 USUAL_INIT_BETA = 1.5
 
@@ -86,6 +87,7 @@ class Local(Option):
         """What is wrong with the options together."""
         data, dt, num_layers = config.dataset, config.neuron.dt, config.model.num_layers(False)
         yield from data.problems_at(dt)
+        yield from config.quantization.problems_of(num_layers)
         window = min(data.window_train, data.window_test)
         if math.isfinite(window + self.burn_in + 1 / dt) and round(window / dt) <= round(self.burn_in / dt):
             wanted = f"it leaves no step to learn in windows of {window:g} s: make it shorter"
@@ -113,34 +115,19 @@ class Local(Option):
             init, config.seed, select_local_backend(machine.backend.name),
         ).to(machine.device)  # fmt: skip
 
-    def settings(self, config: RunConfig, backend: Backend) -> LocalSettings:
-        """Epochs, batches, learning and its schedules."""
-        optimizer, bits, data = config.optimizer, config.quantization, config.dataset
-        return LocalSettings(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            burn_in=round(self.burn_in / config.neuron.dt),
-            dropout=self.dropout,
-            lr_div=self.lr_div,
-            validate_every=self.validate_every,
-            train_sample=self.train_sample,
-            checkpoint_every=self.checkpoint_every,
-            rounding=GradientRounding(optimizer.eta, bits.gradient_bits, bits.rng_bits, bits.rng_rule),
-            backend=backend,
-            lr_schedule=optimizer.lr_schedule,
-            eta_schedule=optimizer.eta_schedule,
-            num_halvings=optimizer.num_halvings,
-            seed=data.seed,
-            num_workers=data.num_workers,
-        )
-
-    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> LocalRun:
+    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
         """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
-        data, dt = config.dataset, config.neuron.dt
+        data, dt, optimizer = config.dataset, config.neuron.dt, config.optimizer
         prepared = data.prepare(config.logging.progress)
         parts = data.split(prepared)
         net = self.build_net(config, prepared.sensor, len(prepared.classes), machine)
-        state = new_local_state(net, config.optimizer.build(config.quantization.gradient_bits), config.seed)
+        rule = optimizer.build(config.quantization.full_precision_gradients())
+        state = new_training_state(net, rule, config.seed, dropout_streams(net))
+        learner = LocalLearner(round(self.burn_in / dt), self.dropout, machine.backend)
+        rounding = rounding_by_layer(config, list(net.named_layers()))
+        settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
+        settings = settings._replace(lr_div=self.lr_div)
         windows = data.windows(dt, training=True), data.windows(dt, training=False)
-        facts = {**facts, "data": prepared.fingerprint}
-        return LocalRun(state, prepared, parts, *windows, self.settings(config, machine.backend), folder, facts, {}, {})
+        how = ClassSettings(self.batch_size, self.validate_every, self.train_sample, data.seed, data.num_workers)
+        task = ClassTask(prepared, parts, *windows, how, learner)
+        return Run(state, learner, task, settings, folder, {**facts, "data": prepared.fingerprint})

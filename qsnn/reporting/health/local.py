@@ -1,6 +1,6 @@
-"""Is the quantization of local learning healthy? What a batch would teach, looked at without teaching it.
+"""Health of local learning: what a batch would teach, looked at without teaching it.
 
-The figures are those of `qsnn.reporting.health`. Kernels keep only quantized values, so that at a few time steps everything
+Kernels keep only quantized values, so that at a few time steps everything
 is worked out again in plain torch, before it is quantized. Streams and weights stay as they are.
 """
 
@@ -16,39 +16,24 @@ from qsnn.dynamics.refractory_lif import decayed_refractory
 from qsnn.dynamics.traces import TraceState, raw_traces
 from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.layers.local_layer import LayerConstants, LayerState, LayerStep, LocalLayer, features
-from qsnn.quantization import Format, divide, potential, shift, symmetric, uniform, unsigned
-from qsnn.reporting.code_tally import CodeTally
-from qsnn.reporting.health import idle_neurons
+from qsnn.quantization import divide, potential, shift, symmetric, uniform, unsigned
+from qsnn.reporting.health.code_tally import CodeTally
+from qsnn.reporting.health.figures import Observation, Values, idle_neurons
 from qsnn.training.code_changes import share_never_changed
-from qsnn.training.local_learning import rounded_gradient
-from qsnn.training.local_run import LocalRun
-from qsnn.training.local_state import LocalTrainingState
+from qsnn.training.local_learning import LocalLearner, rounded_gradient
+from qsnn.training.run import Run
+from qsnn.training.state import TrainingState
 
 LOOKS = 4
 IN_HISTOGRAMS = ("membrane", "membrane_trace", "synapse_trace")
 
 
-class Values(NamedTuple):
-    """A tensor before it is quantized, in the unit of its format; None: it is not quantized."""
-
-    raw: Tensor
-    fmt: Format | None
-
-
-class Observation(NamedTuple):
-    """``health``: figures by ``<layer>.<tensor>/<figure>`` and ``<layer>/<figure>``; ``histograms``: values by
-    ``<tensor>/<layer>``, at the last step that was looked at."""
-
-    health: dict[str, float]
-    histograms: dict[str, Values]
-
-
 class Settings(NamedTuple):
-    """How a batch is presented and learned from: as in `qsnn.training.local_learning.train_batch`."""
+    """How a batch is presented and learned from: as in `qsnn.training.local_learning.train_batch`. ``rounding``: by layer."""
 
     burn_in: int
     dropout: float
-    rounding: GradientRounding
+    rounding: dict[str, GradientRounding]
     backend: Backend
 
 
@@ -93,7 +78,7 @@ def error_values(
 class _Look:
     """What the looks at a net have counted."""
 
-    def __init__(self, state: LocalTrainingState, settings: Settings, labels: Tensor) -> None:
+    def __init__(self, state: TrainingState, settings: Settings, labels: Tensor) -> None:
         self.state, self.settings = state, settings
         model, device = state.model, next(state.model.parameters()).device
         self.target = functional.one_hot(labels, model.num_classes).to(torch.float32).to(device)
@@ -112,7 +97,7 @@ class _Look:
 
     def backward(self, name: str, layer: LocalLayer, step: LayerStep, constants: LayerConstants) -> None:
         """Count errors and the gradient, as the training step of now would round it."""
-        stream, rounding = self.state.streams[f"{name}/dropout"], self.settings.rounding
+        stream, rounding = self.state.streams[f"{name}/dropout"], self.settings.rounding[name]
         numbers, _ = uniform(stream, self.target.shape, self.target.device)
         mask = (numbers >= self.settings.dropout).to(torch.float32)
         self._count(name, error_values(layer, step, self.target, mask, constants))
@@ -140,7 +125,7 @@ def look_at(num_steps: int, burn_in: int) -> set[int]:
 
 
 @torch.no_grad()
-def observe(state: LocalTrainingState, batch: Batch, settings: Settings) -> Observation:
+def observe_batch(state: TrainingState, batch: Batch, settings: Settings) -> Observation:
     """Present a batch from rest to the net as it is; nothing is learned, nothing drawn from the run's streams.
 
     Of ``state`` only ``changed`` is brought up to date.
@@ -167,8 +152,8 @@ def observe(state: LocalTrainingState, batch: Batch, settings: Settings) -> Obse
     return Observation(health, look.histograms)
 
 
-def observe_run(run: LocalRun) -> Observation:
+def observe_run(run: Run, learner: LocalLearner) -> Observation:
     """Health of the quantization and values for histograms, of always the same training recordings, as many as a batch."""
-    s = run.settings
-    how = Settings(s.burn_in, s.dropout, s.rounding_in(max(1, run.state.epoch)), s.backend)
-    return observe(run.state, run.training_batch(), how)
+    rounding = run.settings.rates_in(max(1, run.state.epoch)).rounding
+    how = Settings(learner.burn_in, learner.dropout, rounding, learner.backend)
+    return observe_batch(run.state, run.task.example_batch(), how)

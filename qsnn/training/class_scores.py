@@ -1,13 +1,26 @@
 """Accuracy by votes, spikes and updates per layer: of an epoch under way, and of recordings that a net is tested on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from qsnn.models.local_net import LocalNet
-from qsnn.training.local_learning import LayerTally
+
+@dataclass
+class LayerTally:
+    """Of one layer over a batch: ``votes`` (B, K), how often each class was the readout's largest after burn-in; sums of
+    loss, spikes (before pooling) and moved weights; ``neuron_steps`` and ``weight_steps`` count their chances.
+    ``raster``: pooled spikes of the first sample, one (F) a step, where they are asked for."""
+
+    votes: Tensor
+    loss: float = 0.0
+    spikes: int = 0
+    updates: int = 0
+    neuron_steps: int = 0
+    weight_steps: int = 0
+    raster: list[Tensor] | None = None
 
 
 def predictions(votes: Tensor) -> Tensor:
@@ -63,9 +76,9 @@ class Scores:
         }
 
 
-def empty_scores(model: LocalNet) -> Scores:
-    """Nothing counted yet."""
-    names, K = list(model.named_layers()), model.num_classes
+def empty_scores(names: list[str], num_classes: int) -> Scores:
+    """Nothing counted yet, of layers ``names``."""
+    K = num_classes
     confusion = {name: torch.zeros(K, K, dtype=torch.int64) for name in names}
     return Scores(confusion, dict.fromkeys(names, 0), dict.fromkeys(names, 0))
 
@@ -73,9 +86,9 @@ def empty_scores(model: LocalNet) -> Scores:
 SUMS = ("correct", "samples", "loss", "steps", "spikes", "chances", "updates", "weights")
 
 
-def names_of_sums(model: LocalNet) -> frozenset[str]:
-    """The keys of an epoch's sums."""
-    return frozenset(f"{name}/{key}" for name in model.named_layers() for key in SUMS)
+def names_of_sums(names: Iterable[str]) -> frozenset[str]:
+    """The keys of an epoch's sums for layers ``names``."""
+    return frozenset(f"{name}/{key}" for name in names for key in SUMS)
 
 
 def add_up(sums: dict[str, float], tallies: dict[str, LayerTally], labels: Tensor) -> None:

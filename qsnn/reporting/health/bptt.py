@@ -1,40 +1,17 @@
-"""Is the quantization healthy? Saturation, underflow and codes in use of every quantized tensor; idle neurons."""
-
-from typing import NamedTuple
+"""Health of backpropagation through time: of the batch that has just been learned from."""
 
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState
 from qsnn.dynamics.cuba_lif import states_before
 from qsnn.layers import SpikingActivity, SpikingLinear
-from qsnn.quantization import Format, shift, symmetric
-from qsnn.reporting.code_tally import CodeTally
-from qsnn.training.bptt import GradientRounding, StepResult
+from qsnn.quantization import shift, symmetric
+from qsnn.reporting.health.code_tally import CodeTally
+from qsnn.reporting.health.figures import Observation, Values, code_health, idle_neurons
+from qsnn.training.bptt import StepResult
 from qsnn.training.code_changes import share_never_changed
+from qsnn.training.run import Run
 from qsnn.training.state import TrainingState
-
-ALWAYS_FIRING_RATE = 0.9
-
-
-class Limits(NamedTuple):
-    """Shares above which a warning is printed. Each is a share in 0..1 of a tensor's values or a layer's neurons."""
-
-    saturation: float
-    underflow: float
-    never_changed: float
-    silent: float
-    always_firing: float
-
-
-def code_health(raw: Tensor, fmt: Format) -> dict[str, float]:
-    """Of values before they are quantized, any shape: three figures.
-
-    saturation: share that reaches or passes an end of the range. underflow: share of the non-zero values that becomes
-    zero. codes_in_use: how many different codes they take.
-    """
-    tally = CodeTally()
-    tally.add_quantized(raw, fmt)
-    return tally.figures()
 
 
 def _states_health(name: str, layer: SpikingLinear, activity: SpikingActivity) -> dict[str, float]:
@@ -63,16 +40,8 @@ def _neurons_health(name: str, spikes: Tensor) -> dict[str, float]:
     return idle_neurons(name, spikes.mean(dim=(0, 1)))
 
 
-def idle_neurons(name: str, rates: Tensor) -> dict[str, float]:
-    """The same from each neuron's spikes a time step, any shape."""
-    return {
-        f"{name}/silent": (rates == 0).float().mean().item(),
-        f"{name}/always_firing": (rates >= ALWAYS_FIRING_RATE).float().mean().item(),
-    }
-
-
-def measure_health(state: TrainingState, step: StepResult, rounding: GradientRounding) -> dict[str, float]:
-    """All figures of an epoch, ``<layer>.<tensor>/<figure>``. ``step`` must come from a step with ``keep_errors``."""
+def measure_health(state: TrainingState, step: StepResult) -> dict[str, float]:
+    """All figures of an epoch, ``<layer>.<tensor>/<figure>``. ``step`` must come from a step with ``keep``."""
     figures: dict[str, float] = {}
     for name, layer in state.model.layers.items():
         linear, activity = layer.linear, step.activity[name]
@@ -82,8 +51,9 @@ def measure_health(state: TrainingState, step: StepResult, rounding: GradientRou
         if linear.error_bits is not None and activity.current.grad is not None:
             error = activity.current.grad
             parts["error"] = code_health(error / shift(error.abs().max()), symmetric(linear.error_bits))
-        if rounding.gradient_bits is not None:
-            parts["gradient"] = _gradient_health(step.gradients[name], step.rounded[name], rounding.gradient_bits)
+        gradient_bits = step.rounding[name].gradient_bits
+        if gradient_bits is not None:
+            parts["gradient"] = _gradient_health(step.gradients[name], step.rounded[name], gradient_bits)
         figures |= {f"{name}.{part}/{figure}": v for part, values in parts.items() for figure, v in values.items()}
         figures |= _states_health(name, layer, activity) | _neurons_health(name, activity.spikes.detach())
     shares = share_never_changed(state.model.stored_weights(), state.initial_codes, state.changed)
@@ -92,7 +62,10 @@ def measure_health(state: TrainingState, step: StepResult, rounding: GradientRou
     return figures
 
 
-def crossed_limits(figures: dict[str, float], limits: Limits) -> list[str]:
-    """The keys of all figures above their limit."""
-    bounds = limits._asdict()
-    return [key for key, value in figures.items() if value > bounds.get(key.rsplit("/", 1)[1], float("inf"))]
+def observe_step(run: Run, step: StepResult, health: bool) -> Observation:
+    """Health of the quantization, if asked for, and membranes."""
+    membranes = {
+        f"membrane/{name}": Values(step.activity[name].membrane.detach(), symmetric(layer.lif.dynamics.membrane_bits))
+        for name, layer in run.state.model.layers.items()
+    }
+    return Observation(measure_health(run.state, step) if health else {}, membranes)

@@ -1,0 +1,222 @@
+"""A run: a net that learns a task, batch by batch, in one of the ways to learn. Whatever these are, this is all of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from torch import Tensor
+
+from qsnn.dynamics import schedule_factor
+from qsnn.kernels.backend import GradientRounding
+from qsnn.training.state import Best, TrainingState
+
+FULL_PRECISION_DIVISOR = 5.0
+Self = TypeVar("Self")
+
+
+class Rates(NamedTuple):
+    """How far a batch moves the weights: how gradients are rounded, by layer, and what multiplies the rule's learning rate."""
+
+    rounding: dict[str, GradientRounding]
+    lr_factor: float
+
+
+class RunSettings(NamedTuple):
+    """``epochs`` in all, ``checkpoint_every`` so many of them (and at the end, and when the run is stopped).
+
+    ``rounding``: of gradients, by layer. Schedules (`qsnn.dynamics.schedules`) depend on the epoch alone, so that a resumed
+    run follows them. ``lr_div``, on top of them: in every epoch, counted from 1, that is a multiple of it, eta halves, and
+    the learning rate on unquantized gradients falls to a fifth; None: never.
+    """
+
+    epochs: int
+    checkpoint_every: int
+    rounding: dict[str, GradientRounding]
+    lr_schedule: str
+    eta_schedule: str
+    num_halvings: int
+    lr_div: int | None = None
+
+    def rates_in(self, epoch: int) -> Rates:
+        """Those of ``epoch``."""
+        divisions = 0 if self.lr_div is None else epoch // self.lr_div
+        eta_factor = self._factor(self.eta_schedule, epoch) / 2.0**divisions
+        rounding = {name: layer._replace(eta=layer.eta * eta_factor) for name, layer in self.rounding.items()}
+        lr_factor = self._factor(self.lr_schedule, epoch)
+        if all(layer.gradient_bits is None for layer in self.rounding.values()):
+            lr_factor /= FULL_PRECISION_DIVISOR**divisions
+        return Rates(rounding, lr_factor)
+
+    def _factor(self, schedule: str, epoch: int) -> float:
+        return schedule_factor(schedule, epoch, self.epochs, self.num_halvings)
+
+
+class Learner(Protocol):
+    """A way to learn."""
+
+    @property
+    def backend_name(self) -> str:
+        """The kernels it computes with."""
+
+    def learn(
+        self, state: TrainingState, batch: Any, rates: Rates, keep: bool, before_update: Callable[[float], None]
+    ) -> Any:
+        """Change the weights by a batch; what was measured (a lesson). ``keep``: also what health is told from.
+
+        ``before_update`` is told the loss of the weights as they were, if all of the batch is presented before they move.
+        """
+
+
+class Look(NamedTuple):
+    """Spikes to be drawn, (T, B, N) by name; ``target``: the raster that ``output`` should be."""
+
+    title: str
+    rasters: dict[str, Tensor]
+    target: Tensor | None = None
+
+
+class Ending(NamedTuple):
+    """What a run ends with, beside its scores: those for TensorBoard's table, spikes, and a confusion matrix (K, K), true class
+    by row, with the classes' names."""
+
+    scores: dict[str, float]
+    look: Look
+    confusion: Tensor | None = None
+
+
+class Epoch(NamedTuple):
+    """What an epoch was like. ``figures``: None if nothing asked for them; ``headline``: of them, for the progress bar;
+    ``confusion``: of validation, where it was validated; ``look``: makes what there is to draw."""
+
+    figures: dict[str, float] | None
+    headline: str
+    confusion: Tensor | None
+    look: Callable[[], Look]
+
+
+class Task(Protocol):
+    """What is to be learned: it gives batches, and measures the net. Of scores it alone knows which is better."""
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many pieces `Run.advance` makes of an epoch."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, if there are any."""
+
+    def batches(self, epoch: int, first: int) -> Iterator[Any]:
+        """The batches of an epoch, counted from 1, from number ``first`` on."""
+
+    def example_batch(self) -> Any:
+        """Always the same batch, as for training."""
+
+    def facts(self) -> dict[str, Any]:
+        """What summary.json says of it."""
+
+    def names_of_sums(self, run: "Run") -> frozenset[str]:
+        """The keys of ``state.sums``."""
+
+    def before_update(self, state: TrainingState, loss: float) -> None:
+        """See `Learner.learn`."""
+
+    def add_up(self, state: TrainingState, batch: Any, lesson: Any) -> str:
+        """Take a lesson into ``state.sums``; a headline for the progress bar, empty for none."""
+
+    def end_epoch(self, run: "Run", lesson: Any, figures_wanted: bool) -> Epoch:
+        """Measure what is due; ``state.sums`` is empty after it."""
+
+    def best_so_far(self, run: "Run") -> Best | None:
+        """For a checkpoint under way; None if nothing is measured yet. Changes nothing of the state."""
+
+    def best_at_the_end(self, run: "Run") -> Best | None:
+        """In the end: the weights of after the last update compete. They do not enter the state, so that a run that goes on
+        from its last checkpoint does what it would have done without ending here."""
+
+    def conclude(
+        self, run: "Run", stopped: bool, best: Best | None
+    ) -> tuple[dict[str, Any], dict[str, Any], Ending | None]:
+        """Scores of the last weights and of ``best`` (empty if there are none), and what is to be shown."""
+
+    def scores_now(self, run: "Run") -> tuple[dict[str, Any], Ending | None]:
+        """Scores of the weights as they are, measured anew."""
+
+
+class Reporter(Protocol):
+    """Whoever tells of a run (`qsnn.reporting`): a context manager around training."""
+
+    def __enter__(self: Self) -> Self:
+        """Open what is written to."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+
+    def flush(self) -> None:
+        """Before a checkpoint: everything up to it is on the disk."""
+
+    def wants_health(self, epoch: int) -> bool:
+        """Whether `after_epoch` will ask for what a lesson keeps for health."""
+
+    def wants_figures(self, epoch: int) -> bool:
+        """Whether `after_epoch` will write the figures of ``epoch``."""
+
+    def after_batch(self, headline: str) -> None:
+        """One piece further."""
+
+    def after_epoch(self, run: "Run", lesson: Any, epoch: Epoch) -> None:
+        """``lesson``: the epoch's last."""
+
+    def finish(self, run: "Run", ending: Ending) -> None:
+        """The run has ended."""
+
+
+@dataclass
+class Run:
+    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config."""
+
+    state: TrainingState
+    learner: Learner
+    task: Task
+    settings: RunSettings
+    folder: Path
+    facts: dict[str, Any]
+    _under_way: Iterator[Any] | None = field(default=None, repr=False)
+    """the epoch's batches, so that workers can prepare them ahead; made again from the state when a run is resumed"""
+
+    def started(self) -> bool:
+        """Whether a batch is done."""
+        return self.state.epoch > 0 or self.state.batch > 0
+
+    def finished(self) -> bool:
+        """Whether the last epoch is done."""
+        return self.state.epoch >= self.settings.epochs
+
+    def advance(self, reporter: Reporter) -> bool:
+        """Learn one batch, and report it; whether a checkpoint is due. Between two of these a run can stop."""
+        state, task, epoch = self.state, self.task, self.state.epoch + 1
+        last = state.batch + 1 == task.batches_per_epoch
+        batch, keep = self._next_batch(epoch), last and reporter.wants_health(epoch)
+        rates = self.settings.rates_in(epoch)
+        lesson = self.learner.learn(state, batch, rates, keep, lambda loss: task.before_update(state, loss))
+        headline = task.add_up(state, batch, lesson)
+        state.batch += 1
+        reporter.after_batch(headline)
+        if not last:
+            return False
+        self._under_way, state.epoch, state.batch = None, epoch, 0
+        reporter.after_epoch(self, lesson, task.end_epoch(self, lesson, reporter.wants_figures(epoch)))
+        return epoch % self.settings.checkpoint_every == 0
+
+    def _next_batch(self, epoch: int) -> Any:
+        if self._under_way is None:
+            self._under_way = self.task.batches(epoch, self.state.batch)
+        return next(self._under_way)
+
+    def layout(self) -> dict[str, Any]:
+        """What a checkpoint of this run looks like, beside `facts` (`qsnn.training.checkpoint_layout`)."""
+        return self.state.layout(self.task.batches_per_epoch, self.task.names_of_sums(self))
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the net's."""
+        return {name: tensor.detach().clone() for name, tensor in self.state.model.state_dict().items()}
