@@ -15,37 +15,20 @@ from qsnn.data.words import CLASSES, MAPS
 from qsnn.options import Option, impossible, key
 
 MAX_STEPS = 1_000_000
+ANY_EVENT = 1
 
 
 @dataclass
-class EventData(Option):
-    """A data set of labelled recordings of an event camera."""
+class Recordings(Option):
+    """A data set of labelled recordings. What a raster is made of, subclasses say in `windows`."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({CLASSES, MAPS})
+    gives: ClassVar[frozenset[str]] = frozenset({CLASSES})
 
     cache: str | None = key(
         None, "folder of prepared recordings; null: QSNN_CACHE, else qsnn in XDG_CACHE_HOME, else ~/.cache/qsnn"
     )
     window_train: float = key(0.5, "length of the random windows in training", "s", "500 steps, fixed", above=0)
     window_test: float = key(1.8, "length of the first window, on which is tested", "s", "1800 steps, fixed", above=0)
-    input_mode: int = key(
-        0,
-        "channels: 0 ON and OFF, 1 any event, 2 one signed (sign of ON less OFF events in a bin), 3 the signed one twice",
-        "",
-        "input_mode",
-        choices=INPUT_MODES,
-    )
-    downsample: int = key(
-        4, "pixels of the sensor, in both directions, that become one", "pixels", "ds", at_least=1, at_most=128
-    )
-    jitter: float = key(
-        0.5, "event times move by trunc(jitter * N(0,1)) whole milliseconds in training", "ms", "0.5, fixed",
-        at_least=0, at_most=1000,
-    )  # fmt: skip
-    shift: int = key(
-        0, "training windows move by up to so many pixels, of the smaller raster, in each direction", "pixels", "none",
-        at_least=0, at_most=128,
-    )  # fmt: skip
     num_workers: int = key(
         0, "threads that prepare batches ahead; any number gives the same batches", at_least=0, at_most=256
     )
@@ -96,6 +79,48 @@ class EventData(Option):
 
     def windows(self, dt: float, training: bool) -> WindowSettings:
         """What the rasters for training, or those for validation and test, are made of. ``dt``: s."""
-        length = self.window_train if training else self.window_test
+        raise NotImplementedError
+
+    def num_steps(self, dt: float, training: bool) -> int:
+        """T of these rasters."""
+        return round((self.window_train if training else self.window_test) / dt)
+
+
+@dataclass
+class EventData(Recordings):
+    """A data set of labelled recordings of an event camera."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({CLASSES, MAPS})
+
+    input_mode: int = key(
+        0,
+        "channels: 0 ON and OFF, 1 any event, 2 one signed (sign of ON less OFF events in a bin), 3 the signed one twice",
+        "",
+        "input_mode",
+        choices=INPUT_MODES,
+    )
+    downsample: int = key(
+        4, "pixels of the sensor, in both directions, that become one", "pixels", "ds", at_least=1, at_most=128
+    )
+    jitter: float = key(
+        0.5, "event times move by trunc(jitter * N(0,1)) whole milliseconds in training", "ms", "0.5, fixed",
+        at_least=0, at_most=1000,
+    )  # fmt: skip
+    shift: int = key(
+        0, "training windows move by up to so many pixels, of the smaller raster, in each direction", "pixels", "none",
+        at_least=0, at_most=128,
+    )  # fmt: skip
+
+    def windows(self, dt: float, training: bool) -> WindowSettings:
+        """Rasters of pixels. ``dt``: s."""
         jitter, shift = (self.jitter, self.shift) if training else (0.0, 0)
-        return WindowSettings(dt, round(length / dt), self.input_mode, self.downsample, jitter, shift)
+        return WindowSettings(dt, self.num_steps(dt, training), self.input_mode, self.downsample, jitter, shift)
+
+
+@dataclass
+class SpikeTrains(Recordings):
+    """A data set of labelled spike trains in numbered channels: a sensor of one row, whose events have one polarity."""
+
+    def windows(self, dt: float, training: bool) -> WindowSettings:
+        """Rasters (T, B, 1, 1, channels): 1 where a channel spikes in a step. ``dt``: s."""
+        return WindowSettings(dt, self.num_steps(dt, training), ANY_EVENT, 1, 0.0, 0)
