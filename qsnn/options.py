@@ -59,12 +59,14 @@ def key(
 
 @dataclass
 class Option:
-    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give."""
+    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give.
+    ``stands_for_another``: an option that ``choose``s another one when all are known."""
 
     group: ClassVar[str]
     option: ClassVar[str]
     gives: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[frozenset[str]] = frozenset()
+    stands_for_another: ClassVar[bool] = False
 
     def problems(self) -> Iterator[str]:
         """What is wrong with its values beyond their bounds, one line each."""

@@ -90,7 +90,7 @@ def measure(experiment: str, device: torch.device, seconds: float) -> list[str]:
     net = build_net_for(config, SENSORS[dataset], CLASSES[dataset], backend).to(device)
     state = new_local_state(net, build_update_rule(config), 0)
     rows, total = [], 0.0
-    for name, layer in net.named_layers().items():
+    for name, layer in net.layers.items():
         step, convolutions = interleaved(layer_step(state, layer, name, config, backend), seconds, device)
         total += step
         rows.append(f"| {experiment} | {name} | {step:.2f} | {convolutions:.2f} | {step / convolutions:.2f} |")

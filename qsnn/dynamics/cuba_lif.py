@@ -16,7 +16,7 @@ The mask of e_thr stops the errors of a membrane below theta - 127/128 (8 bits):
 every step learns nothing any more. Without ``threshold_mask`` they pass; e_mem and e_syn are masked as ever.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -46,15 +46,24 @@ class LIFParameters(NamedTuple):
         """`raw_states`."""
         return raw_states(state, current, spikes, self)
 
-    def sequence(self, current: Tensor, state: "LIFState") -> "LIFActivity":
+    def sequence(self, current: Tensor, state: "LIFState", feedback: "Feedback" = None) -> "LIFActivity":
         """`lif_sequence`."""
-        return lif_sequence(current, state, self)
+        return lif_sequence(current, state, self, feedback)
 
     def sequence_backward(
-        self, grad_spikes: Tensor, current: Tensor, activity: "LIFActivity", initial: "LIFState"
+        self,
+        grad_spikes: Tensor,
+        current: Tensor,
+        activity: "LIFActivity",
+        initial: "LIFState",
+        feedback: "Feedback" = None,
     ) -> Tensor:
         """`lif_sequence_backward`."""
-        return lif_sequence_backward(grad_spikes, current, activity, initial, self)
+        return lif_sequence_backward(grad_spikes, current, activity, initial, self, feedback)
+
+
+Feedback = Callable[[Tensor], Tensor] | None
+"""From a step of a recurrent layer to its neighbour in time, (B, N) to (B, N); None: the layer is not recurrent."""
 
 
 class NeuronParameters(Protocol):
@@ -70,13 +79,20 @@ class NeuronParameters(Protocol):
     def raw_states(self, state: "LIFState", current: Tensor, spikes: Tensor) -> "LIFState":
         """The states after a step, before they are quantized."""
 
-    def sequence(self, current: Tensor, state: "LIFState") -> "LIFActivity":
-        """All time steps from ``state``: current (T, B, N) to spikes and states."""
+    def sequence(self, current: Tensor, state: "LIFState", feedback: "Feedback" = None) -> "LIFActivity":
+        """All time steps from ``state``: current (T, B, N) to spikes and states. ``feedback``: what spikes (B, N) of a step
+        add to the current of the next one, written into ``current``."""
 
     def sequence_backward(
-        self, grad_spikes: Tensor, current: Tensor, activity: "LIFActivity", initial: "LIFState"
+        self,
+        grad_spikes: Tensor,
+        current: Tensor,
+        activity: "LIFActivity",
+        initial: "LIFState",
+        feedback: "Feedback" = None,
     ) -> Tensor:
-        """Gradient at the input current from that at the spikes."""
+        """Gradient at the input current from that at the spikes. ``feedback``: what the error at a step's current adds to the
+        gradient at the spikes of the step before."""
 
 
 class LIFState(NamedTuple):
@@ -122,10 +138,15 @@ def lif_step(current: Tensor, state: LIFState, parameters: LIFParameters) -> tup
     )
 
 
-def lif_sequence(current: Tensor, state: LIFState, parameters: LIFParameters) -> LIFActivity:
-    """All time steps from ``state``: current (T, B, N) to `LIFActivity`; its last states are the final state."""
+def lif_sequence(current: Tensor, state: LIFState, parameters: LIFParameters, feedback: Feedback = None) -> LIFActivity:
+    """All time steps from ``state``: current (T, B, N) to `LIFActivity`; its last states are the final state.
+
+    ``feedback``: what the spikes of a step add to the current of the next one; before the first step there were none.
+    """
     activity = LIFActivity(*(torch.empty_like(current) for _ in range(3)))
     for t in range(current.shape[0]):
+        if feedback is not None and t > 0:
+            current[t] += feedback(activity.spikes[t - 1])
         spikes, state = lif_step(current[t], state, parameters)
         activity.spikes[t], activity.synapse[t], activity.membrane[t] = spikes, state.synapse, state.membrane
     return activity
@@ -149,10 +170,25 @@ def masked_error(error: Tensor, mask: Tensor, error_bits: int | None) -> Tensor:
     return error if error_bits is None else quantize_error(error, error_bits) * mask
 
 
+def spike_gradient(t: int, grad_spikes: Tensor, grad_current: Tensor, feedback: Feedback) -> Tensor:
+    """``g_s[t]``: from what the spikes did to the loss and, through ``feedback``, to the next step's current."""
+    if feedback is None or t + 1 == len(grad_current):
+        return grad_spikes[t]
+    return grad_spikes[t] + feedback(grad_current[t + 1])
+
+
 def lif_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState, parameters: LIFParameters
+    grad_spikes: Tensor,
+    current: Tensor,
+    activity: LIFActivity,
+    initial: LIFState,
+    parameters: LIFParameters,
+    feedback: Feedback = None,
 ) -> Tensor:
-    """Gradient at the input current, ``g_h`` (T, B, N), from that at the spikes (T, B, N), by the equations above."""
+    """Gradient at the input current, ``g_h`` (T, B, N), from that at the spikes (T, B, N), by the equations above.
+
+    ``feedback``: what ``g_h[t + 1]`` adds to ``g_s[t]``.
+    """
     bits, mem_format = parameters.error_bits, symmetric(parameters.membrane_bits)
     before = states_before(activity, initial)
     raw = raw_states(before, current, activity.spikes, parameters)
@@ -160,14 +196,14 @@ def lif_sequence_backward(
     mask_thr = in_range(before.membrane - parameters.threshold, passing)
     mask_mem, mask_syn = in_range(raw.membrane, mem_format), in_range(raw.synapse, symmetric(parameters.synapse_bits))
     surrogate = surrogate_gradient(threshold_distance(before.membrane, parameters), parameters.surrogate_slope)
-    grad_threshold = grad_spikes / surrogate
 
     grad_current = torch.empty_like(current)
     grad = LIFState.zeros(current[0])
     for t in reversed(range(current.shape[0])):
+        grad_threshold = spike_gradient(t, grad_spikes, grad_current, feedback) / surrogate[t]
         e_mem = masked_error(grad.membrane, mask_mem[t], bits)
         e_syn = masked_error(grad.synapse, mask_syn[t], bits)
-        e_thr = masked_error(grad_threshold[t], mask_thr[t], bits)
+        e_thr = masked_error(grad_threshold, mask_thr[t], bits)
         grad_current[t] = e_syn
         grad = LIFState(parameters.synapse_decay * e_syn + e_mem, parameters.membrane_decay * e_mem + e_thr)
     return grad_current

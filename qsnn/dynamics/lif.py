@@ -19,7 +19,16 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from qsnn.dynamics.cuba_lif import SPIKES, LIFActivity, LIFState, masked_error, states_before, surrogate_gradient
+from qsnn.dynamics.cuba_lif import (
+    SPIKES,
+    Feedback,
+    LIFActivity,
+    LIFState,
+    masked_error,
+    spike_gradient,
+    states_before,
+    surrogate_gradient,
+)
 from qsnn.dynamics.time_constants import DECAY_RULES, LONGEST_STEP, SHORTEST_STEP, decay_of, decay_problems
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import in_range, quantize, symmetric
@@ -34,35 +43,43 @@ class LeakyParameters(NamedTuple):
     membrane_bits: int | None
     error_bits: int | None
     threshold_mask: bool = False
-    synapse_bits: int | None = None  # there is none, so nothing is quantized
+    synapse_bits: int | None = 0  # there is none
 
     def raw_states(self, state: LIFState, current: Tensor, spikes: Tensor) -> LIFState:
         """The states after a step, before the membrane is quantized; the "synapse" is the input current itself."""
         return LIFState(current, self.membrane_decay * state.membrane + current - spikes)
 
-    def sequence(self, current: Tensor, state: LIFState) -> LIFActivity:
-        """All time steps from ``state``: current (T, B, N) to spikes and states."""
+    def sequence(self, current: Tensor, state: LIFState, feedback: Feedback = None) -> LIFActivity:
+        """All time steps from ``state``: current (T, B, N) to spikes and states; ``feedback`` as in `cuba_lif`."""
         fmt, membrane = symmetric(self.membrane_bits), state.membrane
         spikes, membranes = torch.empty_like(current), torch.empty_like(current)
         for t in range(current.shape[0]):
+            if feedback is not None and t > 0:
+                current[t] += feedback(spikes[t - 1])
             spikes[t] = (quantize(membrane - self.threshold, fmt) > 0).to(current.dtype)
             membrane = quantize(self.membrane_decay * membrane + current[t] - spikes[t], fmt)
             membranes[t] = membrane
         return LIFActivity(spikes, current.clone(), membranes)
 
     def sequence_backward(
-        self, grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState
+        self,
+        grad_spikes: Tensor,
+        current: Tensor,
+        activity: LIFActivity,
+        initial: LIFState,
+        feedback: Feedback = None,
     ) -> Tensor:
         """Gradient at the input current (T, B, N) from that at the spikes, by the equations above."""
         fmt, before = symmetric(self.membrane_bits), states_before(activity, initial)
         distance = before.membrane - self.threshold
         mask_thr = in_range(distance, fmt if self.threshold_mask else None)
         mask_mem = in_range(self.raw_states(before, current, activity.spikes).membrane, fmt)
-        grad_threshold = grad_spikes / surrogate_gradient(quantize(distance, fmt), self.surrogate_slope)
+        surrogate = surrogate_gradient(quantize(distance, fmt), self.surrogate_slope)
         grad_current, grad = torch.empty_like(current), torch.zeros_like(current[0])
         for t in reversed(range(current.shape[0])):
             e_mem = masked_error(grad, mask_mem[t], self.error_bits)
-            e_thr = masked_error(grad_threshold[t], mask_thr[t], self.error_bits)
+            grad_threshold = spike_gradient(t, grad_spikes, grad_current, feedback) / surrogate[t]
+            e_thr = masked_error(grad_threshold, mask_thr[t], self.error_bits)
             grad_current[t] = e_mem
             grad = self.membrane_decay * e_mem + e_thr
         return grad_current

@@ -11,9 +11,8 @@ from qsnn.data.words import TARGET
 from qsnn.dynamics import DECAY_RULES
 from qsnn.dynamics.time_constants import MAX_STEPS_OF_TAU, decay_of, decay_problems
 from qsnn.kernels.backend import Backend
-from qsnn.options import Option, impossible, key, option
-
-SPIKE_ERRORS = "errors at the output spikes"
+from qsnn.losses.base import OutputLoss
+from qsnn.options import impossible, key, option
 
 
 class _VanRossum(torch.autograd.Function):
@@ -42,6 +41,11 @@ class VanRossumDistance(nn.Module):
         self.tau = tau
         self.backend = backend
 
+    @property
+    def filter(self) -> tuple[float, float]:
+        """Decay and tau: backends have a kernel of a whole net for this distance."""
+        return self.decay, self.tau
+
     def forward(self, spikes: Tensor, target: Tensor) -> Tensor:
         """The distance, a scalar."""
         return _VanRossum.apply(spikes, target, self.decay, self.tau, self.backend)
@@ -53,10 +57,9 @@ class VanRossumDistance(nn.Module):
 
 @option("loss", "van_rossum")
 @dataclass
-class VanRossum(Option):
+class VanRossum(OutputLoss):
     """Van Rossum distance of the output spikes to a target raster."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({SPIKE_ERRORS})
     needs: ClassVar[frozenset[str]] = frozenset({TARGET})
 
     tau_vr: float = key(0.005, "time constant of the van Rossum filter", "s", "tau_vr", above=0)
@@ -76,7 +79,7 @@ class VanRossum(Option):
             "loss", "tau_vr", self.tau_vr, dt, self.decay, "van_rossum_decay", self.van_rossum_decay
         )
 
-    def build(self, dt: float, backend: Backend) -> VanRossumDistance:
-        """The loss at steps of ``dt`` s."""
+    def build(self, dt: float, backend: Backend, quantized: bool) -> VanRossumDistance:
+        """The loss at steps of ``dt`` s; ``quantized``: whether errors are, which changes nothing here."""
         decay = decay_of(self.tau_vr, dt, self.decay, self.van_rossum_decay)
         return VanRossumDistance(decay, self.tau_vr, backend)

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from qsnn.dynamics.refractory_lif import refractory_parameters
 from qsnn.dynamics.trace_lif import TraceLIF
-from qsnn.errors import ConfigError
 from qsnn.kernels.local_backend import LocalBackend
 from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, LocalLayerSettings
-from qsnn.models.geometry import Geometry, Shape
+from qsnn.models.geometry import Geometry, Shape, local_names, output_shapes
 from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
 from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
 
@@ -106,7 +105,8 @@ class LocalNet(nn.Module):
             self.add_module(name, layer)
         self.num_classes = num_classes
 
-    def named_layers(self) -> dict[str, LocalLayer]:
+    @property
+    def layers(self) -> dict[str, LocalLayer]:
         """The layers by name, input first."""
         return {name: layer for name, layer in self.named_children() if isinstance(layer, LocalLayer)}
 
@@ -116,13 +116,13 @@ class LocalNet(nn.Module):
 
     def stored_weights(self) -> dict[str, tuple[Tensor, int | None]]:
         """Weights and their width, by layer."""
-        return {name: (layer.weight, layer.settings.weight_bits) for name, layer in self.named_layers().items()}
+        return {name: (layer.weight, layer.settings.weight_bits) for name, layer in self.layers.items()}
 
     def memory_bytes(self) -> dict[str, float]:
         """Bytes of weights and biases, and of traces P and Q, refractory state R and membrane U, at their bit widths (32 bits
         where full precision), batch 1."""
         parameters = state = 0
-        for layer in self.named_layers().values():
+        for layer in self.layers.values():
             s = layer.settings
             parameters += (layer.weight.numel() + layer.bias.numel()) * (s.weight_bits or FULL_PRECISION_BITS)
             traces = (s.membrane_trace_bits, s.synapse_trace_bits)
@@ -133,27 +133,11 @@ class LocalNet(nn.Module):
 
     def initial_states(self, batch_size: int) -> dict[str, LayerState]:
         """Every layer at rest."""
-        return {name: layer.initial_state(batch_size) for name, layer in self.named_layers().items()}
+        return {name: layer.initial_state(batch_size) for name, layer in self.layers.items()}
 
     def constants(self) -> dict[str, LayerConstants]:
         """`LocalLayer.constants` of every layer."""
-        return {name: layer.constants() for name, layer in self.named_layers().items()}
-
-
-def output_shapes(inputs: Shape, geometries: list[Geometry]) -> list[Shape]:
-    """(C, H, W) of each layer's maps for ``inputs`` (C, H, W). Raises ConfigError if nothing is left of them."""
-    shapes = []
-    for number, geometry in enumerate(geometries, start=1):
-        outputs = geometry.output_shape(inputs)
-        if min(outputs) < 1:
-            made = f"{max(0, outputs[1])} x {max(0, outputs[2])}"
-            raise ConfigError(
-                f"model: layer{number} gets maps of {inputs[1]} x {inputs[2]} and would make {made} of them; use a smaller "
-                "model.kernel_size or model.pooling, a larger model.padding or a smaller dataset.downsample"
-            )
-        shapes.append(outputs)
-        inputs = outputs
-    return shapes
+        return {name: layer.constants() for name, layer in self.layers.items()}
 
 
 def build_local_net(
@@ -165,15 +149,15 @@ def build_local_net(
     Raises ConfigError if nothing is left of them.
     """
     layers = {}
-    shapes = output_shapes(inputs, geometries)
-    for number, (geometry, outputs, bits) in enumerate(zip(geometries, shapes, widths, strict=True), start=1):
-        name = f"layer{number}"
+    names = local_names(len(geometries))
+    shapes = output_shapes(inputs, geometries, names)
+    for number, (name, geometry, outputs, bits) in enumerate(zip(names, geometries, shapes, widths, strict=True)):
         tensors, scale = initial_tensors(seed, name, geometry, inputs, num_classes, neuron, bits, init)
         refractory = refractory_parameters(
             neuron.tau_ref, neuron.dt, bits.refractory_bits, bits.membrane_bits, neuron.decay_bits
         )._replace(scale=scale, pooling=geometry.pooling)
         settings = LocalLayerSettings(
-            padding=geometry.padding, weight_mult=init.weight_mult[number - 1], dt=neuron.dt, trace_cap=neuron.trace_cap,
+            padding=geometry.padding, weight_mult=init.weight_mult[number], dt=neuron.dt, trace_cap=neuron.trace_cap,
             readout_scale=readout_scale(bits.readout_weight_bits, init.readout_amplitude, math.prod(outputs)),
             refractory=refractory, weight_bits=bits.weight_bits, membrane_trace_bits=bits.membrane_trace_bits,
             synapse_trace_bits=bits.synapse_trace_bits, decay_bits=neuron.decay_bits, sigmoid_bits=bits.sigmoid_bits,

@@ -24,6 +24,9 @@ class BitWidths(Option):
         FOLLOWS_STATE, "membrane potential; follows state_bits unless set", "bits", "global_ab; global_ub"
     )
     synapse_bits: Any = key(FOLLOWS_STATE, "synaptic current; follows state_bits unless set", "bits", "global_ab")
+    integrator_bits: Any = key(
+        None, "membrane and synapse of a membrane readout (loss.logits=membrane)", "bits", "none"
+    )
     error_bits: Any = key(8, "errors in the backward pass", "bits", "global_eb")
     gradient_bits: Any = key(
         8,

@@ -46,7 +46,7 @@ def _smallest(weight_bits: int | None, beta: float | None, quantized_gradients: 
     return beta / 2 ** (weight_bits - 1)
 
 
-def initial_weights(stream: RandomStream, shape: tuple[int, int], limit: float, state_bits: int | None) -> Tensor:
+def initial_weights(stream: RandomStream, shape: tuple[int, ...], limit: float, state_bits: int | None) -> Tensor:
     """Uniform(-limit, limit), clamped to the range of the state format and rounded to its grid."""
     numbers, _ = uniform(stream, shape)
     return quantize((2 * numbers - 1) * limit, symmetric(state_bits))

@@ -100,7 +100,8 @@ def _class_scores(task: ClassTask, outcome: Outcome) -> list[tuple[str, str]]:
 def _accuracies(scores: dict[str, Any]) -> str:
     """In test and in validation, as far as they are known."""
     layers = ", ".join(f"{value:.1%}" for key, value in scores.items() if key.startswith("test_accuracy_"))
-    text = f"test {scores['test_accuracy']:.1%} (by layer {layers})" if layers else "not tested"
+    by_layer = f" (by layer {layers})" if ", " in layers else ""
+    text = f"test {scores['test_accuracy']:.1%}{by_layer}" if layers else "not tested"
     if "validation_accuracy" in scores:
         text += f"; validation {scores['validation_accuracy']:.1%}"
     return text + (f", epoch {scores['epoch']}" if "epoch" in scores else "")

@@ -2,25 +2,26 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from qsnn.data.events.batches import Batch
 from qsnn.data.sources.pattern import Pattern
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
-from qsnn.losses import VanRossumDistance
-from qsnn.models import Activity, FeedforwardNet
+from qsnn.models import Activity, SpikingNet
+from qsnn.training.class_scores import LayerTally
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState
 
 
 class StepResult(NamedTuple):
-    """What a batch measured. ``gradients``: weight gradients by layer before rounding; ``rounded``: after it, empty unless
-    they were to be kept; ``rounding``: how."""
+    """What a batch measured. ``gradients``: weight gradients by ``<layer>.<part>`` before rounding; ``rounded``: after it,
+    empty unless they were to be kept; ``rounding``: how, by layer."""
 
-    distance: float
+    loss: float
     activity: Activity
     gradients: dict[str, Tensor]
     rounded: dict[str, Tensor]
@@ -42,32 +43,36 @@ def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> Non
 
 
 def _update(state: TrainingState, gradients: dict[str, Tensor], rates: Rates, keep_rounded: bool) -> dict[str, Tensor]:
-    """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for."""
-    rule, linears = state.rule._replace(lr=state.rule.lr * rates.lr_factor), state.model.linears()
+    """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for.
+
+    Tensors of more than two dimensions are seen as rows, one an output channel.
+    """
+    rule, weights = state.rule._replace(lr=state.rule.lr * rates.lr_factor), state.model.weights()
     layers = [
         StoredWeight(
-            linear.weight, gradients[name], state.slots[f"{name}.weight"], state.streams[f"{name}.weight"],
-            rates.rounding[name], linear.weight_bits,
+            w.weight.flatten(1), gradients[name].flatten(1), state.slots[name], state.streams[name],
+            rates.rounding[name.split(".")[0]], w.weight_bits,
         )
-        for name, linear in linears.items()
+        for name, w in weights.items()
     ]  # fmt: skip
-    updates = next(iter(linears.values())).backend.train_weights(rule, state.step + 1, keep_rounded, layers)
+    updates = next(iter(weights.values())).backend.train_weights(rule, state.step + 1, keep_rounded, layers)
     kept = {}
-    for (name, linear), update in zip(linears.items(), updates, strict=True):
+    for (name, w), layer, update in zip(weights.items(), list(state.largest_codes), updates, strict=True):
         if not update.finite:
-            raise _not_finite(f"{name}.weight", linear.weight, state.epoch + 1)
-        state.slots[f"{name}.weight"], state.streams[f"{name}.weight"] = update.slots, update.stream
-        state.largest_codes[name] = max(state.largest_codes[name], update.largest_code)
+            raise _not_finite(name, w.weight, state.epoch + 1)
+        state.slots[name], state.streams[name] = update.slots, update.stream
+        state.largest_codes[layer] = max(state.largest_codes[layer], update.largest_code)
         if update.rounded is not None:
-            kept[name] = update.rounded
+            kept[name] = update.rounded.view_as(w.weight)
     return kept
 
 
 @torch.no_grad()
 def train_step(
     state: TrainingState,
-    pattern: Pattern,
-    loss: VanRossumDistance,
+    x: Tensor,
+    target: Tensor,
+    loss: Any,
     rates: Rates,
     keep: bool = False,
     before_update: Callable[[float], None] = lambda loss: None,
@@ -78,46 +83,79 @@ def train_step(
     ``activity[<layer>].current.grad``, and the rounded gradients are returned.
     Raises NonFiniteError, naming tensor and epoch, before a bad update can reach a checkpoint.
     """
-    model, epoch, backend = state.model, state.epoch + 1, loss.backend
+    model, epoch = state.model, state.epoch + 1
+    backend = next(iter(model.weights().values())).backend
     model.clamp_weights()
-    found = model.gradients(pattern.input, pattern.target, loss.decay, loss.tau)
+    found = model.gradients(x, target, loss)
     for name, layer in found.activity.items():
         check_finite(f"{name}.membrane", layer.membrane, epoch, backend)
         if keep:
             layer.current.grad = found.currents[name]
-    if not math.isfinite(found.distance):
-        raise _not_finite("distance", torch.tensor(found.distance), epoch)
+    if not math.isfinite(found.loss):
+        raise _not_finite("the loss", torch.tensor(found.loss), epoch)
     for name, gradient in found.weights.items():
-        check_finite(f"{name}.weight.grad", gradient, epoch, backend)
-    before_update(found.distance)
+        check_finite(f"{name}.grad", gradient, epoch, backend)
+    before_update(found.loss)
     rounded = _update(state, found.weights, rates, keep)
     state.step += 1
-    return StepResult(found.distance, found.activity, found.weights, rounded, rates.rounding)
+    return StepResult(found.loss, found.activity, found.weights, rounded, rates.rounding)
 
 
 class BPTTLearner(NamedTuple):
     """Learns by `train_step`."""
 
-    loss: VanRossumDistance
-
-    @property
-    def backend_name(self) -> str:
-        """The kernels it computes with."""
-        return self.loss.backend.name
+    loss: Any
+    backend_name: str
 
     def learn(
-        self, state: TrainingState, batch: Pattern, rates: Rates, keep: bool, before_update: Callable[[float], None]
+        self, state: TrainingState, batch: Any, rates: Rates, keep: bool, before_update: Callable[[float], None]
     ) -> StepResult:
-        """`train_step`."""
-        return train_step(state, batch, self.loss, rates, keep, before_update)
+        """`train_step`. ``batch``: input spikes, and a target raster or labels."""
+        device = next(iter(state.model.trained_tensors().values())).device
+        x, target = batch[0].to(device, torch.float32), batch[1].to(device)
+        return train_step(state, x, target, self.loss, rates, keep, before_update)
+
+    def tallies(self, lesson: StepResult, batch: Batch) -> dict[str, LayerTally]:
+        """What a batch of labelled recordings measured, by layer."""
+        tallies = tally_layers(lesson.activity, self.loss)
+        last = list(tallies)[-1]
+        tallies[last].loss, tallies[last].steps = lesson.loss * len(batch.labels), len(batch.labels)
+        return tallies
+
+    @torch.no_grad()
+    def evaluate(self, model: SpikingNet, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
+        """Predictions and spikes of a batch, without learning."""
+        device = next(iter(model.trained_tensors().values())).device
+        activity, _ = model(batch.input.to(device, torch.float32))
+        return tally_layers(activity, self.loss, keep_raster)
+
+
+def tally_layers(activity: Activity, loss: Any, keep_raster: bool = False) -> dict[str, LayerTally]:
+    """Spikes of each layer and, of the last one, logits in the place of votes. ``keep_raster``: the spikes that the first
+    sample's layers hand on."""
+    tallies = {}
+    for name, layer in activity.items():
+        spikes = layer.spikes
+        tallies[name] = LayerTally(
+            None, spikes=int(spikes.sum(dtype=torch.float64)), neuron_steps=spikes.numel(),
+            raster=list(layer.output[:, 0].flatten(1)) if keep_raster and spikes.numel() else None,
+        )  # fmt: skip
+    last = list(activity)[-1]
+    tallies[last].votes = loss.logits(activity[last].output)
+    return tallies
 
 
 @torch.no_grad()
-def evaluate(model: FeedforwardNet, pattern: Pattern, loss: VanRossumDistance) -> tuple[dict[str, float], Activity]:
+def evaluate(model: SpikingNet, pattern: Pattern, loss: Any) -> tuple[dict[str, float], Activity]:
     """Distance, the same relative to a silent net, and firing rates (spikes per neuron and step) of the net as it is."""
     activity, _ = model(pattern.input)
-    distance = loss(activity["output"].spikes, pattern.target).item()
-    return {**score(distance, loss.of_silence(pattern.target)), **firing_rates(activity)}, activity
+    distance = loss(list(activity.values())[-1].output, pattern.target).item()
+    return {**score(distance, silent_distance(pattern, loss)), **firing_rates(activity)}, activity
+
+
+def silent_distance(pattern: Pattern, loss: Any) -> float:
+    """The distance of a net that never spikes: what every result is relative to."""
+    return float(loss(torch.zeros_like(pattern.target), pattern.target))
 
 
 def score(distance: float, silent_distance: float) -> dict[str, float]:
@@ -130,4 +168,11 @@ def firing_rates(activity: Activity) -> dict[str, float]:
     return {
         f"rate_{name}": layer.spikes.detach().sum(dtype=torch.float64).item() / layer.spikes.numel()
         for name, layer in activity.items()
+        if layer.spikes.numel()
     }
+
+
+def gradient_norms(gradients: dict[str, Tensor]) -> dict[str, float]:
+    """Of weight gradients before rounding, by layer."""
+    named = {name.removesuffix(".weight").removesuffix("_weight"): gradient for name, gradient in gradients.items()}
+    return {f"gradient_norm_{name}": gradient.norm().item() for name, gradient in named.items()}

@@ -1,7 +1,7 @@
 """Accuracy by votes, spikes and updates per layer: of an epoch under way, and of recordings that a net is tested on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,12 +10,14 @@ from torch import Tensor
 
 @dataclass
 class LayerTally:
-    """Of one layer over a batch: ``votes`` (B, K), how often each class was the readout's largest after burn-in; sums of
-    loss, spikes (before pooling) and moved weights; ``neuron_steps`` and ``weight_steps`` count their chances.
-    ``raster``: pooled spikes of the first sample, one (F) a step, where they are asked for."""
+    """Of one layer over a batch: ``votes`` (B, K), how much speaks for each class (counts of the steps after burn-in in
+    which the readout was largest, or logits), None from a layer that is not asked; sums of loss, spikes (before pooling) and
+    moved weights; ``steps`` that the loss is a sum over, samples counted; ``neuron_steps`` and ``weight_steps`` count
+    chances of spikes and moves. ``raster``: spikes that the first sample hands on, one (F) a step, where they are asked for."""
 
-    votes: Tensor
+    votes: Tensor | None
     loss: float = 0.0
+    steps: int = 0
     spikes: int = 0
     updates: int = 0
     neuron_steps: int = 0
@@ -24,27 +26,39 @@ class LayerTally:
 
 
 def predictions(votes: Tensor) -> Tensor:
-    """The class that was the readout's largest most often, (B, K) to (B); the first of equals."""
+    """The class with the largest vote, (B, K) to (B); the first of equals."""
     return votes.argmax(1)
+
+
+def tied(votes: Tensor) -> int:
+    """How many samples have more than one largest vote."""
+    return int(((votes == votes.amax(1, keepdim=True)).sum(1) > 1).sum())
 
 
 @dataclass
 class Scores:
     """``confusion``: by layer, (K, K) counts of recordings, true class by row, predicted class by column; ``spikes`` and
-    ``chances``: by layer, spikes and how many neurons times steps could have spiked."""
+    ``chances``: by layer, spikes and how many neurons times steps could have spiked; ``ties``: of the last layer that votes."""
 
-    confusion: dict[str, Tensor]
-    spikes: dict[str, int]
-    chances: dict[str, int]
+    num_classes: int
+    confusion: dict[str, Tensor] = field(default_factory=dict)
+    spikes: dict[str, int] = field(default_factory=dict)
+    chances: dict[str, int] = field(default_factory=dict)
+    ties: int = 0
 
     def add(self, tallies: dict[str, LayerTally], labels: Tensor) -> None:
         """Count a batch."""
+        K, ties = self.num_classes, 0
         for name, tally in tallies.items():
-            confusion = self.confusion[name]
-            cells = labels * len(confusion) + predictions(tally.votes).cpu()
-            confusion += torch.bincount(cells, minlength=confusion.numel()).view_as(confusion)
-            self.spikes[name] += tally.spikes
-            self.chances[name] += tally.neuron_steps
+            if tally.votes is not None:
+                cells = labels * K + predictions(tally.votes).cpu()
+                counted = torch.bincount(cells, minlength=K * K).view(K, K)
+                self.confusion[name] = self.confusion.get(name, 0) + counted
+                ties = tied(tally.votes)
+            if tally.neuron_steps:
+                self.spikes[name] = self.spikes.get(name, 0) + tally.spikes
+                self.chances[name] = self.chances.get(name, 0) + tally.neuron_steps
+        self.ties += ties
 
     def accuracies(self) -> dict[str, float]:
         """Share of recordings whose class was predicted, by layer."""
@@ -63,24 +77,19 @@ class Scores:
         return list(self.confusion.values())[-1]
 
     def summary(self, part: str) -> dict[str, Any]:
-        """Plain values: ``<part>_accuracy`` of the net and of each layer, rates, and the last layer's confusion matrix."""
+        """Plain values: ``<part>_accuracy`` of the net and of each layer, share of ties, rates, and the last layer's
+        confusion matrix."""
         layers = {f"{part}_accuracy_{name}": value for name, value in self.accuracies().items()}
         rates = {f"rate_{name}": value for name, value in self.rates().items()}
         spikes = {f"spikes_{name}": value for name, value in self.spikes.items()}
         return {
             f"{part}_accuracy": self.accuracy(),
+            f"{part}_ties": self.ties / max(1, int(self.last_confusion().sum())),
             **layers,
             **rates,
             **spikes,
             "confusion": self.last_confusion().tolist(),
         }
-
-
-def empty_scores(names: list[str], num_classes: int) -> Scores:
-    """Nothing counted yet, of layers ``names``."""
-    K = num_classes
-    confusion = {name: torch.zeros(K, K, dtype=torch.int64) for name in names}
-    return Scores(confusion, dict.fromkeys(names, 0), dict.fromkeys(names, 0))
 
 
 SUMS = ("correct", "samples", "loss", "steps", "spikes", "chances", "updates", "weights")
@@ -94,35 +103,33 @@ def names_of_sums(names: Iterable[str]) -> frozenset[str]:
 def add_up(sums: dict[str, float], tallies: dict[str, LayerTally], labels: Tensor) -> None:
     """Add a training batch to the epoch's ``sums``, plain numbers that a checkpoint can carry."""
     for name, tally in tallies.items():
-        correct = (predictions(tally.votes).cpu() == labels).sum().item()
+        correct = samples = 0
+        if tally.votes is not None:
+            correct, samples = int((predictions(tally.votes).cpu() == labels).sum()), len(labels)
         values = (
-            correct, len(labels), tally.loss, tally.votes.sum().item(), tally.spikes, tally.neuron_steps, tally.updates,
-            tally.weight_steps,
+            correct, samples, tally.loss, tally.steps, tally.spikes, tally.neuron_steps, tally.updates, tally.weight_steps,
         )  # fmt: skip
         for key, value in zip(SUMS, values, strict=True):
             sums[f"{name}/{key}"] = sums.get(f"{name}/{key}", 0) + value
 
 
 def epoch_record(sums: dict[str, float], validation: Scores | None, training: Scores | None) -> dict[str, float]:
-    """What an epoch is remembered by, ``<figure>_<layer>``: loss per sample and step, spikes and weight updates, and the share
-    of neurons times steps, or weights times steps, that these are; and three accuracies.
+    """What an epoch is remembered by, ``<figure>_<layer>``: loss (per sample, and per step in local learning), spikes and
+    weight updates, and the share of neurons times steps, or weights times steps, that these are; and three accuracies.
 
-    ``online_accuracy``: of the votes that were given while the weights learned from the very recording voted on, which
+    ``online_accuracy``: of the net as it was when each batch came. In local learning its weights moved while it voted, which
     says little about what the net can do. ``train_accuracy`` and ``validation_accuracy``: of the net as it then is, frozen.
     """
     record = {}
     for name in dict.fromkeys(key.split("/")[0] for key in sums):
-
-        def total(key: str, name: str = name) -> float:
-            return sums[f"{name}/{key}"]
-
-        record[f"online_accuracy_{name}"] = total("correct") / total("samples")
-        record[f"loss_{name}"] = total("loss") / max(1, total("steps"))
-        record[f"spikes_{name}"], record[f"rate_{name}"] = total("spikes"), total("spikes") / total("chances")
-        record[f"updates_{name}"], record[f"update_share_{name}"] = (
-            total("updates"),
-            total("updates") / max(1, total("weights")),
-        )
+        of = {key: sums[f"{name}/{key}"] for key in SUMS}
+        if of["samples"]:
+            record[f"online_accuracy_{name}"] = of["correct"] / of["samples"]
+            record[f"loss_{name}"] = of["loss"] / max(1, of["steps"])
+        if of["chances"]:
+            record[f"spikes_{name}"], record[f"rate_{name}"] = of["spikes"], of["spikes"] / of["chances"]
+        if of["weights"]:
+            record[f"updates_{name}"], record[f"update_share_{name}"] = of["updates"], of["updates"] / of["weights"]
     for part, scores in (("train", training), ("validation", validation)):
         if scores is not None:
             record |= {f"{part}_accuracy_{name}": value for name, value in scores.accuracies().items()}

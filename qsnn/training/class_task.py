@@ -13,7 +13,7 @@ from qsnn.data.events.batches import Batch, num_batches, test_batches, train_bat
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings
-from qsnn.training.class_scores import LayerTally, Scores, add_up, empty_scores, epoch_record, names_of_sums
+from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Ending, Epoch, Look, Run
 from qsnn.training.state import Best, TrainingState
@@ -32,8 +32,18 @@ class ClassSettings(NamedTuple):
     num_workers: int
 
 
+def class_settings(trainer: Any, dataset: Any) -> ClassSettings:
+    """From the options' keys."""
+    return ClassSettings(
+        trainer.batch_size, trainer.validate_every, trainer.train_sample, dataset.seed, dataset.num_workers
+    )
+
+
 class Voting(Protocol):
     """What a way to learn must be able to do, beside learning."""
+
+    def tallies(self, lesson: Any, batch: Batch) -> dict[str, LayerTally]:
+        """What a lesson measured, by layer."""
 
     def evaluate(self, model: Any, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
         """Votes and spikes of a batch, without learning."""
@@ -78,14 +88,14 @@ class ClassTask:
 
     def names_of_sums(self, run: Run) -> frozenset[str]:
         """`class_scores.names_of_sums`."""
-        return names_of_sums(run.state.model.stored_weights())
+        return names_of_sums(run.state.model.layers)
 
     def before_update(self, state: TrainingState, loss: float) -> None:
         """Nothing: the best weights are chosen by validation."""
 
     def add_up(self, state: TrainingState, batch: Batch, lesson: Any) -> str:
         """`class_scores.add_up`; the headline is of the last layer, in the epoch so far."""
-        add_up(state.sums, lesson, batch.labels)
+        add_up(state.sums, self.learner.tallies(lesson, batch), batch.labels)
         sums, last = state.sums, list(state.sums)[-1].split("/")[0]
         share = sums[f"{last}/correct"] / sums[f"{last}/samples"]
         loss = sums[f"{last}/loss"] / max(1, sums[f"{last}/steps"])
@@ -135,7 +145,7 @@ class ClassTask:
 
     def evaluate(self, run: Run, indices: Indices) -> Scores:
         """Accuracy, votes and spikes of the net as it is on recordings ``indices``."""
-        scores = empty_scores(list(run.state.model.stored_weights()), len(self.classes))
+        scores = Scores(len(self.classes))
         for batch in self.test_batches(indices):
             scores.add(self.learner.evaluate(run.state.model, batch), batch.labels)
         return scores
@@ -156,7 +166,7 @@ class ClassTask:
         tallies = self.learner.evaluate(run.state.model, batch, keep_raster=True)
         events: Tensor = batch.input[:, :1].flatten(2)
         rasters = {"input": (events != 0).to(torch.float32)}
-        rasters |= {name: torch.stack(tally.raster or [])[:, None] for name, tally in tallies.items()}
+        rasters |= {name: torch.stack(tally.raster)[:, None] for name, tally in tallies.items() if tally.raster}
         title = f"epoch {run.state.epoch}, first test recording; time to the right, pooled neurons downward"
         return Look(title, rasters)
 

@@ -10,7 +10,7 @@ def gradient_code_bits(largest_codes: dict[str, int], rounding: dict[str, Gradie
     ``largest_codes``: a training state's, exact over all updates so far, resumed ones included. The integers are bounded by
     eta, about ``sqrt(2) * eta``, not by gradient_bits, which is the position of their point.
     """
-    rounded = [name for name, layer in rounding.items() if layer.gradient_bits is not None]
+    rounded = [name for name in largest_codes if rounding[name.split(".")[0]].gradient_bits is not None]
     return {name: signed_bits(largest_codes[name]) for name in rounded}
 
 

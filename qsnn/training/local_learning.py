@@ -28,12 +28,13 @@ def run_batch(
 
     ``weights`` (`LocalLayer.effective_weights` by layer) is read anew at every step, so that ``learn`` can change it.
     """
-    layers, states = model.named_layers(), model.initial_states(batch.input.shape[1])
+    layers, states = model.layers, model.initial_states(batch.input.shape[1])
     first = next(iter(layers.values()))
     device, maps = first.weight.device, (-1, *first.tau_mem.shape)
-    votes = torch.zeros(batch.input.shape[1], model.num_classes, dtype=torch.int64, device=device)
-    tallies = {name: LayerTally(votes.clone(), raster=[] if keep_raster else None) for name in layers}
-    one = torch.ones_like(votes[:, :1])
+    samples, one = batch.input.shape[1], torch.ones(batch.input.shape[1], 1, dtype=torch.int64, device=device)
+    votes = {name: torch.zeros(samples, model.num_classes, dtype=torch.int64, device=device) for name in layers}
+    steps = samples * max(0, len(batch.input) - burn_in)
+    tallies = {name: LayerTally(votes[name], steps=steps, raster=[] if keep_raster else None) for name in layers}
     for time, events in enumerate(batch.input.to(device)):
         spikes = events.to(torch.float32).reshape(maps)
         for name, layer in layers.items():
@@ -45,7 +46,7 @@ def run_batch(
                 tally.raster.append(spikes[0].flatten())
             if time >= burn_in:
                 readout = layer.readout(step, constants[name])
-                tally.votes.scatter_add_(1, readout.argmax(1, keepdim=True), one)
+                votes[name].scatter_add_(1, readout.argmax(1, keepdim=True), one)
                 if learn is not None:
                     learn(name, step, readout, time)
     return tallies
@@ -54,7 +55,7 @@ def run_batch(
 @torch.no_grad()
 def evaluate_batch(model: LocalNet, batch: Batch, burn_in: int, keep_raster: bool = False) -> dict[str, LayerTally]:
     """Votes and spikes of a batch, without dropout and without learning."""
-    weights = {name: layer.effective_weights() for name, layer in model.named_layers().items()}
+    weights = {name: layer.effective_weights() for name, layer in model.layers.items()}
     return run_batch(model, batch, burn_in, weights, model.constants(), keep_raster=keep_raster)
 
 
@@ -71,7 +72,7 @@ def train_batch(
 
     Raises NonFiniteError, naming the tensor and the epoch, if a weight stops being finite.
     """
-    model, layers, constants = state.model, state.model.named_layers(), state.model.constants()
+    model, layers, constants = state.model, state.model.layers, state.model.constants()
     weights = {name: layer.effective_weights() for name, layer in layers.items()}
     num_steps, batch_size = batch.input.shape[:2]
     masks = {
@@ -165,6 +166,10 @@ class LocalLearner(NamedTuple):
         """`train_batch`. The weights move while the batch is presented: nobody is told of a loss before."""
         return train_batch(state, batch, self.burn_in, self.dropout, rates, self.backend)
 
+    def tallies(self, lesson: dict[str, LayerTally], batch: Batch) -> dict[str, LayerTally]:
+        """The lesson itself."""
+        return lesson
+
     def evaluate(self, model: LocalNet, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
         """`evaluate_batch`."""
         return evaluate_batch(model, batch, self.burn_in, keep_raster)
@@ -172,4 +177,4 @@ class LocalLearner(NamedTuple):
 
 def dropout_streams(model: LocalNet) -> list[str]:
     """Names of the random streams beside those that round gradients."""
-    return [f"{name}/dropout" for name in model.named_layers()]
+    return [f"{name}/dropout" for name in model.layers]

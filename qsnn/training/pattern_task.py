@@ -7,9 +7,8 @@ from typing import Any
 
 from qsnn.data.sources.pattern import Pattern
 from qsnn.kernels.numba.runtime.threads import single_threaded
-from qsnn.losses import VanRossumDistance
 from qsnn.models import Activity
-from qsnn.training.bptt import StepResult, evaluate, firing_rates, score
+from qsnn.training.bptt import StepResult, evaluate, firing_rates, gradient_norms, score, silent_distance
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Ending, Epoch, Look, Run
 from qsnn.training.state import Best, TrainingState
@@ -24,14 +23,14 @@ class PatternTask:
     """
 
     pattern: Pattern
-    loss: VanRossumDistance
+    loss: Any
     batches_per_epoch: int = 1
     classes: tuple[str, ...] = ()
 
     @cached_property
     def silent_distance(self) -> float:
         """The distance of a net that never spikes."""
-        return self.loss.of_silence(self.pattern.target)
+        return silent_distance(self.pattern, self.loss)
 
     def batches(self, epoch: int, first: int) -> Iterator[Pattern]:
         """The pattern."""
@@ -74,11 +73,11 @@ class PatternTask:
         if not figures_wanted:
             return Epoch(None, "", None, look)
         rates = firing_rates(lesson.activity)
-        norms = {f"gradient_norm_{name}": gradient.norm().item() for name, gradient in lesson.gradients.items()}
+        norms = gradient_norms(lesson.gradients)
         widths = code_bits_figures(run.state.largest_codes, lesson.rounding)
         shown = [f"{name.removeprefix('rate_')}={rate:.1%}" for name, rate in rates.items()]
-        headline = ", ".join([f"distance={lesson.distance:.1f}", *shown])
-        return Epoch({**score(lesson.distance, self.silent_distance), **rates, **norms, **widths}, headline, None, look)
+        headline = ", ".join([f"distance={lesson.loss:.1f}", *shown])
+        return Epoch({**score(lesson.loss, self.silent_distance), **rates, **norms, **widths}, headline, None, look)
 
     def _look(self, activity: Activity, title: str) -> Look:
         spikes = {name: layer.spikes for name, layer in activity.items()}
@@ -90,7 +89,7 @@ class PatternTask:
         state = run.state
         if state.best is None:
             return None
-        now = state.model.gradients(self.pattern.input, self.pattern.target, self.loss.decay, self.loss.tau).distance
+        now = state.model.gradients(self.pattern.input, self.pattern.target, self.loss).loss
         if not now < state.best.score:
             return state.best
         return Best(state.epoch, now, {name: tensor.detach() for name, tensor in state.model.state_dict().items()})

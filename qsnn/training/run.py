@@ -25,9 +25,9 @@ class Rates(NamedTuple):
 class RunSettings(NamedTuple):
     """``epochs`` in all, ``checkpoint_every`` so many of them (and at the end, and when the run is stopped).
 
-    ``rounding``: of gradients, by layer. Schedules (`qsnn.dynamics.schedules`) depend on the epoch alone, so that a resumed
-    run follows them. ``lr_div``, on top of them: in every epoch, counted from 1, that is a multiple of it, eta halves, and
-    the learning rate on unquantized gradients falls to a fifth; None: never.
+    ``rounding``: of gradients, by layer. Schedules (`qsnn.dynamics.schedules`) depend on the epoch alone or, ``by_update``,
+    on the batch, so that a resumed run follows them. ``lr_div``, on top of them: in every epoch, counted from 1, that is a
+    multiple of it, eta halves, and the learning rate on unquantized gradients falls to a fifth; None: never.
     """
 
     epochs: int
@@ -37,19 +37,20 @@ class RunSettings(NamedTuple):
     eta_schedule: str
     num_halvings: int
     lr_div: int | None = None
+    by_update: bool = False
 
-    def rates_in(self, epoch: int) -> Rates:
-        """Those of ``epoch``."""
+    def rates_at(self, epoch: int, batch: int, batches_per_epoch: int) -> Rates:
+        """Those of a batch, counted from 0, of ``epoch``, counted from 1."""
         divisions = 0 if self.lr_div is None else epoch // self.lr_div
-        eta_factor = self._factor(self.eta_schedule, epoch) / 2.0**divisions
+        place, whole = epoch, self.epochs
+        if self.by_update:
+            place, whole = (epoch - 1) * batches_per_epoch + batch + 1, self.epochs * batches_per_epoch
+        eta_factor = schedule_factor(self.eta_schedule, place, whole, self.num_halvings) / 2.0**divisions
         rounding = {name: layer._replace(eta=layer.eta * eta_factor) for name, layer in self.rounding.items()}
-        lr_factor = self._factor(self.lr_schedule, epoch)
+        lr_factor = schedule_factor(self.lr_schedule, place, whole, self.num_halvings)
         if all(layer.gradient_bits is None for layer in self.rounding.values()):
             lr_factor /= FULL_PRECISION_DIVISOR**divisions
         return Rates(rounding, lr_factor)
-
-    def _factor(self, schedule: str, epoch: int) -> float:
-        return schedule_factor(schedule, epoch, self.epochs, self.num_halvings)
 
 
 class Learner(Protocol):
@@ -197,7 +198,7 @@ class Run:
         state, task, epoch = self.state, self.task, self.state.epoch + 1
         last = state.batch + 1 == task.batches_per_epoch
         batch, keep = self._next_batch(epoch), last and reporter.wants_health(epoch)
-        rates = self.settings.rates_in(epoch)
+        rates = self.settings.rates_at(epoch, state.batch, task.batches_per_epoch)
         lesson = self.learner.learn(state, batch, rates, keep, lambda loss: task.before_update(state, loss))
         headline = task.add_up(state, batch, lesson)
         state.batch += 1

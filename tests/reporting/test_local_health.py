@@ -64,7 +64,7 @@ def test_look_at_spreads_over_the_steps_that_teach_and_takes_the_last() -> None:
 def test_values_before_rounding_are_those_that_the_kernels_rounded(kernels: str, data: Path, tmp_path: Path) -> None:
     run = advanced(make_local_run(tmp_path, data, f"kernels={kernels}"), 2)
     batch = next(run.test_batches(run.split.train))
-    layer, state = run.state.model.named_layers()["layer1"], run.state.model.initial_states(len(batch.labels))["layer1"]
+    layer, state = run.state.model.layers["layer1"], run.state.model.initial_states(len(batch.labels))["layer1"]
     weights, constants = layer.effective_weights(), layer.constants()
     target = torch.nn.functional.one_hot(batch.labels, 10).float()
     for events in batch.input:
@@ -114,7 +114,7 @@ def test_observe_in_full_precision_has_only_the_neurons(data: Path, tmp_path: Pa
 
 def test_observe_counts_neurons_that_never_and_that_always_spike(data: Path, tmp_path: Path) -> None:
     run = make_local_run(tmp_path, data, "model.weight_mult=[10,4e-4]")
-    layer = run.state.model.named_layers()["layer1"]
+    layer = run.state.model.layers["layer1"]
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([-0.9, -0.9, 0.9, -0.9]))  # of U = 8 and -8

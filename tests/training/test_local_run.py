@@ -110,7 +110,7 @@ def test_run_resumed_from_the_checkpoint_before_the_last_gives_the_same_bits(dat
 
 def test_stored_weights_stay_on_the_gradient_grid(data: Path, tmp_path: Path) -> None:
     run = advance(make_local_run(tmp_path, data), 3)
-    for layer in run.state.model.named_layers().values():
+    for layer in run.state.model.layers.values():
         to_codes(layer.weight, symmetric(10))  # raises if one has left it
         to_codes(layer.bias, symmetric(10))
 
@@ -154,7 +154,7 @@ def test_readout_scale_is_that_of_the_golden_files() -> None:
 
 
 def test_fixed_readout_uses_its_whole_range_and_feedback_its_signs(data: Path, tmp_path: Path) -> None:
-    layer = make_local_run(tmp_path, data).state.model.named_layers()["layer1"]
+    layer = make_local_run(tmp_path, data).state.model.layers["layer1"]
     readout, feedback = layer.readout_weight, layer.readout_feedback
     assert {readout.max().item(), -readout.min().item()} == {symmetric(6).largest}
     assert torch.equal(quantize(readout, symmetric(6)), readout)
@@ -255,7 +255,7 @@ LONGEST = [
 @pytest.mark.parametrize("bits", ["icons", "icons_full_precision"])
 def test_longest_time_constants_give_finite_gains_and_full_scales(tmp_path: Path, data: Path, bits: str) -> None:
     run = advance(make_local_run(tmp_path, data, f"quantization={bits}", *LONGEST), 3)
-    for layer in run.state.model.named_layers().values():
+    for layer in run.state.model.layers.values():
         traces, refractory = layer.constants().traces, layer.settings.refractory
         scales = traces.membrane_full_scale, traces.synapse_full_scale, refractory.full_scale
         assert all(0 < scale < math.inf for scale in scales)

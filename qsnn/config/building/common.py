@@ -18,6 +18,9 @@ def to_config(cfg: DictConfig) -> Config:
     """The composed config as checked dataclasses. Raises ConfigError."""
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
+    if config.loss.stands_for_another:
+        config.loss = config.loss.choose(config.trainer, config.dataset)
+    config.trainer.settle(config)
     check_config(config)
     return config
 

@@ -131,7 +131,7 @@ def observe_batch(state: TrainingState, batch: Batch, settings: Settings) -> Obs
     Of ``state`` only ``changed`` is brought up to date.
     """
     model, look = state.model, _Look(state, settings, batch.labels)
-    layers, states, constants = model.named_layers(), model.initial_states(len(batch.labels)), model.constants()
+    layers, states, constants = model.layers, model.initial_states(len(batch.labels)), model.constants()
     weights = {name: layer.effective_weights() for name, layer in layers.items()}
     first = next(iter(layers.values()))
     steps = look_at(len(batch.input), settings.burn_in)
@@ -154,6 +154,6 @@ def observe_batch(state: TrainingState, batch: Batch, settings: Settings) -> Obs
 
 def observe_run(run: Run, learner: LocalLearner) -> Observation:
     """Health of the quantization and values for histograms, of always the same training recordings, as many as a batch."""
-    rounding = run.settings.rates_in(max(1, run.state.epoch)).rounding
+    rounding = run.settings.rates_at(max(1, run.state.epoch), 0, run.task.batches_per_epoch).rounding
     how = Settings(learner.burn_in, learner.dropout, rounding, learner.backend)
     return observe_batch(run.state, run.task.example_batch(), how)

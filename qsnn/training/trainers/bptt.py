@@ -5,54 +5,110 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import nn
+
+from qsnn.data.events.windows import input_shape
 from qsnn.data.sources.pattern import Pattern, fingerprint
-from qsnn.data.words import TARGET
+from qsnn.data.words import CLASSES
 from qsnn.dynamics.cuba_lif import SPIKES
-from qsnn.losses.van_rossum import SPIKE_ERRORS
-from qsnn.models.geometry import DENSE
+from qsnn.losses.base import OUTPUT_ERRORS
+from qsnn.models.geometry import BACKPROPAGATED
 from qsnn.options import Option, key, option
 from qsnn.training.bptt import BPTTLearner
+from qsnn.training.class_task import ClassTask, class_settings
 from qsnn.training.pattern_task import PatternTask
 from qsnn.training.run import Run, RunSettings
 from qsnn.training.settings import Machine, RunConfig, rounding_by_layer, threshold_problems
 from qsnn.training.state import new_training_state
 
+EPOCHS, CHECKPOINT_EVERY = {True: 50, False: 10000}, {True: 1, False: 500}
+
 
 @option("trainer", "bptt")
 @dataclass
 class BPTT(Option):
-    """Quantized backpropagation through time, one update an epoch."""
+    """Quantized backpropagation through time, one update a batch; a pattern is one batch."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({SPIKES, DENSE, SPIKE_ERRORS, TARGET})
+    needs: ClassVar[frozenset[str]] = frozenset({SPIKES, BACKPROPAGATED, OUTPUT_ERRORS})
     widths: ClassVar[tuple[str, ...]] = (
-        "weight_bits", "state_bits", "membrane_bits", "synapse_bits", "error_bits", "gradient_bits", "rng_bits",
+        "weight_bits", "state_bits", "membrane_bits", "synapse_bits", "integrator_bits", "error_bits", "gradient_bits",
+        "rng_bits",
     )  # fmt: skip
 
     gradient_bits_bound_weights: ClassVar[bool] = False
 
-    epochs: int = key(10000, "epochs in all, also when resumed", "epochs", "nb_epochs", at_least=1, at_most=10**9)
-    checkpoint_every: int = key(500, "epochs between checkpoints", "epochs", "none", at_least=1, at_most=10**9)
+    epochs: int | None = key(
+        None, "epochs in all, also when resumed; null: 10000 of a pattern, 50 of recordings", "epochs", "nb_epochs",
+        at_least=1, at_most=10**9,
+    )  # fmt: skip
+    batch_size: int = key(32, "recordings in a batch; a pattern is one", at_least=1, at_most=100_000)
+    validate_every: int = key(
+        1, "epochs between validations, by which the best epoch is chosen; the last weights always compete", "epochs",
+        at_least=1,
+    )  # fmt: skip
+    train_sample: int | None = key(
+        0, "training recordings that are scored, frozen, at each validation; null: as many as validation has",
+        at_least=0, at_most=10**9,
+    )  # fmt: skip
+    checkpoint_every: int | None = key(
+        None, "epochs between checkpoints; null: 500 of a pattern, 1 of recordings", "epochs", "none",
+        at_least=1, at_most=10**9,
+    )  # fmt: skip
+
+    def settle(self, config: RunConfig) -> None:
+        """Fill in what follows from the data set."""
+        classes = CLASSES in config.dataset.gives
+        self.epochs = EPOCHS[classes] if self.epochs is None else self.epochs
+        self.checkpoint_every = CHECKPOINT_EVERY[classes] if self.checkpoint_every is None else self.checkpoint_every
 
     def problems_with(self, config: RunConfig) -> Iterator[str]:
         """What is wrong with the options together."""
         yield from config.loss.problems_at(config.neuron.dt)
         yield from config.quantization.problems_of(config.model.num_layers(True))
         yield from threshold_problems(config)
+        if CLASSES in config.dataset.gives:
+            yield from config.dataset.problems_at(config.neuron.dt)
 
     def check_data(self, config: RunConfig) -> None:
-        """Raise ConfigError or DataError if the data are not there."""
-        config.dataset.load()
+        """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
+        if CLASSES not in config.dataset.gives:
+            config.dataset.load()
+            return
+        windows = config.dataset.windows(config.neuron.dt, training=True)
+        config.model.check_inputs(input_shape(config.dataset.source().sensor, windows), with_output=True)
+
+    def build_net(self, config: RunConfig, inputs: tuple[int, ...], num_outputs: int, machine: Machine) -> Any:
+        """The net with fresh weights for ``inputs`` (N,) or (C, H, W). Raises ConfigError."""
+        bits, dt = config.quantization, config.neuron.dt
+        last = bits.by_layer(config.model.num_layers(True))[-1]
+        integrator = config.loss.integrator(dt, last.integrator_bits, last.error_bits)
+        net: nn.Module = config.model.build_spiking(
+            inputs, num_outputs, config.neuron, bits, integrator, config.seed, machine.backend
+        )
+        return net.to(machine.device)
 
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
         """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
-        bits, optimizer, backend = config.quantization, config.optimizer, machine.backend
-        pattern = Pattern(*(raster.to(machine.device) for raster in config.dataset.load()))
-        sizes = config.dataset.num_inputs, config.dataset.num_outputs
-        net = config.model.build_spiking(*sizes, config.neuron, bits, config.seed, backend).to(machine.device)
-        state = new_training_state(net, optimizer.build(bits.full_precision_gradients()), config.seed)
-        loss = config.loss.build(config.neuron.dt, backend)
-        settings = RunSettings(
-            self.epochs, self.checkpoint_every, rounding_by_layer(config, list(net.layers)), *optimizer.schedules()
-        )
-        facts = {**facts, "data": fingerprint(pattern)}
-        return Run(state, BPTTLearner(loss), PatternTask(pattern, loss), settings, folder, facts)
+        last = config.quantization.by_layer(config.model.num_layers(True))[-1]
+        loss = config.loss.build(config.neuron.dt, machine.backend, last.error_bits is not None)
+        learner = BPTTLearner(loss, machine.backend.name)
+        task, inputs, num_outputs, data = self._task(config, learner, machine)
+        net = self.build_net(config, inputs, num_outputs, machine)
+        rule = config.optimizer.build(config.quantization.full_precision_gradients())
+        state = new_training_state(net, rule, config.seed)
+        rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
+        settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)
+        return Run(state, learner, task, settings._replace(by_update=True), folder, {**facts, "data": data})
+
+    def _task(self, config: RunConfig, learner: BPTTLearner, machine: Machine) -> tuple[Any, tuple[int, ...], int, str]:
+        """The task, the shape of its inputs, how many outputs it wants, and a fingerprint of the data."""
+        data = config.dataset
+        if CLASSES not in data.gives:
+            pattern = Pattern(*(raster.to(machine.device) for raster in data.load()))
+            sizes = pattern.input.shape[2], pattern.target.shape[2]
+            return PatternTask(pattern, learner.loss), (sizes[0],), sizes[1], fingerprint(pattern)
+        prepared = data.prepare(config.logging.progress)
+        windows = [data.windows(config.neuron.dt, training) for training in (True, False)]
+        settings = class_settings(self, data)
+        task = ClassTask(prepared, data.split(prepared), windows[0], windows[1], settings, learner)
+        return task, input_shape(prepared.sensor, windows[0]), len(prepared.classes), prepared.fingerprint

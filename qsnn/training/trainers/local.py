@@ -11,9 +11,10 @@ from qsnn.data.words import CLASSES
 from qsnn.dynamics.trace_lif import TRACES
 from qsnn.kernels.dispatch import select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
-from qsnn.models.local_net import LocalInit, LocalNet, build_local_net, output_shapes
+from qsnn.models.geometry import LOCAL
+from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
-from qsnn.training.class_task import ClassSettings, ClassTask
+from qsnn.training.class_task import ClassTask, class_settings
 from qsnn.training.local_learning import LocalLearner, dropout_streams
 from qsnn.training.run import Run, RunSettings
 from qsnn.training.settings import Machine, RunConfig, rounding_by_layer
@@ -27,7 +28,7 @@ USUAL_INIT_BETA = 1.5
 class Local(Option):
     """On-line local learning: every layer learns at every time step, from its own fixed random readout (DECOLLE)."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({TRACES, READOUT_ERRORS, CLASSES})
+    needs: ClassVar[frozenset[str]] = frozenset({TRACES, LOCAL, READOUT_ERRORS, CLASSES})
     widths: ClassVar[tuple[str, ...]] = (
         "weight_bits", "membrane_bits", "synapse_trace_bits", "membrane_trace_bits", "refractory_bits", "readout_weight_bits",
         "readout_bits", "sigmoid_bits", "error_bits", "gradient_bits", "rng_bits",
@@ -83,6 +84,9 @@ class Local(Option):
     )
     checkpoint_every: int = key(1, "epochs between checkpoints", "epochs", "none", at_least=1, at_most=10**9)
 
+    def settle(self, config: RunConfig) -> None:
+        """Nothing follows from the rest of the config."""
+
     def problems_with(self, config: RunConfig) -> Iterator[str]:
         """What is wrong with the options together."""
         data, dt, num_layers = config.dataset, config.neuron.dt, config.model.num_layers(False)
@@ -92,6 +96,8 @@ class Local(Option):
         if math.isfinite(window + self.burn_in + 1 / dt) and round(window / dt) <= round(self.burn_in / dt):
             wanted = f"it leaves no step to learn in windows of {window:g} s: make it shorter"
             yield impossible("trainer.burn_in", self.burn_in, wanted)
+        if any(geometry.stride != 1 for geometry in config.model.geometries()):
+            yield impossible("model.stride", config.model.stride, "layers that learn locally have stride 1")
         if num_layers < 1:
             yield impossible("model.hidden", "[]", "give one entry for each layer, at least one")
         if len(self.weight_mult) not in (1, num_layers):
@@ -101,7 +107,7 @@ class Local(Option):
     def check_data(self, config: RunConfig) -> None:
         """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
         maps = input_shape(config.dataset.source().sensor, config.dataset.windows(config.neuron.dt, training=True))
-        output_shapes(config.model.input_maps(maps), config.model.geometries())
+        config.model.check_inputs(maps, with_output=False)
 
     def build_net(self, config: RunConfig, sensor: tuple[int, int], num_classes: int, machine: Machine) -> LocalNet:
         """The net with fresh weights for recordings of ``num_classes`` on a ``sensor`` (height, width). Raises ConfigError."""
@@ -124,10 +130,9 @@ class Local(Option):
         rule = optimizer.build(config.quantization.full_precision_gradients())
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
         learner = LocalLearner(round(self.burn_in / dt), self.dropout, machine.backend)
-        rounding = rounding_by_layer(config, list(net.named_layers()))
+        rounding = rounding_by_layer(config, list(net.layers))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
         settings = settings._replace(lr_div=self.lr_div)
         windows = data.windows(dt, training=True), data.windows(dt, training=False)
-        how = ClassSettings(self.batch_size, self.validate_every, self.train_sample, data.seed, data.num_workers)
-        task = ClassTask(prepared, parts, *windows, how, learner)
+        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
         return Run(state, learner, task, settings, folder, {**facts, "data": prepared.fingerprint})

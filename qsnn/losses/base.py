@@ -1,0 +1,30 @@
+"""What the options of losses for backpropagation through time share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from qsnn.dynamics.integrator import IntegratorParameters
+from qsnn.kernels.backend import Backend
+from qsnn.options import Option
+
+OUTPUT_ERRORS = "errors at the net's output"
+
+
+@dataclass
+class OutputLoss(Option):
+    """A loss of the net's output; says in ``needs`` what a data set must give."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({OUTPUT_ERRORS})
+
+    def problems_at(self, dt: float) -> Iterator[str]:
+        """What is wrong with it at steps of ``dt`` s: nothing."""
+        yield from ()
+
+    def integrator(self, dt: float, integrator_bits: int | None, error_bits: int | None) -> IntegratorParameters | None:
+        """The neurons of the output layer, if it is to be a membrane readout; None: it spikes."""
+        return None
+
+    def build(self, dt: float, backend: Backend, quantized: bool) -> Any:
+        """A `qsnn.models.spiking_net.Loss` at steps of ``dt`` s; ``quantized``: whether errors are."""
+        raise NotImplementedError

@@ -1,0 +1,90 @@
+"""Cross-entropy of classes, of spike counts or of membranes that integrate. T time, B batch, K classes.
+
+``logits=count``: ``z = temperature * sum_t s[t]``, ``g_s[t] = temperature * (softmax(z) - onehot)`` in every step.
+``logits=membrane``: z is temperature times the maximum over time of the readout's membranes, of equal steps the first, or
+their mean; the gradient is at the step of the maximum, or in every step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qsnn.data.words import CLASSES
+from qsnn.dynamics.integrator import IntegratorParameters
+from qsnn.dynamics.time_constants import DECAY_RULES, decay_of, decay_problems
+from qsnn.kernels.backend import Backend
+from qsnn.losses.base import OutputLoss
+from qsnn.losses.classes import ClassLoss, counts, one_hot
+from qsnn.options import MAX_FACTOR, key, option
+
+COUNT, MEMBRANE, MAX, MEAN = "count", "membrane", "max", "mean"
+
+
+class CrossEntropyLoss(ClassLoss):
+    """See above. ``over_time``: None for counts, else max or mean."""
+
+    def __init__(self, temperature: float, over_time: str | None, quantized: bool) -> None:
+        super().__init__(quantized)
+        self.temperature, self.over_time = temperature, over_time
+
+    def logits(self, output: Tensor) -> Tensor:
+        """z (B, K)."""
+        if self.over_time is None:
+            return self.temperature * counts(output)
+        return self.temperature * (output.max(0).values if self.over_time == MAX else output.mean(0))
+
+    def value(self, logits: Tensor, labels: Tensor, num_steps: int) -> Tensor:
+        """``-log softmax(z)[label]``, a mean over the batch."""
+        return functional.cross_entropy(logits, labels)
+
+    def gradient(self, output: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """``temperature * (softmax(z) - onehot)`` where the logits come from."""
+        error = self.temperature * (logits.softmax(1) - one_hot(labels, logits))
+        if self.over_time == MAX:
+            return torch.zeros_like(output).scatter_(0, output.argmax(0)[None], error[None])
+        return error.expand_as(output).contiguous()
+
+    def factor(self, output: Tensor) -> float:
+        """1/B, and 1/T of the mean over time."""
+        return super().factor(output) / (len(output) if self.over_time == MEAN else 1)
+
+
+@option("loss", "cross_entropy")
+@dataclass
+class CrossEntropy(OutputLoss):
+    """Cross-entropy of classes, from spike counts or from integrating membranes."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({CLASSES})
+
+    logits: str = key(COUNT, "what speaks for a class: count (output spikes) or membrane", choices=(COUNT, MEMBRANE))
+    temperature: float = key(0.5, "factor on counts or membranes", "", "none", above=0, at_most=MAX_FACTOR)
+    over_time: str = key(
+        MAX, "of membranes the max over time (of equal steps the first), or the mean", choices=(MAX, MEAN)
+    )
+    tau_readout: float = key(0.2, "membrane time constant of a membrane readout", "s", "none", above=0)
+    tau_readout_syn: float = key(0.01, "synapse time constant of a membrane readout", "s", "none", above=0)
+    decay: str = key(
+        "dyadic", "rule from these to a factor per step: exponential, euler or dyadic", choices=tuple(DECAY_RULES)
+    )
+
+    def problems_at(self, dt: float) -> Iterator[str]:
+        """Decays of the readout outside [0, 1)."""
+        if self.logits == MEMBRANE:
+            for name in ("tau_readout", "tau_readout_syn"):
+                yield from decay_problems("loss", name, getattr(self, name), dt, self.decay, "decay", None)
+
+    def integrator(self, dt: float, integrator_bits: int | None, error_bits: int | None) -> IntegratorParameters | None:
+        """The neurons of the output layer; None: they spike."""
+        if self.logits == COUNT:
+            return None
+        synapse_decay = decay_of(self.tau_readout_syn, dt, self.decay, None)
+        membrane_decay = decay_of(self.tau_readout, dt, self.decay, None)
+        return IntegratorParameters(synapse_decay, membrane_decay, integrator_bits, error_bits)
+
+    def build(self, dt: float, backend: Backend, quantized: bool) -> CrossEntropyLoss:
+        """The loss; ``quantized``: whether errors are."""
+        return CrossEntropyLoss(self.temperature, None if self.logits == COUNT else self.over_time, quantized)
