@@ -54,6 +54,10 @@ class Config:
         at_least=1, at_most=1024,
     )  # fmt: skip
     resume: str | None = key(None, "folder of a run to go on with", "", "none")
+    start_from: str | None = key(
+        None,
+        "folder of another run whose best weights this one begins with, across bit widths; with trainer.epochs=0 it only tests",
+    )
     model: Any = MISSING
     quantization: Any = MISSING
     neuron: Any = MISSING

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
 from qsnn.dynamics.cuba_lif import states_before
-from qsnn.kernels.backend import Backend
+from qsnn.layers.stored_weight import StoredWeights
 
 
 class SpikingActivity(NamedTuple):
@@ -32,28 +32,13 @@ def raw_lif_states(activity: SpikingActivity, neuron: NeuronParameters) -> LIFSt
     return neuron.raw_states(before, activity.current, activity.spikes)
 
 
-class Weights(Protocol):
-    """Quantized weights of a layer."""
-
-    weight: nn.Parameter
-    weight_bits: int | None
-    error_bits: int | None
-    backend: Backend
-
-    def gradient(self) -> Tensor:
-        """The weight gradient of the last backward pass."""
-
-    def clamp_weights(self) -> None:
-        """Bring the stored weights into the range of their format."""
-
-
 class Layer(Protocol):
     """A layer of a net that learns by backpropagation through time."""
 
     def __call__(self, x: Tensor, state: LIFState | None = None) -> tuple[SpikingActivity, LIFState]:
         """Input (T, B, ...) and state (B, N) (None: at rest) to activity and last state."""
 
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[str, StoredWeights]:
         """By the part that they are: ``weight``, and ``recurrent_weight`` where there is one."""
 
     def state_widths(self) -> tuple[int | None, int | None]:

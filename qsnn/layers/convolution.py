@@ -15,9 +15,9 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from qsnn.dynamics import LIFState, NeuronParameters
 from qsnn.dynamics.cuba_lif import states_before
 from qsnn.kernels.backend import Backend
-from qsnn.layers.activity import SpikingActivity, Weights, raw_lif_states
+from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.lif import LIF
-from qsnn.quantization import quantize, symmetric
+from qsnn.layers.stored_weight import StoredWeights
 
 EXACT_SUM = 2**24
 """Up to here float32 counts in ones."""
@@ -65,35 +65,15 @@ def summed_products(
     return total.to(x.dtype)
 
 
-class QuantizedConvolution(nn.Module):
-    """Input (S, C, H, W) of S samples to current (S, O, H', W'), no bias; ``weight`` (O, C, k, k), see `QuantizedLinear`."""
-
-    scale: Tensor
+class QuantizedConvolution(StoredWeights):
+    """Input (S, C, H, W) of S samples to current (S, O, H', W'), no bias; ``weight`` (O, C, k, k), see `StoredWeights`."""
 
     def __init__(
         self, weight: Tensor, scale: float, stride: int, padding: int,
         weight_bits: int | None, error_bits: int | None, backend: Backend,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.register_buffer("scale", torch.tensor(scale))
-        self.attenuation, self.stride, self.padding = float(scale), stride, padding
-        self.weight_bits, self.error_bits, self.backend = weight_bits, error_bits, backend
-
-    def quantized_weight(self) -> Tensor:
-        """``quantize_symmetric(w, weight_bits) / scale``."""
-        return quantize(self.weight.detach(), symmetric(self.weight_bits)) / self.attenuation
-
-    def gradient(self) -> Tensor:
-        """The weight gradient of the last backward pass. Raises RuntimeError if there was none."""
-        if self.weight.grad is None:
-            raise RuntimeError("no backward pass has reached this layer")
-        return self.weight.grad
-
-    @torch.no_grad()
-    def clamp_weights(self) -> None:
-        """Bring the stored weights into the range of symmetric(weight_bits); before every forward pass in training."""
-        self.backend.clamp_weights(self.weight, self.weight_bits)
+        super().__init__(weight, scale, weight_bits, error_bits, backend)
+        self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Input to current."""
@@ -133,7 +113,7 @@ class SpikingConvolution(nn.Module):
         output = pooled(activity.spikes.view(maps), membrane.view(maps), self.pooling).view(*steps, *self.output_shape)
         return SpikingActivity(current, activity.spikes, activity.synapse, activity.membrane, output, current), last
 
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[str, StoredWeights]:
         """``weight``."""
         return {"weight": self.convolution}
 

@@ -13,8 +13,9 @@ from qsnn.dynamics.integrator import (
     integrator_sequence,
     raw_integrator,
 )
-from qsnn.layers.activity import SpikingActivity, Weights
+from qsnn.layers.activity import SpikingActivity
 from qsnn.layers.linear import QuantizedLinear
+from qsnn.layers.stored_weight import StoredWeights
 
 
 class _IntegratorSequence(torch.autograd.Function):
@@ -53,7 +54,7 @@ class IntegratingLinear(nn.Module):
         activity = SpikingActivity(current, output.detach()[..., :0], synapse, membrane, output, current)
         return activity, LIFState(synapse[-1], membrane[-1])
 
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[str, StoredWeights]:
         """``weight``."""
         return {"weight": self.linear}
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from qsnn.kernels.backend import Backend
+from qsnn.layers.stored_weight import StoredWeights
 
 
 class _QuantizedProduct(torch.autograd.Function):
@@ -30,36 +30,11 @@ class _QuantizedProduct(torch.autograd.Function):
         return grad_x, backend.weight_gradient(x, error) if needs_weight else None, None
 
 
-class QuantizedLinear(nn.Module):
+class QuantizedLinear(StoredWeights):
     """Input current ``h[t] = x[t] @ (quantize_symmetric(w, weight_bits) / scale)``: (T, B, I) to (T, B, N). No bias.
 
-    ``weight`` (I, N) is kept in float, or on the gradient grid if the optimizer keeps it there. ``error_bits`` is the
-    width of the error that the backward pass works with [ISCAS].
+    ``weight``: (I, N), see `StoredWeights` [ISCAS].
     """
-
-    scale: Tensor
-
-    def __init__(
-        self, weight: Tensor, scale: float, weight_bits: int | None, error_bits: int | None, backend: Backend
-    ) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.register_buffer("scale", torch.tensor(scale))
-        self.attenuation = float(scale)
-        self.weight_bits = weight_bits
-        self.error_bits = error_bits
-        self.backend = backend
-
-    def gradient(self) -> Tensor:
-        """The weight gradient of the last backward pass. Raises RuntimeError if there was none."""
-        if self.weight.grad is None:
-            raise RuntimeError("no backward pass has reached this layer")
-        return self.weight.grad
-
-    @torch.no_grad()
-    def clamp_weights(self) -> None:
-        """Bring the stored weights into the range of symmetric(weight_bits); before every forward pass in training."""
-        self.backend.clamp_weights(self.weight, self.weight_bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Input spikes (T, B, I) to input current (T, B, N)."""

@@ -36,6 +36,7 @@ class LocalLayerSettings(NamedTuple):
     error_bits: int | None
     l1: float
     l2: float
+    readout_weight_bits: int | None = None
 
 
 class LayerState(NamedTuple):
@@ -111,6 +112,17 @@ class LocalLayer(nn.Module):
         channels, height, width = self.output_shape()
         side = self.settings.refractory.pooling
         return channels, height // side, width // side
+
+    @torch.no_grad()
+    def take(self, other: "LocalLayer") -> None:
+        """The tensors of another layer, see `LocalNet.take_weights`."""
+        s, t = self.settings, other.settings
+        factor = s.refractory.scale * t.weight_mult / (t.refractory.scale * s.weight_mult)
+        for name, tensor in other.state_dict().items():
+            getattr(self, name).copy_(tensor * factor if name in ("weight", "bias") else tensor)
+        if s.readout_weight_bits not in (None, t.readout_weight_bits):
+            for matrix in (self.readout_weight, self.readout_feedback):
+                matrix.copy_(quantize(matrix * (s.readout_scale / t.readout_scale), symmetric(s.readout_weight_bits)))
 
     def initial_state(self, batch_size: int) -> LayerState:
         """Zeros."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
-from qsnn.layers.activity import SpikingActivity, Weights, raw_lif_states
+from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.linear import QuantizedLinear
-from qsnn.quantization import quantize, symmetric
+from qsnn.layers.stored_weight import StoredWeights
 
 
 class _RecurrentSequence(torch.autograd.Function):
@@ -23,7 +23,7 @@ class _RecurrentSequence(torch.autograd.Function):
     def forward(
         ctx: Any, drive: Tensor, weight: Tensor, state: LIFState, layer: "RecurrentLinear"
     ) -> tuple[Tensor, ...]:
-        ctx.layer, quantized = layer, layer.quantized_recurrent()
+        ctx.layer, quantized = layer, layer.recurrent.quantized_weight()
         current = drive.clone()
         activity = layer.dynamics.sequence(current, state, lambda spikes: spikes @ quantized)
         ctx.save_for_backward(current, quantized, *activity, *state)
@@ -49,11 +49,6 @@ class RecurrentLinear(nn.Module):
         super().__init__()
         self.linear, self.recurrent, self.dynamics = linear, recurrent, neuron
 
-    def quantized_recurrent(self) -> Tensor:
-        """``quantize_symmetric(w_r, weight_bits) / scale_r``."""
-        weight = self.recurrent.weight.detach()
-        return quantize(weight, symmetric(self.recurrent.weight_bits)) / self.recurrent.attenuation
-
     def forward(self, x: Tensor, state: LIFState | None = None) -> tuple[SpikingActivity, LIFState]:
         """Input spikes (T, B, I), or maps of I pixels, and state (None: at rest) to activity (T, B, N) and last state (B, N).
 
@@ -64,7 +59,7 @@ class RecurrentLinear(nn.Module):
         spikes, synapse, membrane, current = _RecurrentSequence.apply(drive, self.recurrent.weight, state, self)
         return SpikingActivity(current, spikes, synapse, membrane, spikes, drive), LIFState(synapse[-1], membrane[-1])
 
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[str, StoredWeights]:
         """``weight`` and ``recurrent_weight``."""
         return {"weight": self.linear, "recurrent_weight": self.recurrent}
 

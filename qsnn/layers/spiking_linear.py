@@ -4,9 +4,10 @@ from torch import Tensor, nn
 
 from qsnn.dynamics import LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend, LayerSettings
-from qsnn.layers.activity import SpikingActivity, Weights, raw_lif_states
+from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.lif import LIF
 from qsnn.layers.linear import QuantizedLinear
+from qsnn.layers.stored_weight import StoredWeights
 
 
 class SpikingLinear(nn.Module):
@@ -27,7 +28,7 @@ class SpikingLinear(nn.Module):
         spikes, synapse, membrane = activity
         return SpikingActivity(current, spikes, synapse, membrane, spikes, current), state
 
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[str, StoredWeights]:
         """``weight``."""
         return {"weight": self.linear}
 

@@ -12,6 +12,7 @@ from qsnn.dynamics.trace_lif import TraceLIF
 from qsnn.kernels.local_backend import LocalBackend
 from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, LocalLayerSettings
 from qsnn.models.geometry import Geometry, Shape, local_names, output_shapes
+from qsnn.models.spiking_net import check_same_shapes
 from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
 from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
 
@@ -118,6 +119,16 @@ class LocalNet(nn.Module):
         """Weights and their width, by layer."""
         return {name: (layer.weight, layer.settings.weight_bits) for name, layer in self.layers.items()}
 
+    def take_weights(self, other: "LocalNet") -> None:
+        """Those of another net, with its time constants and readouts. Stored weights are scaled by the ratio of the
+        attenuations, so that what they do stays as it is up to quantization; readouts are quantized anew.
+
+        Raises ValueError, naming the tensor, if one is of another shape.
+        """
+        check_same_shapes(self.state_dict(), other.state_dict())
+        for layer, theirs in zip(self.layers.values(), other.layers.values(), strict=True):
+            layer.take(theirs)
+
     def memory_bytes(self) -> dict[str, float]:
         """Bytes of weights and biases, and of traces P and Q, refractory state R and membrane U, at their bit widths (32 bits
         where full precision), batch 1."""
@@ -162,6 +173,7 @@ def build_local_net(
             refractory=refractory, weight_bits=bits.weight_bits, membrane_trace_bits=bits.membrane_trace_bits,
             synapse_trace_bits=bits.synapse_trace_bits, decay_bits=neuron.decay_bits, sigmoid_bits=bits.sigmoid_bits,
             readout_bits=bits.readout_bits, error_bits=bits.error_bits, l1=init.l1, l2=init.l2,
+            readout_weight_bits=bits.readout_weight_bits,
         )  # fmt: skip
         layers[name], inputs = LocalLayer(tensors, settings, backend), outputs
     return LocalNet(layers, num_classes)

@@ -9,13 +9,22 @@ from torch import Tensor, nn
 
 from qsnn.dynamics import LIFState
 from qsnn.layers import SpikingActivity, SpikingLinear
-from qsnn.layers.activity import Layer, Weights
+from qsnn.layers.activity import Layer
+from qsnn.layers.stored_weight import StoredWeights
 from qsnn.quantization.bit_widths import FULL_PRECISION_BITS
 
 Activity = dict[str, SpikingActivity]
 """What the layers did, by name, input first."""
 State = dict[str, LIFState]
 """State of the layers between two sequences, by name."""
+
+
+def check_same_shapes(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, naming a tensor, unless two nets have tensors of the same names and shapes."""
+    for name in [*ours, *(set(theirs) - set(ours))]:
+        shapes = [list(net[name].shape) if name in net else "missing" for net in (theirs, ours)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{name} is {shapes[0]} there and {shapes[1]} here")
 
 
 class Loss(Protocol):
@@ -64,7 +73,7 @@ class SpikingNet(nn.Module):
         """The layers by name, input first."""
         return cast(dict[str, Layer], dict(self.named_children()))
 
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[str, StoredWeights]:
         """The weights of the layers by ``<layer>.<part>``, likewise."""
         return {f"{name}.{part}": w for name, layer in self.layers.items() for part, w in layer.weights().items()}
 
@@ -108,6 +117,15 @@ class SpikingNet(nn.Module):
         """Weights and their width, by layer; recurrent ones by ``<layer>.recurrent``."""
         named = {name.removesuffix(".weight").removesuffix("_weight"): w for name, w in self.weights().items()}
         return {name: (w.weight, w.weight_bits) for name, w in named.items()}
+
+    def take_weights(self, other: "SpikingNet") -> None:
+        """Those of another net, see `StoredWeights.take`. Raises ValueError, naming the tensor, if it is of another shape."""
+        theirs = other.weights()
+        check_same_shapes(
+            {name: w.weight for name, w in self.weights().items()}, {n: w.weight for n, w in theirs.items()}
+        )
+        for name, weights in self.weights().items():
+            weights.take(theirs[name])
 
     def memory_bytes(self) -> dict[str, float]:
         """Bytes of the weights and of the neurons' state at their bit widths (32 bits where full precision), batch 1."""

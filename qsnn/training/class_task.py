@@ -12,7 +12,7 @@ from torch import Tensor
 from qsnn.data.events.batches import Batch, num_batches, test_batches, train_batches
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Indices, Split
-from qsnn.data.events.windows import WindowSettings
+from qsnn.data.events.windows import WindowSettings, input_shape
 from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Ending, Epoch, Look, Run
@@ -73,6 +73,16 @@ class ClassTask:
     def classes(self) -> tuple[str, ...]:
         """Their names."""
         return tuple(self.dataset.classes)
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """(C, H, W) of the rasters."""
+        return input_shape(self.dataset.sensor, self.train_windows)
+
+    @property
+    def num_outputs(self) -> int:
+        """As many as there are classes."""
+        return len(self.classes)
 
     def facts(self) -> dict[str, Any]:
         """How many recordings each part has."""
@@ -190,7 +200,7 @@ class ClassTask:
 
         A run that was stopped is not tested: `qsnn.evaluate` does that. Without a validation part nothing is best.
         """
-        validation = self.validate(run) if run.started() else None
+        validation = self.validate(run) if run.started() or run.finished() else None
         last = {} if validation is None else {"validation_accuracy": validation.accuracy()}
         reached = {} if best is None else {"epoch": best.epoch, "validation_accuracy": best.score}
         if stopped:

@@ -27,6 +27,16 @@ class PatternTask:
     batches_per_epoch: int = 1
     classes: tuple[str, ...] = ()
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """(N,)."""
+        return (self.pattern.input.shape[2],)
+
+    @property
+    def num_outputs(self) -> int:
+        """As many as the target has."""
+        return self.pattern.target.shape[2]
+
     @cached_property
     def silent_distance(self) -> float:
         """The distance of a net that never spikes."""

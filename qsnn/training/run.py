@@ -107,6 +107,14 @@ class Task(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, if there are any."""
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Shape of a sample's input in a step: (N,) or (C, H, W)."""
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs a net needs."""
+
     def batches(self, epoch: int, first: int) -> Iterator[Any]:
         """The batches of an epoch, counted from 1, from number ``first`` on."""
 

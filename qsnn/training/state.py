@@ -63,6 +63,11 @@ class TrainingState:
     initial_codes: dict[str, Tensor] = field(default_factory=dict)
     changed: dict[str, Tensor] = field(default_factory=dict)
 
+    def forget_course(self) -> None:
+        """Take the weights as they are for initial ones."""
+        self.initial_codes = weight_codes(self.model.stored_weights())
+        self.changed = none_changed(self.initial_codes)
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that a checkpoint loads with ``weights_only=True``."""
         plain = {name: value for name, value in vars(self).items() if name not in ("model", "rule")}

@@ -39,7 +39,7 @@ class BPTT(Option):
 
     epochs: int | None = key(
         None, "epochs in all, also when resumed; null: 10000 of a pattern, 50 of recordings", "epochs", "nb_epochs",
-        at_least=1, at_most=10**9,
+        at_least=0, at_most=10**9,
     )  # fmt: skip
     batch_size: int = key(32, "recordings in a batch; a pattern is one", at_least=1, at_most=100_000)
     validate_every: int = key(
@@ -92,23 +92,22 @@ class BPTT(Option):
         last = config.quantization.by_layer(config.model.num_layers(True))[-1]
         loss = config.loss.build(config.neuron.dt, machine.backend, last.error_bits is not None)
         learner = BPTTLearner(loss, machine.backend.name)
-        task, inputs, num_outputs, data = self._task(config, learner, machine)
-        net = self.build_net(config, inputs, num_outputs, machine)
+        task, data = self._task(config, learner, machine)
+        net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rule = config.optimizer.build(config.quantization.full_precision_gradients())
         state = new_training_state(net, rule, config.seed)
         rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
         settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)
         return Run(state, learner, task, settings._replace(by_update=True), folder, {**facts, "data": data})
 
-    def _task(self, config: RunConfig, learner: BPTTLearner, machine: Machine) -> tuple[Any, tuple[int, ...], int, str]:
-        """The task, the shape of its inputs, how many outputs it wants, and a fingerprint of the data."""
+    def _task(self, config: RunConfig, learner: BPTTLearner, machine: Machine) -> tuple[PatternTask | ClassTask, str]:
+        """The task, and a fingerprint of its data."""
         data = config.dataset
         if CLASSES not in data.gives:
             pattern = Pattern(*(raster.to(machine.device) for raster in data.load()))
-            sizes = pattern.input.shape[2], pattern.target.shape[2]
-            return PatternTask(pattern, learner.loss), (sizes[0],), sizes[1], fingerprint(pattern)
+            return PatternTask(pattern, learner.loss), fingerprint(pattern)
         prepared = data.prepare(config.logging.progress)
         windows = [data.windows(config.neuron.dt, training) for training in (True, False)]
         settings = class_settings(self, data)
         task = ClassTask(prepared, data.split(prepared), windows[0], windows[1], settings, learner)
-        return task, input_shape(prepared.sensor, windows[0]), len(prepared.classes), prepared.fingerprint
+        return task, prepared.fingerprint

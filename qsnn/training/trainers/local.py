@@ -11,7 +11,7 @@ from qsnn.data.words import CLASSES
 from qsnn.dynamics.trace_lif import TRACES
 from qsnn.kernels.dispatch import select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
-from qsnn.models.geometry import LOCAL
+from qsnn.models.geometry import LOCAL, Shape
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
 from qsnn.training.class_task import ClassTask, class_settings
@@ -36,7 +36,7 @@ class Local(Option):
 
     gradient_bits_bound_weights: ClassVar[bool] = True
 
-    epochs: int = key(320, "epochs in all, also when resumed", "epochs", "epochs", at_least=1, at_most=10**9)
+    epochs: int = key(320, "epochs in all, also when resumed", "epochs", "epochs", at_least=0, at_most=10**9)
     batch_size: int = key(72, "recordings in a batch", "", "batch_size", at_least=1, at_most=100_000)
     burn_in: float = key(
         0.051, "start of each recording without learning and without votes", "s", "t > 50 steps, fixed", at_least=0
@@ -109,15 +109,14 @@ class Local(Option):
         maps = input_shape(config.dataset.source().sensor, config.dataset.windows(config.neuron.dt, training=True))
         config.model.check_inputs(maps, with_output=False)
 
-    def build_net(self, config: RunConfig, sensor: tuple[int, int], num_classes: int, machine: Machine) -> LocalNet:
-        """The net with fresh weights for recordings of ``num_classes`` on a ``sensor`` (height, width). Raises ConfigError."""
+    def build_net(self, config: RunConfig, inputs: Shape, num_outputs: int, machine: Machine) -> LocalNet:
+        """The net with fresh weights for ``inputs`` (C, H, W) and as many classes as outputs. Raises ConfigError."""
         model, loss, geometries = config.model, config.loss, config.model.geometries()
-        maps = input_shape(sensor, config.dataset.windows(config.neuron.dt, training=True))
         mults = self.weight_mult * (len(geometries) if len(self.weight_mult) == 1 else 1)
         beta = USUAL_INIT_BETA if model.init_beta is None else model.init_beta
         init = LocalInit(mults, model.fan_in, beta, self.bias_gain, self.readout_amplitude, loss.l1, loss.l2)
         return build_local_net(
-            model.input_maps(maps), geometries, num_classes, config.neuron, config.quantization.by_layer(len(geometries)),
+            model.input_maps(inputs), geometries, num_outputs, config.neuron, config.quantization.by_layer(len(geometries)),
             init, config.seed, select_local_backend(machine.backend.name),
         ).to(machine.device)  # fmt: skip
 
@@ -126,13 +125,13 @@ class Local(Option):
         data, dt, optimizer = config.dataset, config.neuron.dt, config.optimizer
         prepared = data.prepare(config.logging.progress)
         parts = data.split(prepared)
-        net = self.build_net(config, prepared.sensor, len(prepared.classes), machine)
+        windows = data.windows(dt, training=True), data.windows(dt, training=False)
+        learner = LocalLearner(round(self.burn_in / dt), self.dropout, machine.backend)
+        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
+        net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rule = optimizer.build(config.quantization.full_precision_gradients())
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
-        learner = LocalLearner(round(self.burn_in / dt), self.dropout, machine.backend)
         rounding = rounding_by_layer(config, list(net.layers))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
         settings = settings._replace(lr_div=self.lr_div)
-        windows = data.windows(dt, training=True), data.windows(dt, training=False)
-        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
         return Run(state, learner, task, settings, folder, {**facts, "data": prepared.fingerprint})
