@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
@@ -83,7 +83,9 @@ def golden_net(g: SimpleNamespace, backend: Backend) -> FeedforwardNet:
 
 def make_run(folder: Path, *overrides: str) -> PatternRun:
     """A small run, built but not started."""
-    return build_pattern_run(to_config(compose_config([*SMALL, *overrides])), folder)
+    run = build_run(to_config(compose_config([*SMALL, *overrides])), folder)
+    assert isinstance(run, PatternRun)
+    return run
 
 
 def command(module: str, *arguments: str, folder: Path, **options: object) -> "subprocess.CompletedProcess[str]":
