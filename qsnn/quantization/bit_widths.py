@@ -56,7 +56,7 @@ class BitWidths(Option):
         return [replace(self, **{name: value[number] for name, value in lists.items()}) for number in range(num_layers)]
 
     def problems(self) -> Iterator[str]:
-        """Widths that no format has."""
+        """Widths that no format has, and gradients of which only some are rounded."""
         for entry in fields(self):
             if entry.name.endswith("_bits") and entry.name != "rng_bits":
                 value = getattr(self, entry.name)
@@ -65,3 +65,7 @@ class BitWidths(Option):
                         allowed = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
                         yield impossible(f"quantization.{entry.name}", value, allowed)
                         break
+        gradients = self.gradient_bits
+        if isinstance(gradients, list) and 0 < gradients.count(None) < len(gradients):
+            allowed = "round the gradients of all layers or, with null, of none: the optimizer has one learning rate"
+            yield impossible("quantization.gradient_bits", gradients, allowed)
