@@ -42,6 +42,7 @@ def key(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float = math.inf,
+    below: float = math.inf,
     choices: tuple[Any, ...] = (),
 ) -> Any:
     """A dataclass field that documents and bounds itself; the bounds of a list are those of its entries.
@@ -50,7 +51,7 @@ def key(
     """
     metadata = {
         "meaning": meaning, "unit": unit, "original": original,
-        "at_least": at_least, "above": above, "at_most": at_most, "choices": choices,
+        "at_least": at_least, "above": above, "at_most": at_most, "below": below, "choices": choices,
     }  # fmt: skip
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -126,13 +127,22 @@ def _bound_problem(name: str, value: Any, bounds: Any) -> Iterator[str]:
     choices = bounds.get("choices", ())
     if choices and value not in choices:
         yield impossible(name, value, f"allowed are {', '.join('null' if c is None else str(c) for c in choices)}")
-    low, above, high = bounds.get("at_least"), bounds.get("above"), bounds.get("at_most", math.inf)
+    low, above = bounds.get("at_least"), bounds.get("above")
+    high, below = bounds.get("at_most", math.inf), bounds.get("below", math.inf)
     if value is None or isinstance(value, bool | str) or (low is None and above is None):
         return
-    inside = math.isfinite(value) and value <= high and (value >= low if above is None else value > above)
-    if not inside:
-        lower = f"at least {low:g}" if above is None else f"above {above:g}"
-        yield impossible(name, value, f"it must be {lower}" + (f" and at most {high:g}" if high < math.inf else ""))
+    inside = math.isfinite(value) and value <= high and value < below
+    if not (inside and (value >= low if above is None else value > above)):
+        lower = f"at least {_number(low)}" if above is None else f"above {_number(above)}"
+        upper = f" and at most {_number(high)}" if high < math.inf else ""
+        yield impossible(
+            name, value, f"it must be {lower}{upper}" + (f" and below {_number(below)}" if below < math.inf else "")
+        )
+
+
+def _number(bound: float | int) -> str:
+    """Short, but not 1 for 0.999999999."""
+    return f"{bound:g}" if math.isclose(float(f"{bound:g}"), bound, rel_tol=1e-12) else str(bound)
 
 
 def misfits(chosen: list[Option]) -> Iterator[str]:

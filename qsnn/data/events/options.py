@@ -55,7 +55,7 @@ class EventData(Option):
     )  # fmt: skip
     fold: int = key(0, "which fold is for testing, 0..num_folds-1", "", "none", at_least=0)
     validation_share: float = key(
-        0.2, "share of what is not for testing that chooses the best epoch", "", "none", at_least=0, at_most=1 - 2**-53
+        0.2, "share of what is not for testing that chooses the best epoch", "", "none", at_least=0, below=1
     )
     seed: int = key(
         0, "seed of the split and of windows, jitter and order", "", "none: not seeded", at_least=0, at_most=2**63

@@ -85,9 +85,10 @@ class Local(Option):
     def problems_with(self, config: RunConfig) -> Iterator[str]:
         """What is wrong with the options together."""
         data, dt, num_layers = config.dataset, config.neuron.dt, config.model.num_layers(False)
-        yield from data.problems_at(dt)
-        window = min(data.window_train, data.window_test)
-        if math.isfinite(window + self.burn_in + 1 / dt) and round(window / dt) <= round(self.burn_in / dt):
+        wrong, window = list(data.problems_at(dt)), min(data.window_train, data.window_test)
+        yield from wrong
+        steps = self.burn_in / dt
+        if not wrong and (math.isinf(steps) or round(window / dt) <= round(steps)):
             wanted = f"it leaves no step to learn in windows of {window:g} s: make it shorter"
             yield impossible("trainer.burn_in", self.burn_in, wanted)
         if num_layers < 1:
