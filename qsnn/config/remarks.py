@@ -5,6 +5,11 @@ from dataclasses import fields
 
 from qsnn.config.schema import Config
 
+SHIPPED_GRADIENT_BITS = (
+    8,
+    10,
+)  # of the quantizations in conf/: whoever takes one of them has not chosen its gradient_bits
+
 
 def remarks(config: Config, overrides: list[str]) -> list[str]:
     """The lines for a run with ``config`` that was composed with ``overrides``."""
@@ -24,7 +29,8 @@ def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
 def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:
     """Adam and Adamax divide by the size of the gradients, which a constant factor on all of them cancels out of."""
     bits, rule = config.quantization.gradient_bits, config.optimizer
-    if bits is None or not rule.cancels_size or "quantization.gradient_bits" not in names:
+    chosen = "quantization.gradient_bits" in names or bits not in SHIPPED_GRADIENT_BITS
+    if bits is None or not rule.cancels_size or not chosen:
         return
     left = " and the range of the stored weights" if config.trainer.gradient_bits_bound_weights else ""
     yield (
