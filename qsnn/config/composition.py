@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -95,6 +96,6 @@ def _override_of(error: Exception, overrides: list[str]) -> str | None:
 def names_of(node: Any, prefix: str) -> list[str]:
     """Dotted names of a schema class's fields, inner ones included."""
     names = []
-    for name, entry in getattr(node, "__dataclass_fields__", {}).items():
-        names += [prefix + name, *names_of(entry.type, f"{prefix}{name}.")]
+    for entry in fields(node) if is_dataclass(node) else ():
+        names += [prefix + entry.name, *names_of(entry.type, f"{prefix}{entry.name}.")]
     return names
