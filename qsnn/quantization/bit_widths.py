@@ -48,12 +48,19 @@ class BitWidths(Option):
 
     def by_layer(self, num_layers: int) -> list["BitWidths"]:
         """The widths of each layer, all single ones. Raises ConfigError for a list of another length."""
+        wrong = tuple(self.problems_at(num_layers))
+        if wrong:
+            raise ConfigError(*wrong)
         lists = {name: value for name, value in vars(self).items() if isinstance(value, list)}
-        for name, value in lists.items():
-            if len(value) != num_layers:
-                allowed = f"the net has {num_layers} layers: give one width, or {num_layers} of them"
-                raise ConfigError(impossible(f"quantization.{name}", value, allowed))
         return [replace(self, **{name: value[number] for name, value in lists.items()}) for number in range(num_layers)]
+
+    def problems_at(self, num_layers: int) -> Iterator[str]:
+        """Lists that do not have an entry for each of ``num_layers`` layers."""
+        layers = f"{num_layers} layer" if num_layers == 1 else f"{num_layers} layers"
+        for name, value in vars(self).items():
+            if isinstance(value, list) and len(value) != num_layers:
+                allowed = f"the net has {layers}: give one width, or a list of {num_layers}"
+                yield impossible(f"quantization.{name}", value, allowed)
 
     def problems(self) -> Iterator[str]:
         """Widths that no format has, and gradients of which only some are rounded."""
