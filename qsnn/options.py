@@ -68,8 +68,20 @@ class Option:
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with its values beyond their bounds, one line each."""
+        """What is wrong with its values beyond their bounds, one line each. What would only follow from a value out of
+        its bounds is left out, see `in_bounds`."""
         yield from ()
+
+    def wrong_types(self) -> Iterator[str]:
+        """Those of the `problems` that are of type, where a key takes several: told as early as any other wrong type."""
+        yield from ()
+
+    def in_bounds(self, *names: str) -> bool:
+        """Whether the values of these keys lie in their bounds."""
+        return not any(True for name in names for _ in _problems_of(getattr(self, name), name, self._metadata(name)))
+
+    def _metadata(self, name: str) -> Any:
+        return next(entry.metadata for entry in fields(self) if entry.name == name)
 
 
 def impossible(name: str, value: Any, allowed: str) -> str:
@@ -115,12 +127,15 @@ def options_of(group: str) -> dict[str, type[Option]]:
 def value_problems(node: Any, prefix: str) -> Iterator[str]:
     """What is out of the bounds that the fields of a dataclass declare; ``prefix``: such as ``neuron.``."""
     for entry in fields(node):
-        value = getattr(node, entry.name)
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from _bound_problem(f"{prefix}{entry.name}[{index}]", item, entry.metadata)
-        else:
-            yield from _bound_problem(prefix + entry.name, value, entry.metadata)
+        yield from _problems_of(getattr(node, entry.name), prefix + entry.name, entry.metadata)
+
+
+def _problems_of(value: Any, name: str, bounds: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _bound_problem(f"{name}[{index}]", item, bounds)
+    else:
+        yield from _bound_problem(name, value, bounds)
 
 
 def _bound_problem(name: str, value: Any, bounds: Any) -> Iterator[str]:

@@ -90,7 +90,8 @@ class LIF(Option):
     def problems(self) -> Iterator[str]:
         """A decay outside [0, 1)."""
         values = self.tau_mem, self.dt, self.decay, "membrane_decay", self.membrane_decay
-        return decay_problems("neuron", "tau_mem", *values)
+        if self.in_bounds("tau_mem", "dt", "decay"):
+            yield from decay_problems("neuron", "tau_mem", *values)
 
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LeakyParameters:
         """The parameters of a layer of these neurons; there is no synapse to have bits."""

@@ -1,7 +1,7 @@
 """The bit widths of a net, in inference and in training: one set, each with one meaning, for every kind of net."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qsnn.errors import ConfigError
@@ -10,6 +10,7 @@ from qsnn.quantization.random_stream import RNG_RULES
 
 MAX_BITS, MAX_RNG_BITS = 16, 24
 FOLLOWS_STATE = "${.state_bits}"
+ALLOWED = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
 
 
 @option("quantization", "bits")
@@ -57,22 +58,31 @@ class BitWidths(Option):
     def problems_at(self, num_layers: int) -> Iterator[str]:
         """Lists that do not have an entry for each of ``num_layers`` layers."""
         layers = f"{num_layers} layer" if num_layers == 1 else f"{num_layers} layers"
-        for name, value in vars(self).items():
+        for name, value in self._chosen():
             if isinstance(value, list) and len(value) != num_layers:
                 allowed = f"the net has {layers}: give one width, or a list of {num_layers}"
                 yield impossible(f"quantization.{name}", value, allowed)
 
     def problems(self) -> Iterator[str]:
         """Widths that no format has, and gradients of which only some are rounded."""
-        for entry in fields(self):
-            if entry.name.endswith("_bits") and entry.name != "rng_bits":
-                value = getattr(self, entry.name)
-                for bits in value if isinstance(value, list) else [value]:
-                    if not (bits is None or (type(bits) is int and 1 <= bits <= MAX_BITS)):
-                        allowed = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
-                        yield impossible(f"quantization.{entry.name}", value, allowed)
-                        break
+        yield from self._other_than(lambda bits: type(bits) is int and 1 <= bits <= MAX_BITS)
         gradients = self.gradient_bits
         if isinstance(gradients, list) and 0 < gradients.count(None) < len(gradients):
             allowed = "round the gradients of all layers or, with null, of none: the optimizer has one learning rate"
             yield impossible("quantization.gradient_bits", gradients, allowed)
+
+    def wrong_types(self) -> Iterator[str]:
+        """Widths that are no whole numbers."""
+        return self._other_than(lambda bits: type(bits) is int)
+
+    def _other_than(self, allowed: Callable[[Any], bool]) -> Iterator[str]:
+        for name, value in self._chosen():
+            if not all(bits is None or allowed(bits) for bits in (value if isinstance(value, list) else [value])):
+                yield impossible(f"quantization.{name}", value, ALLOWED)
+
+    def _chosen(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of the widths that may be lists, without those that follow another."""
+        for name, value in vars(self).items():
+            follows = name in ("membrane_bits", "synapse_bits") and value == self.state_bits
+            if name.endswith("_bits") and name != "rng_bits" and not follows:
+                yield name, value

@@ -41,7 +41,5 @@ def _wrong_at_the_root(config: Config) -> Iterator[str]:
 
 def _wrong_values(one: Option) -> Iterator[str]:
     """What is wrong with the values of an option by itself."""
-    found = list(value_problems(one, f"{one.group}."))
-    yield from found
-    if not found:
-        yield from one.problems()
+    yield from value_problems(one, f"{one.group}.")
+    yield from one.problems()

@@ -63,7 +63,7 @@ class EventData(Option):
 
     def problems(self) -> Iterator[str]:
         """A fold that is none."""
-        if not self.fold < (self.num_folds or 1):
+        if self.in_bounds("fold", "num_folds") and not self.fold < (self.num_folds or 1):
             none = "it counts folds, which need dataset.num_folds"
             yield impossible(
                 "dataset.fold", self.fold, f"allowed are 0..{self.num_folds - 1}" if self.num_folds else none
