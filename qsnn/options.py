@@ -60,11 +60,13 @@ def key(
 
 @dataclass
 class Option:
-    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give."""
+    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give. ``lacks``: bit
+    widths for which it has nothing, though the trainer's other nets may."""
 
     group: ClassVar[str]
     option: ClassVar[str]
     gives: ClassVar[frozenset[str]] = frozenset()
+    lacks: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def problems(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from qsnn.config.checking.checks import chosen_options
 from qsnn.config.schema import Config
 
 SHIPPED_GRADIENT_BITS = (
@@ -19,11 +20,13 @@ def remarks(config: Config, overrides: list[str]) -> list[str]:
 
 def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
     """Widths that were chosen for a net that has no such thing."""
-    trainer = config.trainer
+    lacking = {width for one in chosen_options(config) for width in one.lacks}
+    there = [width for width in config.trainer.widths if width not in lacking]
+    chosen = f"trainer={config.trainer.option} and neuron={config.neuron.option}"
     for entry in fields(config.quantization):
         name = f"quantization.{entry.name}"
-        if name in names and entry.name.endswith("_bits") and entry.name not in trainer.widths:
-            yield f"{name} is not used: nets of trainer={trainer.option} have {', '.join(trainer.widths)}"
+        if name in names and entry.name.endswith("_bits") and entry.name not in there:
+            yield f"{name} is not used: nets of {chosen} have {', '.join(there)}"
 
 
 def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:

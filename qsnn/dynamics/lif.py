@@ -74,6 +74,7 @@ class LIF(Option):
     """Leaky integrate-and-fire neuron without a synaptic filter."""
 
     gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+    lacks: ClassVar[tuple[str, ...]] = ("synapse_bits",)
 
     dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)
     tau_mem: float = key(0.01, "membrane time constant", "s", "tau_mem", above=0)
