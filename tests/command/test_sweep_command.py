@@ -135,7 +135,7 @@ def test_table_that_would_mix_runs_is_refused(
     sweep: tuple["subprocess.CompletedProcess[str]", Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.hidden"])
-    with pytest.raises(SystemExit, match="several runs are of \[60\], seed 0 and the same fold"):
+    with pytest.raises(SystemExit, match=r"several runs are of \[60\], seed 0 and the same fold"):
         accuracy_table.main()
     monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.chanels"])
     with pytest.raises(SystemExit, match=r"error: --by model\.chanels is no key of these runs"):
