@@ -183,6 +183,7 @@ def test_summary_tells_accuracy_confusion_memory_and_bit_widths(finished: Path) 
     assert confusion.sum() == 10
     assert best["test_accuracy"] == best["test_accuracy_layer2"] == pytest.approx(np.trace(confusion) / 10)
     assert summary["quantization"]["synapse_trace_bits"] == 10
+    assert "synapse_bits" not in summary["quantization"]  # of spiking nets
     # 2x4x5x5 and 4x6x3x3 weights and 10 biases of 8 bits; traces of 22 bits, membranes and refractory states of 8
     assert summary["memory_bytes"] == {
         "parameters": 200 + 216 + 10,
