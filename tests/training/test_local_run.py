@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -233,18 +232,6 @@ def test_pictures_of_the_end_can_be_opened(name: str, finished: Path) -> None:
         picture.verify()
 
 
-@pytest.fixture
-def refused(data: Path) -> Callable[[str], str]:
-    """The message that an override gets."""
-
-    def message(override: str) -> str:
-        with pytest.raises(ConfigError) as caught:
-            make_local_run(Path(), data, override)
-        return str(caught.value)
-
-    return message
-
-
 LONGEST = [
     f"neuron.{name}=1048.576"
     for name in ("tau_mem_lower", "tau_mem_upper", "tau_syn_lower", "tau_syn_upper", "tau_ref")
@@ -259,51 +246,3 @@ def test_longest_time_constants_give_finite_gains_and_full_scales(tmp_path: Path
         scales = traces.membrane_full_scale, traces.synapse_full_scale, refractory.full_scale
         assert all(0 < scale < math.inf for scale in scales)
         assert (torch.stack([traces.membrane_decay, traces.synapse_decay]) < 1).all()
-
-
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        (
-            "model.kernel_size=[3]",
-            "model.kernel_size=[3] is not possible: it needs 2 entries, as many as model.channels",
-        ),
-        ("model.channels=[]", "model.channels=[] is not possible: give one entry for each layer"),
-        ("trainer.weight_mult=[1,2,3]", "trainer.weight_mult=[1.0, 2.0, 3.0] is not possible: it needs 1 entry or 2"),
-        ("model.pooling=[0,1]", "model.pooling[0]=0 is not possible: it must be at least 1"),
-        (
-            "neuron.tau_mem_lower=0.0005",
-            "neuron.tau_mem_lower=0.0005 is not possible: it must be above neuron.dt, 0.001",
-        ),
-        (
-            "neuron.tau_mem_upper=0.004",
-            "neuron.tau_mem_upper=0.004 is not possible: it must be at least neuron.tau_mem_lower, 0.005",
-        ),
-        ("neuron.tau_ref=0.001", "neuron.tau_ref=0.001 is not possible: it must be above neuron.dt, 0.001"),
-        ("neuron.tau_ref=1e300", "neuron.tau_ref=1e+300 is not possible: it must be at most 1048.58"),
-        (
-            "neuron.tau_mem_upper=1e300",
-            "neuron.tau_mem_upper=1e+300 is not possible: it must be at most 1048.58",
-        ),
-        (
-            "neuron.tau_syn_upper=1e9",
-            "neuron.tau_syn_upper=1000000000.0 is not possible: it must be at most 1048.58",
-        ),
-        ("neuron.dt=1e300", "neuron.dt=1e+300 is not possible: it must be at least 1e-09 and at most 1000"),
-        ("neuron.dt=1.5e-6", "neuron.dt=1.5e-06 is not possible: with events"),
-        ("neuron.trace_cap=1e-300", "neuron.trace_cap=1e-300 is not possible: it must be at least 1e-09 and at most 1"),
-        (
-            "trainer.weight_mult=[1e300]",
-            "trainer.weight_mult[0]=1e+300 is not possible: it must be above 0 and at most 1e+09",
-        ),
-        ("trainer.bias_gain=1e300", "trainer.bias_gain=1e+300 is not possible"),
-        ("trainer.readout_amplitude=1e300", "trainer.readout_amplitude=1e+300 is not possible"),
-        ("loss.l1=1e300", "loss.l1=1e+300 is not possible"),
-        ("loss.l2=1e300", "loss.l2=1e+300 is not possible: it must be at least 0 and at most 1e+09"),
-        ("trainer.burn_in=0.03", "trainer.burn_in=0.03 is not possible: it leaves no step to learn in"),
-        ("trainer.dropout=1", "trainer.dropout=1.0 is not possible: it must be at least 0 and at most 0.999"),
-        ("quantization.sigmoid_bits=17", "quantization.sigmoid_bits=17 is not possible: allowed are 1..16"),
-    ],
-)
-def test_mistake_is_told_by_key_and_value(override: str, expected: str, refused: Callable[[str], str]) -> None:
-    assert expected in refused(override)
