@@ -33,11 +33,14 @@ class BPTT(Option):
     epochs: int = key(10000, "epochs in all, also when resumed", "epochs", "nb_epochs", at_least=1, at_most=10**9)
     checkpoint_every: int = key(500, "epochs between checkpoints", "epochs", "none", at_least=1, at_most=10**9)
 
-    def problems_with(self, config: RunConfig) -> Iterator[str]:
-        """What is wrong with the options together."""
-        yield from config.loss.problems_at(config.neuron.dt)
-        yield from config.quantization.problems_of(config.model.num_layers(True))
-        yield from threshold_problems(config)
+    def problems_with(self, config: RunConfig, right: set[str]) -> Iterator[str]:
+        """What is wrong with the options together, those of the groups in ``right`` being right by themselves."""
+        if {"loss", "neuron"} <= right:
+            yield from config.loss.problems_at(config.neuron.dt)
+        if {"model", "quantization"} <= right:
+            yield from config.quantization.problems_at(config.model.num_layers(True))
+        if {"neuron", "quantization"} <= right:
+            yield from threshold_problems(config)
 
     def check_data(self, config: RunConfig) -> None:
         """Raise ConfigError or DataError if the data are not there."""
@@ -49,7 +52,7 @@ class BPTT(Option):
         pattern = Pattern(*(raster.to(machine.device) for raster in config.dataset.load()))
         sizes = config.dataset.num_inputs, config.dataset.num_outputs
         net = config.model.build_spiking(*sizes, config.neuron, bits, config.seed, backend).to(machine.device)
-        state = new_training_state(net, optimizer.build(bits.full_precision_gradients()), config.seed)
+        state = new_training_state(net, optimizer.build(bits.gradient_bits), config.seed)
         loss = config.loss.build(config.neuron.dt, backend)
         settings = RunSettings(
             self.epochs, self.checkpoint_every, rounding_by_layer(config, list(net.layers)), *optimizer.schedules()
