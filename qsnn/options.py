@@ -42,6 +42,7 @@ def key(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float = math.inf,
+    below: float = math.inf,
     choices: tuple[Any, ...] = (),
 ) -> Any:
     """A dataclass field that documents and bounds itself; the bounds of a list are those of its entries.
@@ -50,7 +51,7 @@ def key(
     """
     metadata = {
         "meaning": meaning, "unit": unit, "original": original,
-        "at_least": at_least, "above": above, "at_most": at_most, "choices": choices,
+        "at_least": at_least, "above": above, "at_most": at_most, "below": below, "choices": choices,
     }  # fmt: skip
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -59,18 +60,32 @@ def key(
 
 @dataclass
 class Option:
-    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give.
-    ``stands_for_another``: an option that ``choose``s another one when all are known."""
+    """Base of all options. ``gives`` and ``needs``: words; what one chosen option needs, another must give. ``lacks``: bit
+    widths for which it has nothing, though the trainer's other nets may. ``stands_for_another``: it ``choose``s another
+    option when all are known."""
 
     group: ClassVar[str]
     option: ClassVar[str]
     gives: ClassVar[frozenset[str]] = frozenset()
+    lacks: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[str]] = frozenset()
     stands_for_another: ClassVar[bool] = False
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with its values beyond their bounds, one line each."""
+        """What is wrong with its values beyond their bounds, one line each. What would only follow from a value out of
+        its bounds is left out, see `in_bounds`."""
         yield from ()
+
+    def wrong_types(self) -> Iterator[str]:
+        """Those of the `problems` that are of type, where a key takes several: told as early as any other wrong type."""
+        yield from ()
+
+    def in_bounds(self, *names: str) -> bool:
+        """Whether the values of these keys lie in their bounds."""
+        return not any(True for name in names for _ in _problems_of(getattr(self, name), name, self._metadata(name)))
+
+    def _metadata(self, name: str) -> Any:
+        return next(entry.metadata for entry in fields(self) if entry.name == name)
 
 
 def impossible(name: str, value: Any, allowed: str) -> str:
@@ -116,25 +131,37 @@ def options_of(group: str) -> dict[str, type[Option]]:
 def value_problems(node: Any, prefix: str) -> Iterator[str]:
     """What is out of the bounds that the fields of a dataclass declare; ``prefix``: such as ``neuron.``."""
     for entry in fields(node):
-        value = getattr(node, entry.name)
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from _bound_problem(f"{prefix}{entry.name}[{index}]", item, entry.metadata)
-        else:
-            yield from _bound_problem(prefix + entry.name, value, entry.metadata)
+        yield from _problems_of(getattr(node, entry.name), prefix + entry.name, entry.metadata)
+
+
+def _problems_of(value: Any, name: str, bounds: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _bound_problem(f"{name}[{index}]", item, bounds)
+    else:
+        yield from _bound_problem(name, value, bounds)
 
 
 def _bound_problem(name: str, value: Any, bounds: Any) -> Iterator[str]:
     choices = bounds.get("choices", ())
     if choices and value not in choices:
         yield impossible(name, value, f"allowed are {', '.join('null' if c is None else str(c) for c in choices)}")
-    low, above, high = bounds.get("at_least"), bounds.get("above"), bounds.get("at_most", math.inf)
+    low, above = bounds.get("at_least"), bounds.get("above")
+    high, below = bounds.get("at_most", math.inf), bounds.get("below", math.inf)
     if value is None or isinstance(value, bool | str) or (low is None and above is None):
         return
-    inside = math.isfinite(value) and value <= high and (value >= low if above is None else value > above)
-    if not inside:
-        lower = f"at least {low:g}" if above is None else f"above {above:g}"
-        yield impossible(name, value, f"it must be {lower}" + (f" and at most {high:g}" if high < math.inf else ""))
+    inside = math.isfinite(value) and value <= high and value < below
+    if not (inside and (value >= low if above is None else value > above)):
+        lower = f"at least {_number(low)}" if above is None else f"above {_number(above)}"
+        upper = f" and at most {_number(high)}" if high < math.inf else ""
+        yield impossible(
+            name, value, f"it must be {lower}{upper}" + (f" and below {_number(below)}" if below < math.inf else "")
+        )
+
+
+def _number(bound: float | int) -> str:
+    """Short, but not 1 for 0.999999999."""
+    return f"{bound:g}" if math.isclose(float(f"{bound:g}"), bound, rel_tol=1e-12) else str(bound)
 
 
 def misfits(chosen: list[Option]) -> Iterator[str]:

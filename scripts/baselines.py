@@ -28,10 +28,10 @@ from sklearn.svm import SVC
 
 from qsnn.command import fail
 from qsnn.config.command_line import compose_config, parse_overrides, set_up
-from qsnn.config.event_data import build_dataset, build_windows, check_event_data
-from qsnn.config.schema_datasets import EventDatasetConfig
+from qsnn.config.preparing import wrong_data
 from qsnn.data.events.batches import shifted
 from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.options import EventData
 from qsnn.data.events.split import Split, split
 from qsnn.data.events.windows import WindowSettings, input_shape, pixel_table
 from qsnn.errors import ConfigError, QsnnError
@@ -124,13 +124,15 @@ def row(name: str, copies: int, folds: list[Tested]) -> str:
 def table(config: Any, num_bins: int, validation_share: float) -> str:
     """Markdown: a line for each classifier, with and without shifted copies. Raises QsnnError."""
     dataset: Any = OmegaConf.to_object(config.dataset)
-    if not isinstance(dataset, EventDatasetConfig):
+    if not isinstance(dataset, EventData):
         raise ConfigError(
             "this dataset has no recordings of events: choose an experiment that has, such as nmnist_small"
         )
-    check_event_data(dataset, config.neuron.dt)
-    prepared = build_dataset(dataset, config.logging.progress)
-    maps = count_maps(prepared, build_windows(dataset, config.neuron.dt, training=False), num_bins)
+    wrong = tuple(wrong_data(config))
+    if wrong:
+        raise ConfigError(*wrong)
+    prepared = dataset.prepare(config.logging.progress)
+    maps = count_maps(prepared, dataset.windows(config.neuron.dt, training=False), num_bins)
     numbers = range(dataset.num_folds) if dataset.num_folds else [0]
     splits = [split(prepared, validation_share, dataset.seed, dataset.num_folds, number) for number in numbers]
     lines = [HEADER, "|---" * HEADER.count(" | ") + "|---|"]

@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from benchmark_baselines import Step, autograd_step, dense_products
 from benchmark_report import DENSE, OURS, write_report
 
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.data.sources.pattern import Pattern, load_pattern
+from qsnn.data.sources.pattern import Pattern
 from qsnn.training.pattern_run import PatternRun, train_epoch
 
 SHORTEST = 0.03  # seconds of a repetition
@@ -47,10 +48,8 @@ def make_run(kernels: str, batch: int, overrides: list[str]) -> PatternRun:
     """The paper's run with ``batch`` different patterns; ``experiment=...`` among the overrides chooses another."""
     words = [] if any(word.startswith("experiment=") for word in overrides) else ["experiment=iscas_pattern"]
     config = to_config(compose_config([*words, f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
-    run = build_pattern_run(config, Path())
-    sizes = {"num_inputs": config.model.num_inputs, "num_outputs": config.model.num_outputs}
-    settings = {**vars(config.dataset), **sizes}
-    patterns = [load_pattern(**{**settings, "seed": seed}) for seed in range(batch)]
+    run: PatternRun = config.trainer.build_run(config, build_machine(config), Path(), {})
+    patterns = [replace(config.dataset, seed=seed).load() for seed in range(batch)]
     return run._replace(pattern=Pattern(*(torch.cat(part, dim=1) for part in zip(*patterns, strict=True))))
 
 
@@ -121,7 +120,7 @@ def side_by_side(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def growth(seconds: float, threads: int) -> list[dict[str, Any]]:
     """One row for each size that is doubled: milliseconds, and those of what it is compared with."""
-    wide = ["model.num_inputs=1400", "model.num_hidden=800", "model.num_outputs=500"]
+    wide = ["dataset.num_inputs=1400", "model.hidden=[800]", "dataset.num_outputs=500"]
     sizes: dict[str, tuple[int, list[str], str]] = {
         "default": (1, [], "default"),
         "T 250 to 500": (1, ["dataset.num_steps=500"], "default"),

@@ -15,15 +15,11 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from qsnn.config.building.common import build_update_rule, to_config
-from qsnn.config.building.local import build_net_for, build_settings
+from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.config.event_data import build_windows
 from qsnn.config.schema import Config
 from qsnn.dynamics.local_gradient import convolution_gradient
 from qsnn.kernels.backend import Backend
-from qsnn.kernels.cuda import set_up_cuda
-from qsnn.kernels.dispatch import select_backend
 from qsnn.layers.local_layer import LocalLayer
 from qsnn.training.local_learning import update_layer
 from qsnn.training.local_state import LocalTrainingState, new_local_state
@@ -38,7 +34,7 @@ def layer_step(
     state: LocalTrainingState, layer: LocalLayer, name: str, config: Config, backend: Backend
 ) -> tuple[Step, Step]:
     """One step of the layer with learning, and its convolutions alone."""
-    settings, batch = build_settings(config, backend), config.trainer.batch_size
+    settings, batch = config.trainer.settings(config, backend), config.trainer.batch_size
     device, shape = layer.weight.device, (batch, *layer.tau_mem.shape)
     spikes = (torch.rand(shape, device=device) < 0.05).float().contiguous(memory_format=torch.channels_last)
     constants, number = layer.constants(), len(layer.readout_weight)
@@ -76,25 +72,19 @@ def interleaved(steps: tuple[Step, ...], seconds: float, device: torch.device) -
     return [statistics.median(taken) for taken in times]
 
 
-def measure(experiment: str, device: torch.device, seconds: float) -> list[str]:
+def measure(experiment: str, seconds: float, overrides: list[str]) -> list[str]:
     """Table rows of an experiment's layers, and the estimate of a run."""
-    config = to_config(
-        compose_config(
-            [f"experiment={experiment}", "dataset.root=."]
-            if experiment != "gesture_demo"
-            else [f"experiment={experiment}"]
-        )
-    )
-    dataset = next(name for name in SENSORS if name.replace("_", "") in type(config.dataset).__name__.lower())
-    backend = select_backend("auto", device.type)
-    net = build_net_for(config, SENSORS[dataset], CLASSES[dataset], backend).to(device)
-    state = new_local_state(net, build_update_rule(config), 0)
+    config = to_config(compose_config([f"experiment={experiment}", *overrides]))
+    machine, dataset = build_machine(config), config.dataset.option
+    net = config.trainer.build_net(config, SENSORS[dataset], CLASSES[dataset], machine)
+    state = new_local_state(net, config.optimizer.build(config.quantization.gradient_bits), 0)
     rows, total = [], 0.0
     for name, layer in net.layers.items():
-        step, convolutions = interleaved(layer_step(state, layer, name, config, backend), seconds, device)
+        steps = layer_step(state, layer, name, config, machine.backend)
+        step, convolutions = interleaved(steps, seconds, machine.device)
         total += step
         rows.append(f"| {experiment} | {name} | {step:.2f} | {convolutions:.2f} | {step / convolutions:.2f} |")
-    windows, size = build_windows(config.dataset, config.neuron.dt, training=True), config.trainer.batch_size
+    windows, size = config.dataset.windows(config.neuron.dt, training=True), config.trainer.batch_size
     batches = -(-TRAINING_SET[experiment] // size)
     steps = windows.num_steps * batches * config.trainer.epochs
     hours = total * steps / 3_600_000
@@ -111,13 +101,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     set_up()
-    torch.set_num_threads(options.threads)
-    if torch.device(options.device).type == "cuda":
-        set_up_cuda()
+    overrides = [f"threads={options.threads}", f"device={options.device}"]
     print("| experiment | layer | step, ms | convolutions, ms | step / convolutions |\n|---|---|---|---|---|")
     with torch.no_grad():
         for experiment in options.experiments:
-            print("\n".join(measure(experiment, torch.device(options.device), options.seconds)), flush=True)
+            print("\n".join(measure(experiment, options.seconds, overrides)), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.training.pattern_run import train_epoch
 
@@ -31,7 +31,7 @@ def golden_curve(golden: Path, seed: int, epochs: int, folder: Path, overrides: 
         np.save(folder / f"{name}.npy", raster.T if name == "x" else raster)
     data = [f"dataset.input={folder}/x.npy", f"dataset.target={folder}/y.npy"]
     config = to_config(compose_config(["experiment=iscas_pattern", f"seed={seed}", *data, *overrides]))
-    run = build_pattern_run(config, folder)
+    run = config.trainer.build_run(config, build_machine(config), folder, {})
     with torch.no_grad():
         for linear, name in zip(run.state.model.linears().values(), ("w1", "w2"), strict=True):
             linear.weight.copy_(torch.from_numpy(vectors[name]))

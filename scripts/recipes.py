@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.training.bptt import evaluate
 from qsnn.training.pattern_run import train_epoch
@@ -36,9 +36,7 @@ RECIPES = {
     "pattern_w8, 4 bits": ["experiment=pattern_w8", "quantization.weight_bits=4"],
     "pattern_w8, 6 bits": ["experiment=pattern_w8", "quantization.weight_bits=6"],
     "pattern_w8": ["experiment=pattern_w8"],
-    "pattern_w8, full precision": [
-        "experiment=pattern_w8", "quantization=full_precision", "quantization.weight_bits=null",
-    ],
+    "pattern_w8, full precision": ["experiment=pattern_w8", "quantization=full_precision"],
 }  # fmt: skip
 REFERENCE = "pattern_w8"
 COMPARED = ("pattern_w2", "pattern_w2_integer")
@@ -66,8 +64,8 @@ def run(key: Combination) -> dict[str, Any]:
     set_up()
     data = [f"dataset.target={key.target}", f"dataset.density={key.density}"]
     overrides = [*RECIPES[key.recipe], *data, *key.overrides]
-    config = compose_config([*overrides, f"seed={key.seed}", f"trainer.epochs={key.epochs}"])
-    run = build_pattern_run(to_config(config), Path())
+    config = to_config(compose_config([*overrides, f"seed={key.seed}", f"trainer.epochs={key.epochs}"]))
+    run = config.trainer.build_run(config, build_machine(config), Path(), {})
     silent, curve = run.loss.of_silence(run.pattern.target), []
     for epoch in range(key.epochs):
         distance = train_epoch(run)[0].distance

@@ -24,6 +24,11 @@ def widths(summary: dict[str, Any]) -> list[str]:
     return [weights, membrane if membrane == synapse else f"{membrane}/{synapse}", errors, gradients]
 
 
+def by_layer(bits: int | list[int | None] | None) -> list[int]:
+    """A width as a list of them, to be sorted by; full precision behind all others."""
+    return [width or 99 for width in (bits if isinstance(bits, list) else [bits])]
+
+
 def row(summary: dict[str, Any]) -> list[str]:
     """The cells of one run."""
     final, best = summary["final"], summary["best"]
@@ -40,7 +45,7 @@ def row(summary: dict[str, Any]) -> list[str]:
 
 def table(summaries: list[dict[str, Any]]) -> str:
     """Markdown, fewest bits first, and what the distances are to be compared with."""
-    ordered = sorted(summaries, key=lambda s: [s["quantization"][name] or 99 for name in WIDTHS])
+    ordered = sorted(summaries, key=lambda s: [by_layer(s["quantization"][name]) for name in WIDTHS])
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(row(summary)) + " |" for summary in ordered]
     silent = sorted({f"{summary['silent_distance']:.1f}" for summary in summaries})

@@ -7,8 +7,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.schema import Config, Limits, Logging
+from qsnn.config.schema import DATASET_NAME, Config, Limits, Logging
 from qsnn.options import GROUPS, options_of
+from qsnn.quantization.bit_widths import FOLLOWS_STATE
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = """# Config
@@ -50,57 +51,71 @@ def table(schema: type, prefix: str) -> str:
     for entry in fields(schema):
         meta = entry.metadata
         if "meaning" in meta:
-            default = value_text(entry).replace("${.state_bits}", "state_bits")
+            default = (
+                value_text(entry).replace(FOLLOWS_STATE, "state_bits").replace(DATASET_NAME, "that of the data set")
+            )
             cells = (f"`{prefix}{entry.name}`", default, meta["unit"], meta["meaning"], meta["original"])
             rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
-def choices(group: str) -> dict[str, str]:
-    """What ``group=`` can be, options and files of settings, with a line of what each is."""
-    found = {}
-    for file in sorted((ROOT / "conf" / group).glob("*.yaml")):
-        lines = [line.removeprefix("# ") for line in file.read_text().splitlines() if line.startswith("# ")]
-        found[file.stem] = next(line for line in lines if not line.startswith("@package"))
-    return found
+def first_line(text: str) -> str:
+    """What a file of conf/ says of itself in its first comment."""
+    lines = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
+    return next(line for line in lines if not line.startswith("@package"))
 
 
-def config_docs() -> str:
+def choices(group: str, written: dict[Path, str]) -> dict[str, str]:
+    """What ``group=`` can be, options and files of settings, with a line of what each is.
+
+    ``written``: the files that are about to be, which are not read.
+    """
+    folder = ROOT / "conf" / group
+    paths = {*folder.glob("*.yaml"), *(path for path in written if path.parent == folder)}
+    return {path.stem: first_line(written.get(path) or path.read_text()) for path in sorted(paths)}
+
+
+def own_options(group: str) -> dict[str, type]:
+    """The registered options of a group that are of this tree."""
+    return {name: schema for name, schema in options_of(group).items() if schema.__module__.startswith("qsnn.")}
+
+
+def config_docs(written: dict[Path, str]) -> str:
     """The whole page."""
     parts = [HEADER, "## Root\n", table(Config, "")]
     for group in GROUPS:
         parts.append(f"\n## {group}\n")
-        registered = options_of(group)
-        parts += [f"- `{group}={name}`: {line}" for name, line in choices(group).items()]
-        for name, schema in registered.items():
+        parts += [f"- `{group}={name}`: {line}" for name, line in choices(group, written).items()]
+        for name, schema in own_options(group).items():
             parts += [f"\n### {group}={name}\n", f"{summary(schema)}\n", table(schema, f"{group}.")]
-    parts += ["\n## experiment\n", *(f"- `experiment={name}`: {line}" for name, line in choices("experiment").items())]
-    parts += ["\n## logging\n", *(f"- `logging={name}`: {line}" for name, line in choices("logging").items())]
+    for group in ("experiment", "logging"):
+        lines = choices(group, written).items()
+        parts += [f"\n## {group}\n", *(f"- `{group}={name}`: {line}" for name, line in lines)]
     parts += [f"\n{summary(Logging)}\n", table(Logging, "logging."), f"\n{summary(Limits)}\n"]
     parts.append(table(Limits, "logging.limits."))
     return "\n".join(parts) + "\n"
 
 
-def help_text(old: str) -> str:
+def help_page(old: str, written: dict[Path, str]) -> str:
     """The help page with the groups as they are in conf/."""
     before, rest = old.split(MARK)
     after = rest.split(END)[1]
     lines = []
     for group in (*GROUPS, "logging", "experiment"):
         lines.append(f"    {group}")
-        lines += [f"      {name:<28} {line}" for name, line in choices(group).items()]
+        lines += [f"      {name:<28} {line}" for name, line in choices(group, written).items()]
     return f"{before}{MARK}" + "\n".join(lines) + f"\n\n{END}{after}"
 
 
 def outputs() -> dict[Path, str]:
     """Every file that is written, with what belongs in it."""
-    files = {}
-    for group in GROUPS:
-        for name, schema in options_of(group).items():
-            if schema.__module__.startswith("qsnn."):
-                files[ROOT / "conf" / group / f"{name}.yaml"] = option_file(group, name, schema)
-    files[ROOT / "docs" / "config.md"] = ""
-    return files
+    files = {
+        ROOT / "conf" / group / f"{name}.yaml": option_file(group, name, schema)
+        for group in GROUPS
+        for name, schema in own_options(group).items()
+    }
+    page = ROOT / "conf" / "hydra" / "help" / "qsnn.yaml"
+    return {**files, page: help_page(page.read_text(), files), ROOT / "docs" / "config.md": config_docs(files)}
 
 
 def main() -> None:
@@ -108,9 +123,6 @@ def main() -> None:
     for path, text in outputs().items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    help_file = ROOT / "conf" / "hydra" / "help" / "qsnn.yaml"
-    help_file.write_text(help_text(help_file.read_text()))
-    (ROOT / "docs" / "config.md").write_text(config_docs())
 
 
 if __name__ == "__main__":

@@ -12,23 +12,24 @@ and gesture_mapping.csv.
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from qsnn.config.schema_datasets import SyntheticGestureConfig
 from qsnn.data.formats.aedat3_writer import write_aedat3
 from qsnn.data.generators.gestures.dvs_pixel import add_noise
 from qsnn.data.generators.gestures.lights import LIGHTS
 from qsnn.data.generators.gestures.motion import SENSOR
 from qsnn.data.generators.gestures.recording import REFRACTORY
-from qsnn.data.generators.synthetic_gesture import SyntheticGesture, trial_name
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture, SyntheticGestureOption, trial_name
 from qsnn.data.recording import Events
 from qsnn.data.streams import random_stream
-from qsnn.errors import DataError, QsnnError
+from qsnn.errors import ConfigError, DataError, QsnnError
+from qsnn.options import value_problems
 
 GAP = 300_000  # microseconds before, between and behind the gestures
-DEFAULT = SyntheticGestureConfig()
+DEFAULT = SyntheticGestureOption()
 NO_EVENTS = Events(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0, np.int16), np.empty(0, np.bool_))
 
 
@@ -76,6 +77,15 @@ def write_set(source: SyntheticGesture, folder: Path, progress: bool = True) -> 
         (folder / name).write_text("\n".join(lists[is_test]) + "\n")
 
 
+def chosen_source(**options: Any) -> SyntheticGesture:
+    """The generator with ``options`` of dataset=synthetic_gesture. Raises one ConfigError with all that is wrong with them."""
+    chosen = SyntheticGestureOption(**options)
+    wrong = (*value_problems(chosen, "dataset."), *chosen.problems())
+    if wrong:
+        raise ConfigError(*wrong)
+    return chosen.source()
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(parse(arguments))
     folder = options.pop("folder")
     try:
-        write_set(SyntheticGesture(**options), folder)
+        write_set(chosen_source(**options), folder)
     except (QsnnError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

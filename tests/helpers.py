@@ -4,12 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
@@ -17,6 +18,9 @@ from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import quantize_weights
 from qsnn.layers import SpikingLinear
 from qsnn.models import FeedforwardNet
+from qsnn.reporting import local_reporter, pattern_reporter  # noqa: F401 they register their kinds of run
+from qsnn.reporting.kinds import scores_of
+from qsnn.training.loop import Run
 from qsnn.training.pattern_run import PatternRun
 
 PATTERN_FILES = ["small_float", "small_w1s6g8e2", "small_w2s8g8e8", "small_w4s6g8e4", "small_w8s8g8e8", "full_w2s8g8e8"]
@@ -83,7 +87,14 @@ def golden_net(g: SimpleNamespace, backend: Backend) -> FeedforwardNet:
 
 def make_run(folder: Path, *overrides: str) -> PatternRun:
     """A small run, built but not started."""
-    return build_pattern_run(to_config(compose_config([*SMALL, *overrides])), folder)
+    run = build_run(to_config(compose_config([*SMALL, *overrides])), folder)
+    assert isinstance(run, PatternRun)
+    return run
+
+
+def scores(run: Run[Any], best: dict[str, Any] | None) -> dict[str, Any]:
+    """What `qsnn.evaluate` says of a run's weights and of those in the checkpoint ``best``."""
+    return scores_of(run, best, run.folder)
 
 
 def command(module: str, *arguments: str, folder: Path, **options: object) -> "subprocess.CompletedProcess[str]":

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from event_builders import write_gestures, write_nmnist, write_poker
 
-from qsnn.config.building.run import build_local_run, to_config
+from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.training.local_run import LocalRun
 
 SMALL_NET = [
     "model.channels=[4,6]", "model.kernel_size=[5,3]", "model.padding=[2,1]", "model.pooling=[2,1]",
-    "model.weight_mult=[1e-3,4e-4]", "model.readout_amplitude=4",
+    "trainer.weight_mult=[1e-3,4e-4]", "trainer.readout_amplitude=4",
 ]  # fmt: skip
 SMALL_LOCAL = [
     "experiment=icons_gesture", "dataset=nmnist", *SMALL_NET, "dataset.downsample=4", "dataset.window_train=0.03",
@@ -34,4 +34,6 @@ def make_local_run(folder: Path, data: Path, *overrides: str) -> LocalRun:
     """A small run on small N-MNIST files, built but not started."""
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), *overrides]
     folder.mkdir(parents=True, exist_ok=True)  # as a start does
-    return build_local_run(to_config(compose_config(words)), folder)
+    run = build_run(to_config(compose_config(words)), folder)
+    assert isinstance(run, LocalRun)
+    return run

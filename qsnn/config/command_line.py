@@ -30,10 +30,12 @@ def set_up() -> None:
 
 
 def group_options() -> dict[str, list[str]]:
-    """Every group with the options that conf/ holds."""
+    """Every group with what can be chosen there: the files in conf/, and registered options."""
     folder = Path(config_folder())
-    names = [*GROUPS, "logging", "experiment"]
-    return {name: sorted(file.stem for file in (folder / name).glob("*.yaml")) for name in names}
+    found = {
+        name: {file.stem for file in (folder / name).glob("*.yaml")} for name in (*GROUPS, "logging", "experiment")
+    }
+    return {name: sorted(files | set(options_of(name) if name in GROUPS else ())) for name, files in found.items()}
 
 
 def parse_overrides(texts: list[str]) -> list[Override]:

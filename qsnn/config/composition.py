@@ -1,17 +1,18 @@
 """From overrides to a composed config, with every mistake explained. Does not import torch unless there is one."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from qsnn.config.paths import config_folder
 from qsnn.errors import ConfigError
-from qsnn.options import GROUPS, options_of
+from qsnn.options import GROUPS, Option, options_of
 
 
 def compose_config(
@@ -34,14 +35,23 @@ def compose_config(
                 raise ConfigError(*problems) from error
             overrides = [text for text in overrides if text != wrong]  # what else is wrong?
             continue
+        problems += wrong_types(cfg)
         if not problems:
             return cfg
-        raise ConfigError(*problems, *(others or wrong_values)(cfg))
+        raise ConfigError(*dict.fromkeys((*problems, *(others or wrong_values)(cfg))))
 
 
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
     with initialize_config_dir(config_folder(), version_base="1.3"):
         return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+
+
+def wrong_types(cfg: DictConfig) -> Iterator[str]:
+    """Values of a wrong type that OmegaConf does not know as such, because their key takes several types."""
+    for group in GROUPS:
+        one = OmegaConf.to_object(cfg[group])
+        if isinstance(one, Option):
+            yield from one.wrong_types()
 
 
 def wrong_values(cfg: DictConfig) -> tuple[str, ...]:
@@ -95,6 +105,6 @@ def _override_of(error: Exception, overrides: list[str]) -> str | None:
 def names_of(node: Any, prefix: str) -> list[str]:
     """Dotted names of a schema class's fields, inner ones included."""
     names = []
-    for name, entry in getattr(node, "__dataclass_fields__", {}).items():
-        names += [prefix + name, *names_of(entry.type, f"{prefix}{name}.")]
+    for entry in fields(node) if is_dataclass(node) else ():
+        names += [prefix + entry.name, *names_of(entry.type, f"{prefix}{entry.name}.")]
     return names

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 import qsnn
 
@@ -43,8 +43,15 @@ def wrong_name(name: str) -> Iterator[str]:
         yield f"name={name} is not possible: it names a folder: {allowed}"
 
 
+def dataset_name(*, _root_: DictConfig) -> str:
+    """The option that the data set is of: ``pattern``, ``nmnist``, ...; files of settings for one share its name."""
+    schema = OmegaConf.get_type(_root_.dataset)
+    return str(getattr(schema, "option", "run"))
+
+
 def register_resolvers() -> None:
-    """Make ``${qsnn.timestamp:}`` and ``${qsnn.folder_name:...}`` known to OmegaConf."""
+    """Make ``${qsnn.timestamp:}``, ``${qsnn.folder_name:...}`` and ``${qsnn.dataset:}`` known to OmegaConf."""
+    OmegaConf.register_new_resolver("qsnn.dataset", dataset_name, replace=True)
     OmegaConf.register_new_resolver("qsnn.timestamp", timestamp, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("qsnn.folder_name", folder_name, replace=True)
 

@@ -19,18 +19,18 @@ def prepare(arguments: list[str]) -> str:
     Raises ConfigError and DataError.
     """
     parse_overrides(arguments)
-    cfg = compose_config(arguments, others=_wrong_data)
+    cfg = compose_config(arguments, others=wrong_data)
     dataset = OmegaConf.to_object(cfg.dataset)
     if not isinstance(dataset, EventData):
         raise ConfigError("this dataset needs no preparation: choose one of events, such as dataset=nmnist")
-    wrong = tuple(_wrong_data(cfg))
+    wrong = tuple(wrong_data(cfg))
     if wrong:
         raise ConfigError(*wrong)
     prepared = dataset.prepare(cfg.logging.progress)
     return summary(prepared, dataset.split(prepared))
 
 
-def _wrong_data(cfg: DictConfig) -> Iterator[str]:
+def wrong_data(cfg: DictConfig) -> Iterator[str]:
     """What is wrong with the data set; the rest of a run's config is not looked at."""
     dataset = OmegaConf.to_object(cfg.dataset)
     if isinstance(dataset, EventData):

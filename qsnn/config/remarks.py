@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from qsnn.config.checking.checks import chosen_options
 from qsnn.config.schema import Config
+
+SHIPPED_GRADIENT_BITS = (
+    8,
+    10,
+)  # of the quantizations in conf/: whoever takes one of them has not chosen its gradient_bits
 
 
 def remarks(config: Config, overrides: list[str]) -> list[str]:
@@ -14,21 +20,20 @@ def remarks(config: Config, overrides: list[str]) -> list[str]:
 
 def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
     """Widths that were chosen for a net that has no such thing."""
-    trainer = config.trainer
+    lacking = {width for one in chosen_options(config) for width in one.lacks}
+    there = [width for width in config.trainer.widths if width not in lacking]
+    chosen = f"trainer={config.trainer.option} and neuron={config.neuron.option}"
     for entry in fields(config.quantization):
         name = f"quantization.{entry.name}"
-        if name in names and entry.name.endswith("_bits") and entry.name not in trainer.widths:
-            yield f"{name} is not used: nets of trainer={trainer.option} have {', '.join(trainer.widths)}"
+        if name in names and entry.name.endswith("_bits") and entry.name not in there:
+            yield f"{name} is not used: nets of {chosen} have {', '.join(there)}"
 
 
 def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:
     """Adam and Adamax divide by the size of the gradients, which a constant factor on all of them cancels out of."""
     bits, rule = config.quantization.gradient_bits, config.optimizer
-    if (
-        config.quantization.full_precision_gradients()
-        or not rule.cancels_size
-        or "quantization.gradient_bits" not in names
-    ):
+    chosen = "quantization.gradient_bits" in names or bits not in SHIPPED_GRADIENT_BITS
+    if bits is None or not rule.cancels_size or not chosen:
         return
     left = " and the range of the stored weights" if config.trainer.gradient_bits_bound_weights else ""
     yield (

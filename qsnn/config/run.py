@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from qsnn.command import describe
-from qsnn.config.building.common import build_logging, flatten, to_config
+from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.paths import AUTO, split_checkpoint
@@ -98,17 +98,25 @@ def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed")
 
 def _train(config: Config, cfg: DictConfig, run: Run) -> Outcome:
     """Train, and report."""
-    identity = identity_of(run, OmegaConf.to_yaml(cfg, resolve=True), hyperparameters(run))
+    identity = identity_of(run, OmegaConf.to_yaml(cfg, resolve=True), hyperparameters(config))
     return train(run, lambda: Reporter(identity, build_logging(config)))
 
 
-def hyperparameters(run: Run) -> dict[str, int | float | str | bool]:
-    """Every leaf of the config but paths and logging, as TensorBoard takes them.
+def used_widths(config: Config) -> dict[str, Any]:
+    """The quantization without the widths of what nets of this trainer do not have."""
+    used = config.trainer.widths
+    return {
+        name: value for name, value in vars(config.quantization).items() if name in used or not name.endswith("_bits")
+    }
+
+
+def hyperparameters(config: Config) -> dict[str, int | float | str | bool]:
+    """Every leaf of the config but paths, logging and widths without use, as TensorBoard takes them.
 
     TensorBoard sorts the columns of its table by name and shows the first five; those that differ between runs come first.
     So that bit widths are seen, they are called ``bits.<key>`` there, and ``bits`` has all of them.
     """
-    flat = flatten(run.facts["config"])
+    flat = flatten({**plain_config(config), "quantization": used_widths(config)})
     kept = {key: value for key, value in flat.items() if not key.startswith(("logging.", "resume"))}
     named = {re.sub(r"^quantization\.(.*_bits)$", r"bits.\1", key): value for key, value in kept.items()}
     widths = [(key.removeprefix("bits.").removesuffix("_bits"), named[key]) for key in named if key.startswith("bits.")]
@@ -126,7 +134,7 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
         **run.task.facts(),
         "memory_bytes": run.state.model.memory_bytes(),
         "kernels": run.learner.backend_name,
-        "quantization": dict(vars(config.quantization)),
+        "quantization": used_widths(config),
         "device": config.device,
         "versions": library_versions(),
         "git_commit": git_commit(),

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from qsnn.errors import RunFolderError
 
 MAX_BYTES = 2**20
-# ${model.num_hidden} is another key; ${oc.env:HOME} calls a function, and ${hydra.job.name} is no key of a run.
+# ${dataset.num_outputs} is another key; ${oc.env:HOME} calls a function, and ${hydra.job.name} is no key of a run.
 _KEY_INTERPOLATION = re.compile(r"\$\{\.*(?!hydra\b)[A-Za-z_]\w*(\.\w+)*\}")
 
 

@@ -5,13 +5,16 @@ written from them (`scripts/write_config.py`).
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from qsnn.config.paths import config_folder
 from qsnn.options import GROUPS, key, options_of
 
+DATASET_NAME = "${qsnn.dataset:}"
 KERNELS = ("auto", "eager", "numba", "triton")
 
 
@@ -43,7 +46,7 @@ class Logging:
 class Config:
     """The root."""
 
-    name: str = key("pattern", "name of the experiment: its runs' folder in outputs/")
+    name: str = key(DATASET_NAME, "name of the experiment: its runs' folder in outputs/")
     seed: int = key(
         0, "seed of initial weights and gradient rounding", "", "none: not seeded", at_least=0, at_most=2**63
     )
@@ -69,10 +72,13 @@ class Config:
 
 
 def register_schema() -> None:
-    """Make the classes known to Hydra as ``schema`` and ``schema/<group>/<option>``, which the files in conf/ name."""
+    """Make the classes known to Hydra as ``schema`` and ``schema/<group>/<option>``, which the files in conf/ name; and as
+    ``<group>/<option>``, by which an option without a file, such as another package's, can be chosen."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     store.store(group="schema/logging", name="logging", node=Logging)
     for group in GROUPS:
         for name, option in options_of(group).items():
             store.store(group=f"schema/{group}", name=name, node=option)
+            if not (Path(config_folder()) / group / f"{name}.yaml").is_file():
+                store.store(group=group, name=name, node=option)

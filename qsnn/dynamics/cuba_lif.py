@@ -243,7 +243,8 @@ class CubaLIF(Option):
         """Decays outside [0, 1)."""
         for tau, factor in (("tau_mem", "membrane_decay"), ("tau_syn", "synapse_decay")):
             values = getattr(self, tau), self.dt, self.decay, factor, getattr(self, factor)
-            yield from decay_problems("neuron", tau, *values)
+            if self.in_bounds(tau, "dt", "decay"):
+                yield from decay_problems("neuron", tau, *values)
 
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LIFParameters:
         """The parameters of a layer of these neurons."""

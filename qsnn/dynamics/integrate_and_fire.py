@@ -15,6 +15,7 @@ class IF(Option):
     """Integrate-and-fire neuron: neither leak nor synaptic filter."""
 
     gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+    lacks: ClassVar[tuple[str, ...]] = ("synapse_bits",)
 
     dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)
     threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", above=0)

@@ -91,6 +91,7 @@ class LIF(Option):
     """Leaky integrate-and-fire neuron without a synaptic filter."""
 
     gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+    lacks: ClassVar[tuple[str, ...]] = ("synapse_bits",)
 
     dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)
     tau_mem: float = key(0.01, "membrane time constant", "s", "tau_mem", above=0)
@@ -107,7 +108,8 @@ class LIF(Option):
     def problems(self) -> Iterator[str]:
         """A decay outside [0, 1)."""
         values = self.tau_mem, self.dt, self.decay, "membrane_decay", self.membrane_decay
-        return decay_problems("neuron", "tau_mem", *values)
+        if self.in_bounds("tau_mem", "dt", "decay"):
+            yield from decay_problems("neuron", "tau_mem", *values)
 
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LeakyParameters:
         """The parameters of a layer of these neurons; there is no synapse to have bits."""

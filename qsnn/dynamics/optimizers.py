@@ -31,9 +31,10 @@ class Optimizer(Option):
         6, "how often the halving schedule halves", "", "none (lr_div in the gesture program)", at_least=1, at_most=30
     )
 
-    def build(self, full_precision: bool) -> UpdateRule:
-        """The rule, with the learning rate for gradients that are rounded, or are not."""
-        return self.rule(self.lr_full_precision if full_precision else self.lr)
+    def build(self, gradient_bits: int | list[int | None] | None) -> UpdateRule:
+        """The rule, with the learning rate that belongs to gradients of this width, or of these widths, one a layer."""
+        widths = gradient_bits if isinstance(gradient_bits, list) else [gradient_bits]
+        return self.rule(self.lr_full_precision if None in widths else self.lr)
 
     def schedules(self) -> tuple[str, str, int]:
         """Those of lr and eta, and how often these halve."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 from qsnn.dynamics.time_constants import LONGEST_STEP, MAX_STEPS_OF_TAU, SHORTEST_STEP
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
 
+TIMES = ("tau_mem_lower", "tau_mem_upper", "tau_syn_lower", "tau_syn_upper", "tau_ref")
 TRACES = "a neuron with traces of its input"
 
 
@@ -37,16 +38,17 @@ class TraceLIF(Option):
 
     def problems(self) -> Iterator[str]:
         """Time constants that are not longer than a step, and ranges without a content."""
+        right = {name for name in TIMES if self.in_bounds("dt", name)}
         for name in ("tau_mem_lower", "tau_syn_lower", "tau_ref"):
-            if not getattr(self, name) > self.dt:
+            if name in right and not getattr(self, name) > self.dt:
                 yield impossible(f"neuron.{name}", getattr(self, name), f"it must be above neuron.dt, {self.dt:g}")
         longest = self.dt * MAX_STEPS_OF_TAU
         for name in ("tau_mem_upper", "tau_syn_upper", "tau_ref"):
-            if getattr(self, name) > longest:
+            if name in right and getattr(self, name) > longest:
                 yield impossible(f"neuron.{name}", getattr(self, name), f"it must be at most {longest:g}")
         for name in ("mem", "syn"):
             lower, upper = getattr(self, f"tau_{name}_lower"), getattr(self, f"tau_{name}_upper")
-            if upper < lower:
+            if {f"tau_{name}_lower", f"tau_{name}_upper"} <= right and upper < lower:
                 yield impossible(
                     f"neuron.tau_{name}_upper", upper, f"it must be at least neuron.tau_{name}_lower, {lower:g}"
                 )

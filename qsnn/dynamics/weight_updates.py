@@ -8,13 +8,30 @@ Most quantized gradients are 0, and a mean of zeros decays for ever. Below `SMAL
 move a weight, but soon a denormal number, which a CPU computes with many times more slowly.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 Slots = tuple[Tensor, ...]
 SMALLEST = 2.0**-80
+
+
+class UpdateRule(Protocol):
+    """What any rule is, such as a NamedTuple with a field ``lr``: training multiplies that by its schedule."""
+
+    @property
+    def lr(self) -> float: ...  # noqa: D102
+    @property
+    def num_slots(self) -> int: ...  # noqa: D102
+
+    def update(self, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
+        """The next weights and slots; ``step`` counts from 1."""
+        ...
+
+    def _replace(self, *, lr: float = ...) -> "UpdateRule":
+        """The rule at another learning rate."""
+        ...
 
 
 def _without_dust(mean: Tensor) -> Tensor:
@@ -82,6 +99,3 @@ class Adamax(NamedTuple):
         mean = _without_dust(self.beta1 * slots[0] + (1 - self.beta1) * gradient)
         largest = (self.beta2 * slots[1]).maximum(gradient.abs() + self.eps)
         return weight - self.lr / (1 - self.beta1**step) * (mean / largest), (mean, largest)
-
-
-UpdateRule = SGD | Adam | Adamax

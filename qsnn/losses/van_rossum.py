@@ -72,8 +72,9 @@ class VanRossum(OutputLoss):
 
     def problems_at(self, dt: float) -> Iterator[str]:
         """What is wrong with the filter at steps of ``dt`` s."""
-        if self.tau_vr < dt / MAX_STEPS_OF_TAU:
-            yield impossible("loss.tau_vr", self.tau_vr, f"it must be at least {dt / MAX_STEPS_OF_TAU:g}")
+        shortest, longest = dt / MAX_STEPS_OF_TAU, dt * MAX_STEPS_OF_TAU
+        if self.tau_vr < shortest:
+            yield impossible("loss.tau_vr", self.tau_vr, f"it must be at least {shortest:g} and at most {longest:g}")
             return
         yield from decay_problems(
             "loss", "tau_vr", self.tau_vr, dt, self.decay, "van_rossum_decay", self.van_rossum_decay

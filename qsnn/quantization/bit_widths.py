@@ -1,7 +1,7 @@
 """The bit widths of a net, in inference and in training: one set, each with one meaning, for every kind of net."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qsnn.errors import ConfigError
@@ -11,6 +11,7 @@ from qsnn.quantization.random_stream import RNG_RULES
 MAX_BITS, MAX_RNG_BITS = 16, 24
 FULL_PRECISION_BITS = 32
 FOLLOWS_STATE = "${.state_bits}"
+ALLOWED = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
 
 
 @option("quantization", "bits")
@@ -35,7 +36,9 @@ class BitWidths(Option):
         "bits",
         "global_gb",
     )
-    rng_bits: Any = key(16, "random numbers that round the gradients, 1..24", "bits", "global_rb")
+    rng_bits: int = key(
+        16, "random numbers that round the gradients", "bits", "global_rb", at_least=1, at_most=MAX_RNG_BITS
+    )
     rng_rule: str = key(
         "unbiased",
         "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
@@ -50,36 +53,40 @@ class BitWidths(Option):
 
     def by_layer(self, num_layers: int) -> list["BitWidths"]:
         """The widths of each layer, all single ones. Raises ConfigError for a list of another length."""
-        for problem in self.problems_of(num_layers):
-            raise ConfigError(problem)
-        lists = self._lists()
+        wrong = tuple(self.problems_at(num_layers))
+        if wrong:
+            raise ConfigError(*wrong)
+        lists = {name: value for name, value in vars(self).items() if isinstance(value, list)}
         return [replace(self, **{name: value[number] for name, value in lists.items()}) for number in range(num_layers)]
 
-    def problems_of(self, num_layers: int) -> Iterator[str]:
-        """What does not fit a net of so many layers."""
-        for name, value in self._lists().items():
-            if len(value) != num_layers:
-                allowed = f"the net has {num_layers} layers: give one width, or {num_layers} of them"
+    def problems_at(self, num_layers: int) -> Iterator[str]:
+        """Lists that do not have an entry for each of ``num_layers`` layers."""
+        layers = f"{num_layers} layer" if num_layers == 1 else f"{num_layers} layers"
+        for name, value in self._chosen():
+            if isinstance(value, list) and len(value) != num_layers:
+                allowed = f"the net has {layers}: give one width, or a list of {num_layers}"
                 yield impossible(f"quantization.{name}", value, allowed)
-        if isinstance(self.gradient_bits, list) and len({bits is None for bits in self.gradient_bits}) == 2:
-            allowed = "null in all layers or in none: the optimizer's learning rate is another one without rounding"
-            yield impossible("quantization.gradient_bits", self.gradient_bits, allowed)
-
-    def _lists(self) -> dict[str, list[Any]]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, list)}
-
-    def full_precision_gradients(self) -> bool:
-        """Whether gradients are not rounded."""
-        bits = self.gradient_bits
-        return all(width is None for width in bits) if isinstance(bits, list) else bits is None
 
     def problems(self) -> Iterator[str]:
-        """Widths that no format has."""
-        for entry in fields(self):
-            if entry.name.endswith("_bits"):
-                value, random = getattr(self, entry.name), entry.name == "rng_bits"
-                highest, null = (MAX_RNG_BITS, "") if random else (MAX_BITS, ", null for full precision")
-                widths = value if isinstance(value, list) else [value]
-                if not all((b is None and not random) or (type(b) is int and 1 <= b <= highest) for b in widths):
-                    allowed = f"allowed are 1..{highest}{null}, or a list of these, one a layer"
-                    yield impossible(f"quantization.{entry.name}", value, allowed)
+        """Widths that no format has, and gradients of which only some are rounded."""
+        yield from self._other_than(lambda bits: type(bits) is int and 1 <= bits <= MAX_BITS)
+        gradients = self.gradient_bits
+        if isinstance(gradients, list) and 0 < gradients.count(None) < len(gradients):
+            allowed = "round the gradients of all layers or, with null, of none: the optimizer has one learning rate"
+            yield impossible("quantization.gradient_bits", gradients, allowed)
+
+    def wrong_types(self) -> Iterator[str]:
+        """Widths that are no whole numbers."""
+        return self._other_than(lambda bits: type(bits) is int)
+
+    def _other_than(self, allowed: Callable[[Any], bool]) -> Iterator[str]:
+        for name, value in self._chosen():
+            if not all(bits is None or allowed(bits) for bits in (value if isinstance(value, list) else [value])):
+                yield impossible(f"quantization.{name}", value, ALLOWED)
+
+    def _chosen(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of the widths that may be lists, without those that follow another."""
+        for name, value in vars(self).items():
+            follows = name in ("membrane_bits", "synapse_bits") and value == self.state_bits
+            if name.endswith("_bits") and name != "rng_bits" and not follows:
+                yield name, value

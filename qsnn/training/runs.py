@@ -43,6 +43,7 @@ def write_plan(folder: Path, jobs: list[list[str]]) -> None:
     """
     planned = [_overrides(job) for job in jobs]
     earlier = [job for job in read_plan(folder / PLAN) if job not in planned]
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / PLAN, {"jobs": [*earlier, *planned]})
 
 

@@ -113,12 +113,15 @@ def test_net_that_does_not_fit_into_memory_names_the_keys(tmp_path: Path) -> Non
     def at_most_8_gib() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
 
-    words = ["model.num_inputs=100000", "model.num_hidden=100000", "kernels=eager"]
+    words = ["dataset.num_inputs=100000", "model.hidden=[100000]", "kernels=eager"]
     result = command("train", *SMALL, *words, folder=tmp_path, preexec_fn=at_most_8_gib)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "does not fit into memory (" in result.stderr
-    assert "make one of these smaller: model.num_inputs=100000, model.num_hidden=100000" in result.stderr
+    assert (
+        "make one of these smaller: dataset.num_inputs=100000, model.hidden=[100000], dataset.num_outputs=40"
+        in result.stderr
+    )
 
 
 def test_terminal_that_knows_ascii_only_shows_other_letters_escaped(train: Any, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from event_builders import write_gestures, write_nmnist, write_poker
 from helpers import command
 
-from qsnn.config.schema import GROUPS
 from qsnn.data.events.prepare import user_cache
+from qsnn.options import options_of
 from qsnn.prepare import main
 
 Outcome = tuple[int, str, str]
@@ -120,7 +120,7 @@ def test_prepare_help_is_a_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     code, output, errors = prepare_here(("--help",), monkeypatch, capsys)
     assert (code, errors) == (0, "")
     assert "usage: python -m qsnn.prepare dataset=<name> dataset.root=<folder>" in output
-    for option in GROUPS["dataset"]:
+    for option in options_of("dataset"):
         assert option in output or option == "pattern"
 
 

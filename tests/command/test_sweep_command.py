@@ -17,6 +17,7 @@ from scripts_module import load_script
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
+from qsnn.quantization.bit_widths import ALLOWED
 from qsnn.training.runs import write_plan
 
 accuracy_table, results_table = load_script("accuracy_table"), load_script("results_table")
@@ -94,7 +95,7 @@ def test_folder_of_a_job_that_was_refused_tells_why(sweep: tuple["subprocess.Com
         folder = job(sweep[1], "33", seed)
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["status"] == "failed"
-        assert summary["error"] == f"{BITS}=33 is not possible: allowed are 1..16, or null for full precision"
+        assert summary["error"] == f"{BITS}=33 is not possible: {ALLOWED}"
         assert (summary["experiment"], summary["seed"]) == ("quick", seed)
         assert f"{BITS}=33" in summary["overrides"]
         assert "error: quantization.weight_bits=33 is not possible" in (folder / "train.log").read_text()
@@ -133,8 +134,8 @@ def test_tables_of_a_pattern_sweep_name_failed_and_missing_runs_and_give_no_mean
 def test_table_that_would_mix_runs_is_refused(
     sweep: tuple["subprocess.CompletedProcess[str]", Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.num_hidden"])
-    with pytest.raises(SystemExit, match="several runs are of 60, seed 0 and the same fold"):
+    monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.hidden"])
+    with pytest.raises(SystemExit, match=r"several runs are of \[60\], seed 0 and the same fold"):
         accuracy_table.main()
     monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.chanels"])
     with pytest.raises(SystemExit, match=r"error: --by model\.chanels is no key of these runs"):
@@ -193,10 +194,12 @@ def test_sweep_over_experiments_and_a_glob_lies_in_one_folder(tmp_path: Path) ->
         "trainer.epochs=1",
         "logging.progress=false",
         "logging.tensorboard=false",
-        "model.num_hidden=60",
+        "model.hidden=[60]",
         "kernels=eager",
     ]
-    result = command("train", "-m", "experiment=quick,pattern", "optimizer=glob(ada*)", *words, folder=tmp_path)
+    result = command(
+        "train", "-m", "experiment=quick,pattern", "optimizer=glob(ada*, exclude=*_*)", *words, folder=tmp_path
+    )
     assert result.returncode == 0, result.stderr
     (folder,) = tmp_path.glob("outputs/multirun/*/*")
     assert folder.parent.name == "quick+pattern"

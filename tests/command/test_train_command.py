@@ -1,15 +1,24 @@
 """`python -m qsnn.train` as a user meets it: folders, sweeps, messages, failures."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from helpers import SMALL, command
+
+from qsnn.command import run_command
+from qsnn.config.building.run import to_config
+from qsnn.config.command_line import compose_config, group_options, known_keys
+from qsnn.config.composition import without_hydra
+from qsnn.config.old_names import OLD_KEYS, OLD_OPTIONS
+from qsnn.config.training import train as train_here
 
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -61,11 +70,81 @@ def test_train_impossible_config_prints_one_line_and_leaves_no_folder(train: Tra
 def test_help_is_a_page_and_cfg_prints_the_config(tmp_path: Path) -> None:
     page = command("train", "--help", folder=tmp_path)
     assert page.returncode == 0
+    assert page.stderr == ""
     assert "resume=outputs/<run>" in page.stdout
-    assert "quantization   iscas | full_precision" in page.stdout
+    for group, names in group_options().items():
+        assert f"\n  {group}\n" in page.stdout
+        assert [name for name in names if not re.search(rf"\n    {name} +\S.*\.\n", page.stdout)] == []
     job = command("train", "--cfg", "job", "quantization.weight_bits=5", folder=tmp_path)
     assert yaml.safe_load(job.stdout)["quantization"]["weight_bits"] == 5
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [f"{key}=1" for key in OLD_KEYS] + [
+    f"{group}={old}" for group, names in OLD_OPTIONS.items() for old in names
+])  # fmt: skip
+def test_name_of_the_first_version_is_told_with_its_new_one(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda _: train_here([words]))
+    errors, (key, _, value) = capsys.readouterr().err, words.partition("=")
+    group, name = key.split(".")[0], OLD_OPTIONS.get(key, {}).get(value)
+    new = f"{words} is now {group}={name}" if name else f"{key} is now {OLD_KEYS.get(key)}"
+    assert (end.value.code, errors) == (2, f"error: {new}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_names_that_old_ones_are_told_with_are_there() -> None:
+    for new in OLD_KEYS.values():
+        assert re.match(r"[\w.]+", new)[0] in known_keys()  # type: ignore[index]
+    for group, names in OLD_OPTIONS.items():
+        assert set(names.values()) <= set(group_options()[group])
+        assert not set(names) & set(group_options()[group])
+    assert not set(OLD_KEYS) & set(known_keys())
+
+
+def test_run_without_an_experiment_lands_in_the_folder_of_its_data_set(tmp_path: Path) -> None:
+    recordings = ["dataset=gesture_demo", "model=conv", "neuron=trace_lif", "loss=local_readout", "trainer=local"]
+    for words, name in (
+        ([], "pattern"),
+        (["dataset=pattern_quick", "model=quick"], "pattern"),
+        (recordings, "synthetic_gesture"),
+        ([*recordings, "name=mine"], "mine"),
+        (["experiment=gesture_demo", "model=feedforward"], "gesture_demo"),
+        (["experiment=gesture_demo", "dataset=nmnist"], "gesture_demo"),
+    ):
+        cfg = compose_config(words, return_hydra_config=True)
+        assert Path(cfg.hydra.run.dir).parent == Path("outputs") / name
+        assert Path(cfg.hydra.sweep.dir).parent == Path("outputs/multirun") / name
+        assert to_config(without_hydra(cfg)).name == name
+    small = ["dataset=pattern_quick", "model=quick", "trainer=bptt_quick", "trainer.epochs=1", "kernels=eager"]
+    result = command("train", *small, "logging.tensorboard=false", "logging.progress=false", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (run,) = tmp_path.glob("outputs/pattern/*")
+    assert json.loads((run / "summary.json").read_text())["experiment"] == "pattern"
+    assert json.loads(command("evaluate", f"run={run}", folder=tmp_path).stdout)["epochs"] == 1
+
+
+def test_widths_that_the_net_does_not_have_are_named_as_unused(train: Train, tmp_path: Path) -> None:
+    words = [
+        "quantization.weight_bits=[8,2]",
+        "quantization.readout_bits=4",
+        "neuron=lif",
+        "quantization.synapse_bits=6",
+    ]
+    result = train(*words, "kernels=eager", "trainer.epochs=1", "logging.tensorboard=false")
+    assert result.returncode == 0, result.stderr
+    told = [line for line in result.stdout.splitlines() if "is not used" in line]
+    assert [line.split()[0] for line in told] == ["quantization.synapse_bits", "quantization.readout_bits"]
+    assert json.loads((only_run(tmp_path) / "summary.json").read_text())["quantization"]["weight_bits"] == [8, 2]
+    refused = train("quantization.weight_bits=[8,2,8]", "hydra.run.dir=refused")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: quantization.weight_bits=[8, 2, 8] is not possible: the net has 2 layers: give one width, or a list of 2\n"
+    )
+    assert not (tmp_path / "refused").exists()
 
 
 def test_sweep_runs_equal_the_same_runs_alone_to_the_last_bit(train: Train, tmp_path: Path) -> None:

@@ -6,30 +6,39 @@ import pytest
 import torch
 
 from qsnn.command import fail
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config, prepare_arguments
 from qsnn.config.training import train
 from qsnn.errors import ConfigError, QsnnError
 
+WIDTHS = "allowed are 1..16, null for full precision, or a list of these, one a layer"
 MISTAKES = {
+    "quantization.state_bits=17": f"quantization.state_bits=17 is not possible: {WIDTHS}",
     "quantization.weight_bit=4": "unknown key 'quantization.weight_bit': did you mean quantization.weight_bits?",
     "weight_bits=4": "unknown key 'weight_bits': did you mean quantization.weight_bits?",
     "+foo=1": "unknown key 'foo'",
     "=3": "unknown key ''",
     "quantization.weight_bits": "'quantization.weight_bits' is not understood: write key=value",
     "~seed": "~seed: keys and groups cannot be removed",
-    "quantization.weight_bits=abc": "quantization.weight_bits=abc: Value 'abc' of type 'str' could not be converted to Integer",
-    "quantization.weight_bits=2.5": "could not be converted to Integer",
+    "quantization.weight_bits=abc": f"quantization.weight_bits=abc is not possible: {WIDTHS}",
+    "quantization.weight_bits=2.5": f"quantization.weight_bits=2.5 is not possible: {WIDTHS}",
+    "quantization.weight_bits=true": WIDTHS,
+    "quantization.weight_bits={a: 1}": WIDTHS,
+    "quantization.weight_bits=[8,17]": f"quantization.weight_bits=[8, 17] is not possible: {WIDTHS}",
+    "quantization.weight_bits=[8,2,4]": "the net has 2 layers: give one width, or a list of 2",
+    "quantization.gradient_bits=[8,null]": "round the gradients of all layers or, with null, of none",
+    "quantization.rng_bits=[16,16]": "of type 'list' could not be converted to Integer",
+    "quantization.rng_bits=2.5": "could not be converted to Integer",
     "seed=null": "seed=null: field 'seed' is not Optional",
     "quantization.weight_bits=2,4": "holds several values: add -m to sweep",
-    "optimizer=adamx": "optimizer=adamx does not exist: did you mean optimizer=adamax? options are adam, adamax, local_sgd",
-    "model=null": "model=null does not exist: options are local_conv, local_mlp, pattern_net",
+    "optimizer=adamx": "optimizer=adamx does not exist: did you mean optimizer=adamax? options are adam, adam_gesture",
+    "model=null": "model=null does not exist: options are conv, feedforward, gesture_small, iscas",
     "experiment=nope": "experiment=nope does not exist: options are",
     "optimizer.momentum=0.9": "this key belongs to optimizer=sgd, which is not the one chosen",
-    "quantization.weight_bits=17": "allowed are 1..16, or null for full precision",
-    "quantization.weight_bits=0": "allowed are 1..16, or null for full precision",
-    "quantization.rng_bits=25": "allowed are 1..24",
-    "quantization.rng_rule=fair": "quantization.rng_rule=fair is not possible: allowed are original and unbiased",
+    "quantization.weight_bits=17": WIDTHS,
+    "quantization.weight_bits=0": WIDTHS,
+    "quantization.rng_bits=25": "quantization.rng_bits=25 is not possible: it must be at least 1 and at most 24",
+    "quantization.rng_rule=fair": "quantization.rng_rule=fair is not possible: allowed are original, unbiased",
     "quantization.state_bits=4": "the largest state of 4 bits is 0.875, so no neuron would ever spike; use at least 5 bits",
     "quantization.membrane_bits=4": "cannot reach neuron.threshold=0.9",
     "neuron.threshold=1.5": "so no neuron would ever spike; use a lower neuron.threshold",
@@ -38,8 +47,8 @@ MISTAKES = {
     "neuron.tau_mem=-1": "neuron.tau_mem=-1.0 is not possible: it must be above 0",
     "neuron.tau_mem=1e300": "neuron.tau_mem=1e+300 is not possible: it must be above 0 and at most 1048.58",
     "neuron.tau_syn=1e9": "neuron.tau_syn=1000000000.0 is not possible: it must be above 0 and at most 1048.58",
-    "neuron.tau_vr=1e300": "neuron.tau_vr=1e+300 is not possible",
-    "neuron.tau_vr=1e-300": "neuron.tau_vr=1e-300 is not possible: it must be at least 9.53674e-10 and at most 1048.58",
+    "loss.tau_vr=1e300": "loss.tau_vr=1e+300 is not possible",
+    "loss.tau_vr=1e-300": "loss.tau_vr=1e-300 is not possible: it must be at least 9.53674e-10 and at most 1048.58",
     "neuron.dt=1e300": "neuron.dt=1e+300 is not possible: it must be at least 1e-09 and at most 1000",
     "neuron.dt=1e-300": "neuron.dt=1e-300 is not possible",
     "neuron.membrane_decay=0.999999999": "neuron.membrane_decay=0.999999999 is not possible: a decay per step lies in [0, 1)",
@@ -73,8 +82,9 @@ if not torch.cuda.is_available():
 @pytest.mark.parametrize("override", MISTAKES)
 def test_mistake_is_explained_in_one_line(override: str, tmp_path: Path) -> None:
     with pytest.raises(QsnnError) as caught:
-        build_pattern_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
+        build_run(to_config(compose_config(prepare_arguments([override]))), tmp_path)
     assert MISTAKES[override] in str(caught.value)
+    assert len(caught.value.args) == 1
     assert "\n" not in str(caught.value)
 
 
@@ -100,14 +110,14 @@ def test_single_run_is_refused_before_it_has_a_folder(
 
 @pytest.mark.parametrize(
     ("name", "array", "message"),
-    [("input", torch.zeros(700, 240), "dataset.num_steps"), ("target", torch.zeros(250, 200), "model.num_outputs")],
+    [("input", torch.zeros(700, 240), "dataset.num_steps"), ("target", torch.zeros(250, 200), "dataset.num_outputs")],
 )
 def test_data_that_does_not_fit_the_net_names_the_keys_to_change(
     name: str, array: torch.Tensor, message: str, tmp_path: Path
 ) -> None:
     torch.save(array, tmp_path / "data.pt")
     with pytest.raises(QsnnError, match=message):
-        build_pattern_run(to_config(compose_config([f"dataset.{name}={tmp_path}/data.pt"])), tmp_path)
+        build_run(to_config(compose_config([f"dataset.{name}={tmp_path}/data.pt"])), tmp_path)
 
 
 def test_mistake_in_a_sweep_is_found_before_its_first_run(tmp_path: Path) -> None:
@@ -123,13 +133,14 @@ def test_flags_are_taken_before_and_after_overrides() -> None:
 ALL_AT_ONCE = [
     ("foo=1", "unknown key 'foo'"),
     ("optimizer.ete=1", "did you mean optimizer.eta?"),
-    ("quantization.error_bits=abc", "could not be converted to Integer"),
+    ("quantization.rng_bits=abc", "could not be converted to Integer"),
+    ("quantization.error_bits=abc", "allowed are 1..16"),
     ("seed=null", "field 'seed' is not Optional"),
     ("trainer.epochs=0", "it must be at least 1"),
     ("kernels=x", "allowed are auto, eager, numba, triton"),
     ("quantization.weight_bits=17", "allowed are 1..16"),
     ("dataset.density=2", "it must be at least 0 and at most 1"),
-    ("neuron.van_rossum_decay=1", "a decay per step lies in [0, 1)"),
+    ("loss.van_rossum_decay=1", "a decay per step lies in [0, 1)"),
 ]
 
 
@@ -155,7 +166,7 @@ def test_mistakes_of_local_learning_are_told_at_once_without_those_that_only_fol
     with pytest.raises(ConfigError) as caught:
         to_config(compose_config(["experiment=gesture_demo", *words]))
     assert [text.split("=")[0] for text in caught.value.args] == [
-        "trainer.dropout", "neuron.dt", "dataset.validation_share", "dataset.fold", "dataset.num_users"
+        "neuron.dt", "dataset.validation_share", "dataset.num_users", "dataset.fold", "trainer.dropout"
     ]  # fmt: skip
 
 

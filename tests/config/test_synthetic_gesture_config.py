@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from qsnn.config.event_data import build_source, build_windows, check_event_data
-from qsnn.config.schema_datasets import SyntheticGestureConfig
-from qsnn.data.generators.synthetic_gesture import SyntheticGesture
+from qsnn.config.building.run import to_config
+from qsnn.config.command_line import compose_config
+from qsnn.data.generators.synthetic_gesture import SyntheticGesture, SyntheticGestureOption
 from qsnn.errors import ConfigError
 
 OPTIONS = {
@@ -14,29 +14,31 @@ OPTIONS = {
 
 
 def test_every_option_reaches_the_source() -> None:
-    source = build_source(SyntheticGestureConfig(**OPTIONS))
+    source = SyntheticGestureOption(**OPTIONS).source()  # type: ignore[arg-type]
     assert isinstance(source, SyntheticGesture)
     assert {name: getattr(source, name) for name in OPTIONS} == {**OPTIONS, "lights": ("lab",)}
 
 
 def test_default_windows_lie_inside_of_the_recordings() -> None:
-    config = SyntheticGestureConfig()
+    option = SyntheticGestureOption()
     for training in (True, False):
-        windows = build_windows(config, dt=0.001, training=training)
-        assert windows.num_steps * windows.dt <= config.duration
+        windows = option.windows(dt=0.001, training=training)
+        assert windows.num_steps * windows.dt <= option.duration
 
 
 def test_check_names_the_option_that_is_out_of_range() -> None:
-    check_event_data(SyntheticGestureConfig(), dt=0.001)
-    for name, value in (("num_users", 0), ("lights", ["sun"]), ("duration", 31.0)):
-        with pytest.raises(ConfigError, match=rf"dataset\.{name}="):
-            check_event_data(SyntheticGestureConfig(**{name: value}), dt=0.001)
+    words = ["experiment=icons_gesture", "dataset=synthetic_gesture"]
+    to_config(compose_config(words))
+    for name, value in (("num_users", "0"), ("lights", "[sun]"), ("lights", "[]"), ("duration", "31.0")):
+        with pytest.raises(ConfigError, match=rf"dataset\.{name}(\[0\])?={value.strip('[]')}") as caught:
+            to_config(compose_config([*words, f"dataset.{name}={value}"]))
+        assert len(caught.value.args) == 1
 
 
 def test_config_is_checked_without_compiling_kernels() -> None:
     program = (
-        "import sys; from qsnn.config.event_data import check_event_data as check; "
-        "from qsnn.config.schema_datasets import SyntheticGestureConfig; check(SyntheticGestureConfig(), 0.001); "
+        "import sys; from qsnn.config.command_line import compose_config, set_up; set_up(); "
+        "from qsnn.config.building.common import to_config; to_config(compose_config(['experiment=gesture_demo'])); "
         "sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0

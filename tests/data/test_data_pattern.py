@@ -109,7 +109,7 @@ def test_load_pattern_names_the_settings_where_an_input_does_not_fit(tmp_path, m
     message = message_of(load, input=str(tmp_path / "input.npy"))
     assert message == (
         f"{tmp_path}/input.npy holds an array of shape [700, 250]; an input has [num_inputs, num_steps] = [30, 40] "
-        "or its transpose: change model.num_inputs and dataset.num_steps, or the file"
+        "or its transpose: change dataset.num_inputs and dataset.num_steps, or the file"
     )
 
 
@@ -118,7 +118,7 @@ def test_load_pattern_names_the_settings_where_a_target_does_not_fit(tmp_path, a
     message = message_of(load, target=str(tmp_path / "target.npy"))
     assert message == (
         f"{tmp_path}/target.npy holds an array of shape [20, 40]; a target has [num_steps, num_outputs] = [40, 20]: "
-        "change dataset.num_steps and model.num_outputs, or the file"
+        "change dataset.num_steps and dataset.num_outputs, or the file"
     )
 
 

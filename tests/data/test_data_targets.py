@@ -101,7 +101,7 @@ def test_draw_target_names_the_built_ins_for_an_unknown_name(message_of):
 
 def test_draw_target_says_how_much_room_a_word_needs(message_of):
     message = message_of(draw_target, "nand", 20, 250)
-    assert "needs dataset.num_steps >= 23 and model.num_outputs >= 7" in message
+    assert "needs dataset.num_steps >= 23 and dataset.num_outputs >= 7" in message
     assert draw_target("nand", 23, 7).any()
 
 

@@ -10,11 +10,11 @@ from event_builders import prepared, random_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qsnn.data.events import batches as event_batches
 from qsnn.data.events.batches import Batch, input_shape, num_batches, train_batches
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.windows import WindowSettings, jitter_times, pixel_table, raster_type, scatter
 from qsnn.data.recording import Events, Recording
-from qsnn.data.recording import batches as event_batches
 from qsnn.data.streams import random_stream
 
 PLAIN = WindowSettings(dt=0.001, num_steps=50, input_mode=0, downsample=1, jitter=0.0)

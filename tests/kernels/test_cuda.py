@@ -84,7 +84,7 @@ def test_run_on_a_gpu_trains_resumes_and_is_scored(experiment: str, gpu: torch.d
         words += ["quantization=full_precision"] * ("full" in experiment)
     else:
         words = [*SMALL_LOCAL, *EVERYTHING, *data_folder(tmp_path, "nmnist"), "trainer.validate_every=1"]
-        words += ["quantization=icons_full_precision", "optimizer=adam", "optimizer.lr_schedule=constant"] * (
+        words += ["quantization=full_precision", "optimizer=adam", "optimizer.lr_schedule=constant"] * (
             "full" in experiment
         )
     weights = {}

@@ -1,5 +1,6 @@
 """The net as a whole: golden vectors through autograd over every backend, depth, state, batches."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from qsnn.layers import SpikingLinear
 from qsnn.losses import VanRossumDistance
 from qsnn.models import FeedforwardNet, build_feedforward
 from qsnn.models.feedforward import layer_names
+from qsnn.quantization.bit_widths import BitWidths
 
 LIF = LIFParameters(0.75, 0.875, 0.9, 100.0, 8, 8, 8)
 
@@ -46,13 +48,16 @@ def test_net_of_two_layers_equals_the_golden_pass_forward_and_backward(
             assert torch.equal(ours, expected), key
 
 
-def small_net(**changes: object) -> FeedforwardNet:
-    settings: dict[str, object] = {
-        "num_inputs": 20, "hidden": [15], "num_outputs": 10, "fan_in": None, "init_beta": None, "weight_bits": 4,
-        "quantized_gradients": True, "state_bits": 8, "lif": LIF, "seed": 0,
-        "backend": EAGER, **changes,
-    }  # fmt: skip
-    return build_feedforward(**settings)  # type: ignore[arg-type]
+def small_net(
+    hidden: Sequence[int] = (15,), num_inputs: int = 20, weight_bits: int | None = 4, lif: LIFParameters = LIF, seed: int = 0,
+    backend: Backend = EAGER,
+) -> FeedforwardNet:  # fmt: skip
+    """Ten outputs, and one set of widths for all layers."""
+    sizes, number = [num_inputs, *hidden, 10], len(hidden) + 1
+    bits = BitWidths(weight_bits=weight_bits, membrane_bits=8, synapse_bits=8)
+    return build_feedforward(
+        sizes, [bits] * number, [lif] * number, fan_in=None, init_beta=None, seed=seed, backend=backend
+    )
 
 
 def spikes(steps: int, batch: int, inputs: int = 20) -> Tensor:

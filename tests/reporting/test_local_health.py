@@ -108,12 +108,12 @@ def test_observe_looks_at_every_quantized_tensor_and_leaves_weights_and_streams(
 
 
 def test_observe_in_full_precision_has_only_the_neurons(data: Path, tmp_path: Path) -> None:
-    run = make_local_run(tmp_path, data, "quantization=icons_full_precision", "quantization.readout_weight_bits=6")
+    run = make_local_run(tmp_path, data, "quantization=full_precision", "quantization.readout_weight_bits=6")
     assert {key.split("/")[1] for key in observe_run(run).health} == {"silent", "always_firing"}
 
 
 def test_observe_counts_neurons_that_never_and_that_always_spike(data: Path, tmp_path: Path) -> None:
-    run = make_local_run(tmp_path, data, "model.weight_mult=[10,4e-4]")
+    run = make_local_run(tmp_path, data, "trainer.weight_mult=[10,4e-4]")
     layer = run.state.model.layers["layer1"]
     with torch.no_grad():
         layer.weight.zero_()

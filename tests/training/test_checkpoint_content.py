@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import make_run
+from helpers import make_run, scores
 from local_data import make_local_run
 
 from qsnn.config.resume import load_best, restore
-from qsnn.config.scoring import score_local, score_pattern
 from qsnn.errors import NonFiniteError, RunFolderError
 from qsnn.training.checkpoint import load_checkpoint, save_checkpoint
 from qsnn.training.local_run import LocalRun
@@ -181,5 +180,4 @@ def test_best_checkpoint_of_something_else_is_refused(run: PatternRun | LocalRun
         assert message in str(caught.value)
     save_checkpoint(path, {"model": model, **facts})
     best = load_best(run, run.folder)
-    scores = score_local(run, best) if isinstance(run, LocalRun) else score_pattern(run, best)
-    assert scores["best"]["epoch"] == 2
+    assert scores(run, best)["best"]["epoch"] == 2

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL
+from helpers import SMALL, make_run
 from PIL import Image
 
 from qsnn.config.building.common import build_logging
-from qsnn.config.building.pattern import build_lif
-from qsnn.config.building.run import build_pattern_run, to_config
+from qsnn.config.building.run import to_config
 from qsnn.config.command_line import compose_config
-from qsnn.models import build_feedforward
 from qsnn.models.feedforward import layer_names
 from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.pattern_reporter import PatternReporter
@@ -22,22 +20,17 @@ from qsnn.reporting.summary import pattern_memory, pattern_table
 from qsnn.training.checkpoint import load_checkpoint
 from qsnn.training.loop import save, train
 from qsnn.training.pattern_run import PatternRun, train_epoch
-from qsnn.training.state import new_training_state
 
-CONFIG = to_config(
-    compose_config([*SMALL, "logging.health_every=3", "logging.histogram_every=3", "logging.raster_every=3"])
-)
+DEEP = [
+    *SMALL, "model.fan_in=null", "neuron.threshold=0.5",
+    "logging.health_every=3", "logging.histogram_every=3", "logging.raster_every=3",
+]  # fmt: skip
+LOGGING = build_logging(to_config(compose_config(DEEP)))
 DEPTHS = pytest.mark.parametrize("hidden", [[], [30], [30, 20, 25]])
 
 
 def run_of_depth(folder: Path, hidden: list[int]) -> PatternRun:
-    run = build_pattern_run(CONFIG, folder)
-    model = build_feedforward(
-        num_inputs=run.pattern.input.shape[-1], hidden=hidden, num_outputs=run.pattern.target.shape[-1], fan_in=None,
-        init_beta=None, weight_bits=2, quantized_gradients=True, state_bits=8, lif=build_lif(CONFIG)._replace(threshold=0.5),
-        seed=0, backend=run.loss.backend,
-    )  # fmt: skip
-    return run._replace(state=new_training_state(model, run.state.rule, seed=0))
+    return make_run(folder, *DEEP, f"model.hidden={hidden}".replace(" ", ""))
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
@@ -71,9 +64,7 @@ def test_run_of_a_net_of_any_depth_goes_on_as_if_it_had_never_stopped(hidden: li
 def test_run_of_a_net_of_any_depth_tells_of_every_layer(hidden: list[int], tmp_path: Path) -> None:
     run, names = run_of_depth(tmp_path, hidden), layer_names(len(hidden))
     identity = RunIdentity(tmp_path, 0, 0, 6, "epoch", "", {})
-    outcome = train(
-        run, lambda: PatternReporter(identity, build_logging(CONFIG), run.loss.of_silence(run.pattern.target))
-    )
+    outcome = train(run, lambda: PatternReporter(identity, LOGGING, run.loss.of_silence(run.pattern.target)))
     assert [key for key in outcome.final if key.startswith("rate_")] == [f"rate_{name}" for name in names]
     line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     for name in names:

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL
+from helpers import SMALL, scores
 from local_data import SMALL_LOCAL, data_folder, make_local_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.resume import restore
 from qsnn.config.run import start
-from qsnn.config.scoring import score_local, score_pattern
 from qsnn.kernels.compile_time import compiling
 from qsnn.training import loop
 from qsnn.training.checkpoint import load_checkpoint
@@ -79,9 +78,9 @@ def test_best_distance_is_never_worse_than_the_final_one(epochs: int, tmp_path: 
 def test_best_checkpoint_of_a_pattern_run_holds_the_weights_that_summary_reports(tmp_path: Path) -> None:
     summary = train(tmp_path, SMALL)
     run = make_pattern(tmp_path)
-    scores = score_pattern(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
-    assert {key: scores["best"][key] for key in summary["best"]} == summary["best"]
-    assert scores["final"] == summary["final"]
+    scored = scores(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
+    assert {key: scored["best"][key] for key in summary["best"]} == summary["best"]
+    assert scored["final"] == summary["final"]
 
 
 def make_pattern(folder: Path) -> Any:
@@ -111,9 +110,9 @@ def test_checkpoints_on_the_way_let_the_last_weights_compete(tmp_path: Path) -> 
     before = run.state.best
     loop.save(run)
     assert run.state.best is before
-    scores = score_pattern(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
-    assert scores["best"]["distance"] <= scores["final"]["distance"]
-    assert scores["best"]["epoch"] == 3 or scores["best"]["distance"] < scores["final"]["distance"]
+    scored = scores(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
+    assert scored["best"]["distance"] <= scored["final"]["distance"]
+    assert scored["best"]["epoch"] == 3 or scored["best"]["distance"] < scored["final"]["distance"]
 
 
 def test_pattern_run_that_goes_on_equals_a_longer_one_in_its_best_weights_too(tmp_path: Path) -> None:
@@ -139,8 +138,8 @@ def test_last_weights_of_local_learning_compete_even_where_no_validation_is_due(
     restore(run, tmp_path)
     assert run.state.best is not None
     assert run.state.best.epoch == 2  # what ended here does not enter a run that goes on
-    scores = score_local(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
-    assert scores == {"final": final, "best": best}
+    scored = scores(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
+    assert scored == {"final": final, "best": best}
     assert (best["epoch"] == 3) == (final["validation_accuracy"] > run.state.best.accuracy)
 
 
@@ -167,9 +166,9 @@ def test_stopped_local_run_validates_its_last_weights(
     assert summary["best"]["validation_accuracy"] >= summary["final"]["validation_accuracy"]
     run = make_local_run(tmp_path, data)
     restore(run, tmp_path)
-    scores = score_local(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
+    scored = scores(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
     for name in ("final", "best"):
-        assert {key: scores[name][key] for key in summary[name]} == summary[name]
+        assert {key: scored[name][key] for key in summary[name]} == summary[name]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +188,7 @@ def test_run_without_a_validation_part_has_no_best_weights(unvalidated: Path, da
     assert (unvalidated / "confusion.png").exists()
     run = make_local_run(unvalidated, data, "dataset.validation_share=0", "trainer.train_sample=7")
     restore(run, unvalidated)
-    assert score_local(run, None) == {"final": summary["final"]}
+    assert scores(run, None) == {"final": summary["final"]}
 
 
 def test_tensorboard_of_a_run_without_a_validation_part_has_no_best_score(unvalidated: Path) -> None:

@@ -83,6 +83,7 @@ def test_remarks_name_the_range_of_the_weights_in_local_learning() -> None:
         ["optimizer=adam"],
         ["optimizer=adam", "quantization.gradient_bits=null"],
         ["experiment=gesture_demo"],
+        ["experiment=gesture_demo", "optimizer=adam"],
         ["experiment=pattern_w8"],
     ],
     ids=" ".join,

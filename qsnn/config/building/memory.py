@@ -9,8 +9,8 @@ from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 
 SIZES = (
-    "model.num_inputs", "model.num_hidden", "model.num_outputs", "dataset.num_steps", "model.hidden", "model.channels",
-    "trainer.batch_size", "dataset.window_train", "dataset.window_test",
+    "dataset.num_inputs", "model.hidden", "dataset.num_outputs", "dataset.num_steps", "model.channels", "trainer.batch_size",
+    "dataset.window_train", "dataset.window_test",
 )  # fmt: skip
 # torch has no error of its own for it on a CPU; on a GPU it has, a RuntimeError too.
 TORCH_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory")

@@ -4,6 +4,7 @@ What one option's values must satisfy stands with the option; here all of it is 
 """
 
 import importlib.util
+import itertools
 from collections.abc import Iterator
 
 from qsnn.config.paths import wrong_name
@@ -19,12 +20,13 @@ def chosen_options(config: Config) -> list[Option]:
 
 def check_config(config: Config) -> None:
     """Check every key that can be wrong without the data at hand. Raises one ConfigError with all that is wrong."""
-    unfit = tuple(misfits(chosen_options(config)))  # everything that needs two options depends on it
-    wrong = (*_wrong_at_the_root(config), *_wrong_options(config))
-    if not unfit and not wrong:
-        wrong = tuple(config.trainer.problems_with(config))
-    if unfit or wrong:
-        raise ConfigError(*unfit, *wrong)
+    unfit = tuple(misfits(chosen_options(config)))
+    alone = {one.group: tuple(_wrong_values(one)) for one in chosen_options(config)}
+    right = {group for group, found in alone.items() if not found}
+    together = () if unfit else tuple(config.trainer.problems_with(config, right))  # it builds on options that fit
+    wrong = (*unfit, *_wrong_at_the_root(config), *itertools.chain(*alone.values()), *together)
+    if wrong:
+        raise ConfigError(*wrong)
 
 
 def _wrong_at_the_root(config: Config) -> Iterator[str]:
@@ -37,10 +39,7 @@ def _wrong_at_the_root(config: Config) -> Iterator[str]:
         yield impossible("logging.tensorboard", True, "tensorboard is not installed: pip install it, or set false")
 
 
-def _wrong_options(config: Config) -> Iterator[str]:
-    """What is wrong with the values of each option alone."""
-    for one in chosen_options(config):
-        found = list(value_problems(one, f"{one.group}."))
-        yield from found
-        if not found:
-            yield from one.problems()
+def _wrong_values(one: Option) -> Iterator[str]:
+    """What is wrong with the values of an option by itself."""
+    yield from value_problems(one, f"{one.group}.")
+    yield from one.problems()

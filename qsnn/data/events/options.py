@@ -38,7 +38,7 @@ class Recordings(Option):
     )  # fmt: skip
     fold: int = key(0, "which fold is for testing, 0..num_folds-1", "", "none", at_least=0)
     validation_share: float = key(
-        0.2, "share of what is not for testing that chooses the best epoch", "", "none", at_least=0, at_most=1 - 2**-53
+        0.2, "share of what is not for testing that chooses the best epoch", "", "none", at_least=0, below=1
     )
     seed: int = key(
         0, "seed of the split and of windows, jitter and order", "", "none: not seeded", at_least=0, at_most=2**63
@@ -46,7 +46,7 @@ class Recordings(Option):
 
     def problems(self) -> Iterator[str]:
         """A fold that is none."""
-        if not self.fold < (self.num_folds or 1):
+        if self.in_bounds("fold", "num_folds") and not self.fold < (self.num_folds or 1):
             none = "it counts folds, which need dataset.num_folds"
             yield impossible(
                 "dataset.fold", self.fold, f"allowed are 0..{self.num_folds - 1}" if self.num_folds else none

@@ -94,7 +94,7 @@ def _draw_letters(text: str, num_steps: int, num_outputs: int) -> np.ndarray:
     columns, rows = bitmap.shape
     if num_steps < columns or num_outputs < rows:
         raise DataError(
-            f"target {text!r} needs dataset.num_steps >= {columns} and model.num_outputs >= {rows} to be legible,"
+            f"target {text!r} needs dataset.num_steps >= {columns} and dataset.num_outputs >= {rows} to be legible,"
             f" found {num_steps} and {num_outputs}; raise them or take a shorter word"
         )
     width = num_steps - 2 * min(round(_MARGIN * num_steps), (num_steps - columns) // 2)

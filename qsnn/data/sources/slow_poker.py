@@ -133,7 +133,7 @@ class SlowPokerOption(EventData):
         None, "events of a piece; null: by piece_duration", "events", at_least=1, at_most=10**9
     )
     test_share: float = key(
-        0.2, "share of each recording, at its end, that is for testing", "", "none", above=0, at_most=1 - 2**-53
+        0.2, "share of each recording, at its end, that is for testing", "", "none", above=0, below=1
     )
     on_bit: int = key(1, "value of the polarity bit that means ON, 0 or 1; sources disagree", choices=(0, 1))
     mirror_x: bool = key(False, "exchange left and right: for recordings whose x counts from the right, not the left")

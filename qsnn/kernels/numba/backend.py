@@ -3,8 +3,6 @@
 What a kernel is not made for (other dtypes, empty tensors) goes to the definition itself.
 """
 
-import functools
-import logging
 import math
 from collections.abc import Sequence
 
@@ -21,7 +19,7 @@ from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states
 from qsnn.kernels.numba.products import products
-from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager
+from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager, tell_of_definition
 from qsnn.kernels.numba.rounding.quantizers import error_factors, to_floats
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
@@ -30,15 +28,8 @@ from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
 
-log = logging.getLogger(__name__)
 CHUNK = 2**16
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
-
-
-@functools.cache
-def tell_of_definition(neuron: str) -> None:
-    """Log, once a process, that a neuron has no kernel."""
-    log.info("%s has no kernel of its own: it runs on its definition in plain torch", neuron)
 
 
 @or_eager("quantize_error")

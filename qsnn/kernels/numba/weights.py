@@ -1,17 +1,17 @@
 """The numba operations on weights: stochastic rounding, update rules, and all of a training step in one pass."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qsnn.dynamics import SGD, Adam, Slots, UpdateRule
+from qsnn.dynamics import SGD, Adam, Adamax, Slots, UpdateRule
 from qsnn.kernels.backend import GradientRounding, RoundedGradient, StoredWeight, WeightUpdate
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba.products.products import Codes, padded
 from qsnn.kernels.numba.rounding import updates as kernels
-from qsnn.kernels.numba.rounding.calls import grid, largest, or_eager
+from qsnn.kernels.numba.rounding.calls import grid, largest, or_eager, tell_of_definition
 from qsnn.kernels.numba.rounding.quantizers import error_factors
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array
@@ -25,6 +25,7 @@ NO_ROUNDING: Rounding = (1.0, 1.0, 0.0, 0.0, 0.0)
 NO_DRAW = (np.uint64(0), np.uint64(1), np.uint64(1))
 NO_CODES, NO_ROWS = np.empty((1, 1), np.int8), np.empty((0, 1), np.float32)
 SHORTEST_ROW = 16
+WithKernel = SGD | Adam | Adamax
 
 
 def _rows(tensor: Tensor) -> np.ndarray:
@@ -62,7 +63,7 @@ def _code(sizes: list[int], gradient_bits: int | None) -> int:
     return round(float(np.int32(size).view(np.float32)) * 2 ** (gradient_bits - 1))
 
 
-def _settings(rule: UpdateRule, step: int) -> tuple[float, ...]:
+def _settings(rule: WithKernel, step: int) -> tuple[float, ...]:
     """What `updates` calls ``settings``."""
     if isinstance(rule, SGD):
         return (rule.lr, rule.momentum) if rule.momentum else (rule.lr,)
@@ -70,6 +71,14 @@ def _settings(rule: UpdateRule, step: int) -> tuple[float, ...]:
     if isinstance(rule, Adam):
         return (rate, *beta1, rule.beta2, 1 - rule.beta2, 1 / (1 - rule.beta2**step), rule.eps)
     return (rate, *beta1, rule.beta2, rule.eps)
+
+
+def _has_kernel(rule: UpdateRule) -> TypeGuard[WithKernel]:
+    """Whether the kernels know the rule; else it is told, once."""
+    if isinstance(rule, WithKernel):
+        return True
+    tell_of_definition(type(rule).__name__)
+    return False
 
 
 def _usable(*tensors: Tensor) -> bool:
@@ -88,7 +97,7 @@ def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRou
 
 def update_weights(rule: UpdateRule, weight: Tensor, gradient: Tensor, slots: Slots, step: int) -> tuple[Tensor, Slots]:
     """The rule's own update, in place."""
-    if not _usable(weight, gradient, *slots):
+    if not _has_kernel(rule) or not _usable(weight, gradient, *slots):
         return EAGER.update_weights(rule, weight, gradient, slots, step)
     tensors, settings = [_rows(tensor) for tensor in (weight, gradient)], _settings(rule, step)
     forget(weight)  # the version counter does not see what numba writes
@@ -108,7 +117,7 @@ def _codes_array(weight: Tensor, weight_bits: int) -> np.ndarray:
     )
 
 
-def _work(rule: UpdateRule, step: int, layer: StoredWeight, rounded: Tensor) -> tuple[Work, np.ndarray]:
+def _work(rule: WithKernel, step: int, layer: StoredWeight, rounded: Tensor) -> tuple[Work, np.ndarray]:
     """All that a training step does to a layer's weights, and the array that gets their codes."""
     settings, rows = _settings(rule, step), array(layer.weight)
     codes = NO_CODES
@@ -124,7 +133,8 @@ def _work(rule: UpdateRule, step: int, layer: StoredWeight, rounded: Tensor) -> 
 
 def train_weights(rule: UpdateRule, step: int, keep_rounded: bool, layers: list[StoredWeight]) -> list[WeightUpdate]:
     """`eager.train_weights`. The new weights' codes are kept in mind for the next forward pass."""
-    if not all(_usable(layer.weight, layer.gradient, *layer.slots) and layer.weight.dim() == 2 for layer in layers):
+    usable = all(_usable(layer.weight, layer.gradient, *layer.slots) and layer.weight.dim() == 2 for layer in layers)
+    if not _has_kernel(rule) or not usable:
         return EAGER.train_weights(rule, step, keep_rounded, layers)
     rounded = [torch.empty(layer.gradient.shape if keep_rounded else (0, 1)) for layer in layers]
     works = [_work(rule, step, *pair) for pair in zip(layers, rounded, strict=True)]

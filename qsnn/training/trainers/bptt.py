@@ -61,12 +61,15 @@ class BPTT(Option):
         self.epochs = EPOCHS[classes] if self.epochs is None else self.epochs
         self.checkpoint_every = CHECKPOINT_EVERY[classes] if self.checkpoint_every is None else self.checkpoint_every
 
-    def problems_with(self, config: RunConfig) -> Iterator[str]:
-        """What is wrong with the options together."""
-        yield from config.loss.problems_at(config.neuron.dt)
-        yield from config.quantization.problems_of(config.model.num_layers(True))
-        yield from threshold_problems(config)
-        if CLASSES in config.dataset.gives:
+    def problems_with(self, config: RunConfig, right: set[str]) -> Iterator[str]:
+        """What is wrong with the options together, those of the groups in ``right`` being right by themselves."""
+        if {"loss", "neuron"} <= right:
+            yield from config.loss.problems_at(config.neuron.dt)
+        if {"model", "quantization"} <= right:
+            yield from config.quantization.problems_at(config.model.num_layers(True))
+        if {"neuron", "quantization"} <= right:
+            yield from threshold_problems(config)
+        if CLASSES in config.dataset.gives and {"dataset", "neuron"} <= right:
             yield from config.dataset.problems_at(config.neuron.dt)
 
     def check_data(self, config: RunConfig) -> None:
@@ -94,7 +97,7 @@ class BPTT(Option):
         learner = BPTTLearner(loss, machine.backend.name)
         task, data = self._task(config, learner, machine)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
-        rule = config.optimizer.build(config.quantization.full_precision_gradients())
+        rule = config.optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed)
         rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
         settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)

@@ -87,20 +87,33 @@ class Local(Option):
     def settle(self, config: RunConfig) -> None:
         """Nothing follows from the rest of the config."""
 
-    def problems_with(self, config: RunConfig) -> Iterator[str]:
-        """What is wrong with the options together."""
-        data, dt, num_layers = config.dataset, config.neuron.dt, config.model.num_layers(False)
-        yield from data.problems_at(dt)
-        yield from config.quantization.problems_of(num_layers)
-        window = min(data.window_train, data.window_test)
-        if math.isfinite(window + self.burn_in + 1 / dt) and round(window / dt) <= round(self.burn_in / dt):
+    def problems_with(self, config: RunConfig, right: set[str]) -> Iterator[str]:
+        """What is wrong with the options together, those of the groups in ``right`` being right by themselves."""
+        if {"dataset", "neuron"} <= right:
+            wrong = list(config.dataset.problems_at(config.neuron.dt))
+            yield from wrong
+            if not wrong and "trainer" in right:
+                yield from self._no_step_left(config)
+        if "model" in right:
+            yield from self._wrong_layers(config, right)
+
+    def _no_step_left(self, config: RunConfig) -> Iterator[str]:
+        dt, window = config.neuron.dt, min(config.dataset.window_train, config.dataset.window_test)
+        steps = self.burn_in / dt
+        if math.isinf(steps) or round(window / dt) <= round(steps):
             wanted = f"it leaves no step to learn in windows of {window:g} s: make it shorter"
             yield impossible("trainer.burn_in", self.burn_in, wanted)
+
+    def _wrong_layers(self, config: RunConfig, right: set[str]) -> Iterator[str]:
+        num_layers = config.model.num_layers(False)
         if any(geometry.stride != 1 for geometry in config.model.geometries()):
             yield impossible("model.stride", config.model.stride, "layers that learn locally have stride 1")
         if num_layers < 1:
             yield impossible("model.hidden", "[]", "give one entry for each layer, at least one")
-        if len(self.weight_mult) not in (1, num_layers):
+            return
+        if "quantization" in right:
+            yield from config.quantization.problems_at(num_layers)
+        if "trainer" in right and len(self.weight_mult) not in (1, num_layers):
             wanted = f"it needs 1 entry or {num_layers}, one for each layer"
             yield impossible("trainer.weight_mult", self.weight_mult, wanted)
 
@@ -129,7 +142,7 @@ class Local(Option):
         learner = LocalLearner(round(self.burn_in / dt), self.dropout, machine.backend)
         task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
-        rule = optimizer.build(config.quantization.full_precision_gradients())
+        rule = optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
         rounding = rounding_by_layer(config, list(net.layers))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())

@@ -1,6 +1,7 @@
 """What the numba operations share: formats as the kernels want them, largest sizes, and the way back to plain torch."""
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from qsnn.kernels.numba.runtime.memory import known
 from qsnn.kernels.numba.runtime.threads import split
 from qsnn.quantization import symmetric
 
+log = logging.getLogger(__name__)
 Grid = tuple[float, float, bool]
 ANY_RANGE: Grid = (1.0, 2.0**127, False)  # levels and highest code of a format without an end, for masks alone
 
@@ -66,3 +68,9 @@ def _find_largest(tensor: Tensor) -> int:
 def largest(tensor: Tensor) -> int:
     """The bits of max|x|. Kernels that have it leave it in `memory` under "largest"."""
     return known(tensor, "largest", _find_largest)
+
+
+@functools.cache
+def tell_of_definition(what: str) -> None:
+    """Log, once a process, that a neuron or an update rule has no kernel."""
+    log.info("%s has no kernel of its own: it runs on its definition in plain torch", what)
