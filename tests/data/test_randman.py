@@ -126,7 +126,9 @@ def test_raster_has_a_hundred_steps_and_the_spikes_of_the_source(tmp_path: Path)
 def test_thousand_samples_of_ten_classes_take_seconds(tmp_path: Path) -> None:
     start = time.monotonic()
     assert RandmanOption(cache=str(tmp_path), alpha=2.0).prepare(progress=False).num_recordings == 10_000
-    assert time.monotonic() - start < 20  # half a second on a quiet core; 4 s with the 30 times as many sines of alpha=1
+    assert (
+        time.monotonic() - start < 20
+    )  # half a second on a quiet core; 4 s with the 30 times as many sines of alpha=1
 
 
 @pytest.mark.parametrize(

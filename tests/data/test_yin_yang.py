@@ -8,8 +8,15 @@ import pytest
 
 from qsnn.data.events.batches import test_batches as batches_of_windows
 from qsnn.data.generators.yin_yang import (
-    DOT, YANG, YIN, YinYang, YinYangOption, YinYangSettings, classes_of, draw_points,
-)  # fmt: skip
+    DOT,
+    YANG,
+    YIN,
+    YinYang,
+    YinYangOption,
+    YinYangSettings,
+    classes_of,
+    draw_points,
+)
 from qsnn.options import value_problems
 
 SMALL = YinYangSettings(num_train=30, num_validation=6, num_test=9)
