@@ -18,6 +18,17 @@ MAX_STEPS = 1_000_000
 ANY_EVENT = 1
 
 
+def whole_microseconds(seconds: float) -> bool:
+    """Whether a time is 1, 2, 3, ... microseconds."""
+    return math.isfinite(seconds) and seconds >= 1e-6 and abs(seconds * 1e6 - round(seconds * 1e6)) < 1e-6
+
+
+def step_problem(step: float) -> Iterator[str]:
+    """A ``dataset.step`` of generated samples, in s, that event times do not have."""
+    if step >= 1e-6 and not whole_microseconds(step):
+        yield impossible("dataset.step", step, "it must be a whole number of microseconds")
+
+
 @dataclass
 class Recordings(Option):
     """A data set of labelled recordings. What a raster is made of, subclasses say in `windows`."""
@@ -54,8 +65,7 @@ class Recordings(Option):
 
     def problems_at(self, dt: float) -> Iterator[str]:
         """Steps of ``dt`` s that event times do not have, and windows of too few or too many of them."""
-        whole = math.isfinite(dt) and dt >= 1e-6 and abs(dt * 1e6 - round(dt * 1e6)) < 1e-6
-        if not whole:
+        if not whole_microseconds(dt):
             allowed = "with events, whose times are in microseconds, it is a whole number of them"
             yield impossible("neuron.dt", dt, allowed)
             return
@@ -81,7 +91,7 @@ class Recordings(Option):
         """What the rasters for training, or those for validation and test, are made of. ``dt``: s."""
         raise NotImplementedError
 
-    def num_steps(self, dt: float, training: bool) -> int:
+    def window_steps(self, dt: float, training: bool) -> int:
         """T of these rasters."""
         return round((self.window_train if training else self.window_test) / dt)
 
@@ -114,7 +124,7 @@ class EventData(Recordings):
     def windows(self, dt: float, training: bool) -> WindowSettings:
         """Rasters of pixels. ``dt``: s."""
         jitter, shift = (self.jitter, self.shift) if training else (0.0, 0)
-        return WindowSettings(dt, self.num_steps(dt, training), self.input_mode, self.downsample, jitter, shift)
+        return WindowSettings(dt, self.window_steps(dt, training), self.input_mode, self.downsample, jitter, shift)
 
 
 @dataclass
@@ -123,4 +133,4 @@ class SpikeTrains(Recordings):
 
     def windows(self, dt: float, training: bool) -> WindowSettings:
         """Rasters (T, B, 1, 1, channels): 1 where a channel spikes in a step. ``dt``: s."""
-        return WindowSettings(dt, self.num_steps(dt, training), ANY_EVENT, 1, 0.0, 0)
+        return WindowSettings(dt, self.window_steps(dt, training), ANY_EVENT, 1, 0.0, 0)
