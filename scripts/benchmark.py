@@ -38,24 +38,24 @@ from benchmark_report import DENSE, OURS, write_report
 from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.data.sources.pattern import Pattern
-from qsnn.training.pattern_run import PatternRun, train_epoch
+from qsnn.training.run import Run
 
 SHORTEST = 0.03  # seconds of a repetition
 Results = dict[str, list[dict[str, Any]]]
 
 
-def make_run(kernels: str, batch: int, overrides: list[str]) -> PatternRun:
+def make_run(kernels: str, batch: int, overrides: list[str]) -> Run:
     """The paper's run with ``batch`` different patterns; ``experiment=...`` among the overrides chooses another."""
     words = [] if any(word.startswith("experiment=") for word in overrides) else ["experiment=iscas_pattern"]
     config = to_config(compose_config([*words, f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
-    run: PatternRun = config.trainer.build_run(config, build_machine(config), Path(), {})
+    run: Run = config.trainer.build_run(config, build_machine(config), Path(), {})
     patterns = [replace(config.dataset, seed=seed).load() for seed in range(batch)]
     return run._replace(pattern=Pattern(*(torch.cat(part, dim=1) for part in zip(*patterns, strict=True))))
 
 
-def train(run: PatternRun) -> Step:
+def train(run: Run) -> Step:
     """One epoch of ``run``."""
-    return lambda: train_epoch(run)
+    return lambda: run.learn_batch()
 
 
 def seconds_of(step: Step, count: int) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 from qsnn.dynamics import LIFParameters
 from qsnn.dynamics.cuba_lif import surrogate_gradient
 from qsnn.quantization import in_range, quantize, quantize_error, quantize_gradient, symmetric, uniform_codes
-from qsnn.training.pattern_run import PatternRun
+from qsnn.training.run import Run
 
 Step: Any = Callable[[], Any]
 
@@ -54,7 +54,7 @@ class _Spike(torch.autograd.Function):
         return grads[0] / surrogate_gradient(ctx.saved_tensors[0], 100.0)
 
 
-def autograd_layer(x: Tensor, weight: Tensor, run: PatternRun) -> Tensor:
+def autograd_layer(x: Tensor, weight: Tensor, run: Run) -> Tensor:
     """A layer as a loop of autograd operations."""
     first = run.state.model.layers["hidden"]
     p, linear = cast(LIFParameters, first.lif.dynamics), first.linear
@@ -72,9 +72,9 @@ def autograd_layer(x: Tensor, weight: Tensor, run: PatternRun) -> Tensor:
     return torch.stack(spikes)
 
 
-def autograd_step(run: PatternRun) -> Step:
+def autograd_step(run: Run) -> Step:
     """Forward, van Rossum loss, backward, rounding and Adamax, all in plain torch operations."""
-    weights = [linear.weight.detach().clone().requires_grad_() for linear in run.state.model.linears().values()]
+    weights = [linear.weight.detach().clone().requires_grad_() for linear in run.state.model.weights().values()]
     optimizer, streams = torch.optim.Adamax(weights, lr=1.0), list(run.state.streams.values())
 
     def step() -> float:
@@ -102,10 +102,10 @@ def autograd_step(run: PatternRun) -> Step:
     return step
 
 
-def dense_products(run: PatternRun) -> Step:
+def dense_products(run: Run) -> Step:
     """The five float products of the step: two forward, two weight gradients, one error."""
     x = run.pattern.input.flatten(0, 1)
-    weights = [linear.weight.detach() for linear in run.state.model.linears().values()]
+    weights = [linear.weight.detach() for linear in run.state.model.weights().values()]
     hidden, output = torch.rand(len(x), weights[0].shape[1]), torch.rand(len(x), weights[1].shape[1])
 
     def step() -> list[Tensor]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from qsnn.training.local_state import LocalTrainingState, new_local_state
 from torch.nn import functional
 
 from qsnn.config.building.run import build_machine, to_config
@@ -22,7 +23,6 @@ from qsnn.dynamics.local_gradient import convolution_gradient
 from qsnn.kernels.backend import Backend
 from qsnn.layers.local_layer import LocalLayer
 from qsnn.training.local_learning import update_layer
-from qsnn.training.local_state import LocalTrainingState, new_local_state
 
 SENSORS = {"nmnist": (34, 34), "synthetic_gesture": (128, 128), "dvs_gesture": (128, 128), "slow_poker": (128, 128)}
 CLASSES = {"nmnist": 10, "synthetic_gesture": 11, "dvs_gesture": 11, "slow_poker": 4}

@@ -20,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from qsnn.reporting.local_reporter import LocalReporter
+from qsnn.reporting.pattern_reporter import PatternReporter
+
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.config.run import start as start_run
 from qsnn.kernels.compile_time import compile_seconds
-from qsnn.reporting.local_reporter import LocalReporter
-from qsnn.reporting.pattern_reporter import PatternReporter
 
 
 def run(folder: Path, *overrides: str, **environment: str) -> float:

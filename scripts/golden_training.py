@@ -16,7 +16,6 @@ import torch
 
 from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
-from qsnn.training.pattern_run import train_epoch
 
 CHECKED_EPOCHS = (10, 50, 100, 150)
 TOLERANCE = 0.03
@@ -33,9 +32,9 @@ def golden_curve(golden: Path, seed: int, epochs: int, folder: Path, overrides: 
     config = to_config(compose_config(["experiment=iscas_pattern", f"seed={seed}", *data, *overrides]))
     run = config.trainer.build_run(config, build_machine(config), folder, {})
     with torch.no_grad():
-        for linear, name in zip(run.state.model.linears().values(), ("w1", "w2"), strict=True):
+        for linear, name in zip(run.state.model.weights().values(), ("w1", "w2"), strict=True):
             linear.weight.copy_(torch.from_numpy(vectors[name]))
-    return [train_epoch(run)[0].distance for _ in range(epochs)]
+    return [run.learn_batch()[0].loss for _ in range(epochs)]
 
 
 def main() -> int:

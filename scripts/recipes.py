@@ -23,7 +23,6 @@ from tqdm import tqdm
 from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.training.bptt import evaluate
-from qsnn.training.pattern_run import train_epoch
 
 RECIPES = {
     "original, 2 bits": ["experiment=iscas_pattern"],
@@ -68,7 +67,7 @@ def run(key: Combination) -> dict[str, Any]:
     run = config.trainer.build_run(config, build_machine(config), Path(), {})
     silent, curve = run.loss.of_silence(run.pattern.target), []
     for epoch in range(key.epochs):
-        distance = train_epoch(run)[0].distance
+        distance = run.learn_batch()[0].loss
         if epoch % max(1, key.epochs // 100) == 0:
             curve.append((epoch + 1, round(distance / silent, 4)))
     final = evaluate(run.state.model, run.pattern, run.loss)[0]["relative_distance"]

@@ -17,11 +17,8 @@ from qsnn.kernels.backend import Backend
 from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import quantize_weights
 from qsnn.layers import SpikingLinear
-from qsnn.models import FeedforwardNet
-from qsnn.reporting import local_reporter, pattern_reporter  # noqa: F401 they register their kinds of run
-from qsnn.reporting.kinds import scores_of
-from qsnn.training.loop import Run
-from qsnn.training.pattern_run import PatternRun
+from qsnn.models import SpikingNet
+from qsnn.training.run import Run
 
 PATTERN_FILES = ["small_float", "small_w1s6g8e2", "small_w2s8g8e8", "small_w4s6g8e4", "small_w8s8g8e8", "full_w2s8g8e8"]
 SMALL = ["experiment=quick", "trainer.epochs=6", "trainer.checkpoint_every=2", "logging.progress=false"]
@@ -75,24 +72,22 @@ def originals_binary(backend: Backend) -> Backend:
     return replaced._replace(net_gradients=lambda *arguments: compose_gradients(replaced, *arguments))
 
 
-def golden_net(g: SimpleNamespace, backend: Backend) -> FeedforwardNet:
+def golden_net(g: SimpleNamespace, backend: Backend) -> SpikingNet:
     """The net of `golden_pattern`."""
     backend = originals_binary(backend) if g.weight_bits == 1 else backend
     layers = {
         name: SpikingLinear(weight.clone(), float(scale[0]), g.weight_bits, g.lif, backend)
         for name, weight, scale in (("hidden", g.w1, g.scale1), ("output", g.w2, g.scale2))
     }
-    return FeedforwardNet(layers)
+    return SpikingNet(layers)
 
 
-def make_run(folder: Path, *overrides: str) -> PatternRun:
+def make_run(folder: Path, *overrides: str) -> Run:
     """A small run, built but not started."""
-    run = build_run(to_config(compose_config([*SMALL, *overrides])), folder)
-    assert isinstance(run, PatternRun)
-    return run
+    return build_run(to_config(compose_config([*SMALL, *overrides])), folder)
 
 
-def scores(run: Run[Any], best: dict[str, Any] | None) -> dict[str, Any]:
+def scores(run: Run, best: dict[str, Any] | None) -> dict[str, Any]:
     """What `qsnn.evaluate` says of a run's weights and of those in the checkpoint ``best``."""
     return scores_of(run, best, run.folder)
 

@@ -6,7 +6,7 @@ from event_builders import write_gestures, write_nmnist, write_poker
 
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
-from qsnn.training.local_run import LocalRun
+from qsnn.training.run import Run
 
 SMALL_NET = [
     "model.channels=[4,6]", "model.kernel_size=[5,3]", "model.padding=[2,1]", "model.pooling=[2,1]",
@@ -30,10 +30,8 @@ def data_folder(root: Path, dataset: str) -> list[str]:
     return [f"dataset.root={folder}", f"dataset.cache={root / 'cache'}", "logging.progress=false"]
 
 
-def make_local_run(folder: Path, data: Path, *overrides: str) -> LocalRun:
+def make_local_run(folder: Path, data: Path, *overrides: str) -> Run:
     """A small run on small N-MNIST files, built but not started."""
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), *overrides]
     folder.mkdir(parents=True, exist_ok=True)  # as a start does
-    run = build_run(to_config(compose_config(words)), folder)
-    assert isinstance(run, LocalRun)
-    return run
+    return build_run(to_config(compose_config(words)), folder)

@@ -205,17 +205,24 @@ class Run:
         """Learn one batch, and report it; whether a checkpoint is due. Between two of these a run can stop."""
         state, task, epoch = self.state, self.task, self.state.epoch + 1
         last = state.batch + 1 == task.batches_per_epoch
-        batch, keep = self._next_batch(epoch), last and reporter.wants_health(epoch)
+        lesson, headline = self.learn_batch(keep=last and reporter.wants_health(epoch))
+        reporter.after_batch(headline)
+        if not last:
+            return False
+        reporter.after_epoch(self, lesson, task.end_epoch(self, lesson, reporter.wants_figures(epoch)))
+        return epoch % self.settings.checkpoint_every == 0
+
+    def learn_batch(self, keep: bool = False) -> tuple[Any, str]:
+        """Learn the next batch: the lesson (see `Learner.learn`) and a headline. At the end of an epoch nothing is measured."""
+        state, task, epoch = self.state, self.task, self.state.epoch + 1
+        batch = self._next_batch(epoch)
         rates = self.settings.rates_at(epoch, state.batch, task.batches_per_epoch)
         lesson = self.learner.learn(state, batch, rates, keep, lambda loss: task.before_update(state, loss))
         headline = task.add_up(state, batch, lesson)
         state.batch += 1
-        reporter.after_batch(headline)
-        if not last:
-            return False
-        self._under_way, state.epoch, state.batch = None, epoch, 0
-        reporter.after_epoch(self, lesson, task.end_epoch(self, lesson, reporter.wants_figures(epoch)))
-        return epoch % self.settings.checkpoint_every == 0
+        if state.batch == task.batches_per_epoch:
+            self._under_way, state.epoch, state.batch = None, epoch, 0
+        return lesson, headline
 
     def _next_batch(self, epoch: int) -> Any:
         if self._under_way is None:

@@ -76,8 +76,8 @@ def exit_of(work: Any) -> int:
     return end.value.code
 
 
-BEFORE = ["qsnn.config.run:build_run", "qsnn.training.loop:save_last", "qsnn.training.pattern_run:train_step"]
-AFTER = ["qsnn.reporting.pattern_reporter:write_raster", "qsnn.config.run:write_json", "qsnn.config.run:report"]
+BEFORE = ["qsnn.config.run:build_run", "qsnn.training.loop:save_last", "qsnn.training.bptt:train_step"]
+AFTER = ["qsnn.reporting.reporter:write_raster", "qsnn.config.run:write_json", "qsnn.config.run:report"]
 
 
 @pytest.mark.parametrize("place", [*BEFORE, *AFTER])

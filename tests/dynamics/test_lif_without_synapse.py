@@ -20,7 +20,6 @@ from qsnn.models import build_feedforward
 from qsnn.options import options_of
 from qsnn.quantization import symmetric, to_codes
 from qsnn.quantization.bit_widths import BitWidths
-from qsnn.training.pattern_run import train_epoch
 
 NUMBA = select_backend("numba", "cpu")
 NEURONS = {"lif": LIF(), "if": IF()}
@@ -203,7 +202,7 @@ def test_gradients_of_a_net_without_a_graph_are_those_of_autograd(
     distance.backward()
     found = net.gradients(x, target, 0.75, 5e-3)
     assert found.distance == distance.item()
-    for name, linear in net.linears().items():
+    for name, linear in net.weights().items():
         assert all(torch.equal(a, b) for a, b in zip(found.activity[name], activity[name], strict=True))
         assert torch.equal(found.weights[name], linear.gradient())
         assert found.weights[name].count_nonzero() > 0
@@ -213,7 +212,7 @@ def test_gradients_of_a_net_without_a_graph_are_those_of_autograd(
 def test_training_gives_the_same_bits_with_every_backend(neuron: str, tmp_path: Path) -> None:
     words = [f"neuron={neuron}", "neuron.threshold=0.25", "optimizer=sgd"]
     runs = [make_run(tmp_path, *words, f"kernels={name}") for name in ("eager", "numba")]
-    distances = [[train_epoch(run)[0].distance for _ in range(4)] for run in runs]
+    distances = [[run.learn_batch()[0].loss for _ in range(4)] for run in runs]
     assert distances[0] == distances[1]
     assert len(set(distances[0])) == 4  # it learns
     one, other = (run.state.model.state_dict() for run in runs)

@@ -18,7 +18,7 @@ from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba.gradients import find_operands, fused_gradients
 from qsnn.layers import SpikingLinear
 from qsnn.losses import VanRossumDistance
-from qsnn.models import FeedforwardNet
+from qsnn.models import SpikingNet
 from qsnn.quantization import initial_weights, random_stream
 
 NUMBA = select_backend("numba", "cpu")
@@ -59,7 +59,7 @@ def fused(arguments: Arguments) -> NetPass:
 
 def by_autograd(backend: Backend, x: Tensor, target: Tensor, layers: Layers, decay: float, tau: float) -> NetPass:
     """Forward pass of the net, `VanRossumDistance`, backward pass."""
-    model = FeedforwardNet(
+    model = SpikingNet(
         {f"layer{n}": SpikingLinear(s.weight, s.scale, s.weight_bits, s.lif, backend) for n, s in enumerate(layers)}
     )
     activity, _ = model(x)
@@ -72,7 +72,7 @@ def by_autograd(backend: Backend, x: Tensor, target: Tensor, layers: Layers, dec
             done.current.detach(), LIFActivity(done.spikes.detach(), done.synapse, done.membrane), done.current.grad,
             linear.gradient(),
         )
-        for done, linear in zip(activity.values(), model.linears().values(), strict=True)
+        for done, linear in zip(activity.values(), model.weights().values(), strict=True)
     ]  # fmt: skip
     return NetPass(distance.item(), tuple(passes))
 

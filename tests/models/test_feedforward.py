@@ -13,7 +13,7 @@ from qsnn.kernels.backend import Backend
 from qsnn.kernels.eager import EAGER
 from qsnn.layers import SpikingLinear
 from qsnn.losses import VanRossumDistance
-from qsnn.models import FeedforwardNet, build_feedforward
+from qsnn.models import SpikingNet, build_feedforward
 from qsnn.models.feedforward import layer_names
 from qsnn.quantization.bit_widths import BitWidths
 
@@ -32,7 +32,7 @@ def test_net_of_two_layers_equals_the_golden_pass_forward_and_backward(
         layer.current.retain_grad()
     distance = VanRossumDistance(0.75, float(g.tau), backend)(output.spikes, g.y)
     distance.backward()
-    weights = {name: linear.weight for name, linear in net.linears().items()}
+    weights = {name: linear.weight for name, linear in net.weights().items()}
     pairs = {
         "current1": (hidden.current, g.current1), "current2": (output.current, g.current2),
         "spk1": (hidden.spikes, g.spk1), "spk2": (output.spikes, g.spk2),
@@ -51,7 +51,7 @@ def test_net_of_two_layers_equals_the_golden_pass_forward_and_backward(
 def small_net(
     hidden: Sequence[int] = (15,), num_inputs: int = 20, weight_bits: int | None = 4, lif: LIFParameters = LIF, seed: int = 0,
     backend: Backend = EAGER,
-) -> FeedforwardNet:  # fmt: skip
+) -> SpikingNet:  # fmt: skip
     """Ten outputs, and one set of widths for all layers."""
     sizes, number = [num_inputs, *hidden, 10], len(hidden) + 1
     bits = BitWidths(weight_bits=weight_bits, membrane_bits=8, synapse_bits=8)
@@ -88,16 +88,16 @@ def test_net_computes_a_batch_as_its_sequences_one_by_one() -> None:
 def test_net_weights_depend_on_the_seed_and_on_nothing_else() -> None:
     one, again, other = (small_net(seed=seed) for seed in (0, 0, 1))
     torch.rand(3)
-    assert torch.equal(one.linears()["hidden"].weight, again.linears()["hidden"].weight)
-    assert not torch.equal(one.linears()["hidden"].weight, other.linears()["hidden"].weight)
+    assert torch.equal(one.weights()["hidden.weight"].weight, again.weights()["hidden.weight"].weight)
+    assert not torch.equal(one.weights()["hidden.weight"].weight, other.weights()["hidden.weight"].weight)
 
 
 def test_clamp_weights_brings_the_stored_weights_into_the_range_of_their_format() -> None:
     net = small_net(weight_bits=2)
     with torch.no_grad():
-        net.linears()["hidden"].weight.fill_(0.9)
+        net.weights()["hidden.weight"].weight.fill_(0.9)
     net.clamp_weights()
-    assert net.linears()["hidden"].weight.max() == 0.5
+    assert net.weights()["hidden.weight"].weight.max() == 0.5
 
 
 def test_net_layers_keep_the_names_of_their_weights_and_random_streams() -> None:
@@ -112,9 +112,9 @@ def test_net_layers_keep_the_names_of_their_weights_and_random_streams() -> None
     assert list(small_net().state_dict()) == [
         f"{name}.linear.{part}" for name in ("hidden", "output") for part in parts
     ]
-    assert [tuple(linear.weight.shape) for linear in deep.linears().values()] == [(20, 15), (15, 12), (12, 10)]
+    assert [tuple(linear.weight.shape) for linear in deep.weights().values()] == [(20, 15), (15, 12), (12, 10)]
     alone = small_net(hidden=[], num_inputs=12)
-    assert torch.equal(alone.linears()["output"].weight, deep.linears()["output"].weight)
+    assert torch.equal(alone.weights()["output.weight"].weight, deep.weights()["output.weight"].weight)
 
 
 def test_net_without_layers_or_of_layers_that_do_not_fit_is_an_error() -> None:
@@ -122,9 +122,9 @@ def test_net_without_layers_or_of_layers_that_do_not_fit_is_an_error() -> None:
         return SpikingLinear(torch.zeros(inputs, neurons), 1.0, 4, LIF, EAGER)
 
     with pytest.raises(ValueError, match="a net needs one layer at least"):
-        FeedforwardNet({})
+        SpikingNet({})
     with pytest.raises(ValueError, match="layer output has 6 inputs, layer hidden before it has 5 neurons"):
-        FeedforwardNet({"hidden": layer(4, 5), "output": layer(6, 3)})
+        SpikingNet({"hidden": layer(4, 5), "output": layer(6, 3)})
 
 
 @pytest.mark.parametrize("hidden", [[], [15], [15, 12], [15, 12, 9]])
@@ -143,7 +143,7 @@ def test_gradients_without_a_graph_are_those_of_autograd(
     found = net.gradients(x, target, 0.75, 5e-3)
     assert found.distance == distance.item()
     assert list(found.activity) == layer_names(len(hidden))
-    for name, linear in net.linears().items():
+    for name, linear in net.weights().items():
         assert all(torch.equal(a, b) for a, b in zip(found.activity[name], activity[name], strict=True))
         assert torch.equal(found.currents[name], activity[name].current.grad)
         assert torch.equal(found.weights[name], linear.gradient())

@@ -15,11 +15,11 @@ from qsnn.dynamics.cuba_lif import CubaLIF
 from qsnn.errors import ConfigError
 from qsnn.kernels.backend import Backend
 from qsnn.losses import VanRossumDistance
-from qsnn.models import FeedforwardNet
+from qsnn.models import SpikingNet
 from qsnn.models.feedforward import Feedforward
 from qsnn.quantization import quantize, symmetric, to_codes
 from qsnn.quantization.bit_widths import BitWidths
-from qsnn.training.pattern_run import PatternRun, train_epoch
+from qsnn.training.run import Run
 
 NAMES = ["hidden1", "hidden2", "output"]
 WEIGHTS, STATES, ERRORS = [8, 2, 8], [8, 4, 6], [8, 3, 5]
@@ -40,7 +40,7 @@ LOCAL = [
 ]  # fmt: skip
 
 
-def net(bits: BitWidths, backend: Backend, hidden: Sequence[int] = (15, 12)) -> FeedforwardNet:
+def net(bits: BitWidths, backend: Backend, hidden: Sequence[int] = (15, 12)) -> SpikingNet:
     return Feedforward(hidden=list(hidden)).build_spiking(20, 10, CubaLIF(threshold=0.5), bits, 0, backend)
 
 
@@ -106,15 +106,15 @@ def test_gradients_of_mixed_widths_without_a_graph_are_those_of_autograd(backend
     distance.backward()
     found = mixed.gradients(x, target, 0.75, 5e-3)
     assert found.distance == distance.item()
-    for number, (name, linear) in enumerate(mixed.linears().items()):
+    for number, (name, linear) in enumerate(mixed.weights().items()):
         assert torch.equal(found.weights[name], linear.gradient())
         assert found.weights[name].count_nonzero() > 0
         to_codes(found.currents[name], symmetric(ERRORS[number]))
 
 
 def test_run_of_mixed_widths_trains_to_the_same_bits_with_every_backend(tmp_path: Path) -> None:
-    runs: list[PatternRun] = [make_run(tmp_path, *DEEP, f"kernels={name}") for name in ("eager", "numba")]
-    distances = [[train_epoch(run)[0].distance for _ in range(4)] for run in runs]
+    runs: list[Run] = [make_run(tmp_path, *DEEP, f"kernels={name}") for name in ("eager", "numba")]
+    distances = [[run.learn_batch()[0].loss for _ in range(4)] for run in runs]
     assert distances[0] == distances[1]
     assert list(runs[0].state.streams) == NAMES
     one, other = (run.state.model.state_dict() for run in runs)

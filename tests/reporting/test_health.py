@@ -7,9 +7,8 @@ import torch
 from helpers import make_run
 
 from qsnn.quantization import symmetric
-from qsnn.reporting.health import Limits, code_health, crossed_limits, measure_health
+from qsnn.reporting.health.figures import Limits, code_health, crossed_limits, measure_health
 from qsnn.training.code_changes import share_never_changed
-from qsnn.training.pattern_run import train_epoch
 
 
 def test_code_health_counts_saturated_lost_and_used_codes() -> None:
@@ -23,7 +22,7 @@ def test_code_health_counts_saturated_lost_and_used_codes() -> None:
 
 def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    step = train_epoch(run, keep_errors=True)[0]
+    step = run.learn_batch(keep=True)[0]
     figures = measure_health(run.state, step, run.settings.rounding)
     tensors = {
         f"{layer}.{t}" for layer in ("hidden", "output") for t in ("weight", "membrane", "synapse", "error", "gradient")
@@ -35,7 +34,7 @@ def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
 
 def test_measure_health_of_full_precision_has_only_the_neurons(tmp_path: Path) -> None:
     run = make_run(tmp_path, "quantization=full_precision")
-    step = train_epoch(run, keep_errors=True)[0]
+    step = run.learn_batch(keep=True)[0]
     figures = measure_health(run.state, step, run.settings.rounding)
     assert set(figures) == {
         f"{layer}/{figure}" for layer in ("hidden", "output") for figure in ("silent", "always_firing")
@@ -44,7 +43,7 @@ def test_measure_health_of_full_precision_has_only_the_neurons(tmp_path: Path) -
 
 def test_share_never_changed_remembers_a_weight_that_came_back(tmp_path: Path) -> None:
     state = make_run(tmp_path).state
-    weight = state.model.linears()["hidden"].weight
+    weight = state.model.weights()["hidden.weight"].weight
     kept = weight[0, 0].item()
     with torch.no_grad():
         weight[0, 0] = 0.5 if kept < 0 else -0.5

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 from local_data import SMALL_LOCAL, data_folder, make_local_run
+from qsnn.reporting.code_tally import CodeTally
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
 from qsnn.layers.local_layer import LayerState
 from qsnn.quantization import quantize, quantize_error, unsigned
-from qsnn.reporting.code_tally import CodeTally
-from qsnn.reporting.local_health import error_values, forward_values, look_at, observe_run
+from qsnn.reporting.health.local import error_values, forward_values, look_at, observe_run
 from qsnn.training.checkpoint import load_checkpoint
-from qsnn.training.local_run import LocalRun
+from qsnn.training.run import Run
 
 TENSORS = (
     "weight", "membrane_trace", "synapse_trace", "refractory", "membrane", "readout", "readout_error", "error", "gradient",
@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-def advanced(run: LocalRun, batches: int) -> LocalRun:
+def advanced(run: Run, batches: int) -> Run:
     class Quiet:
         def after_batch(self, sums: dict[str, float]) -> None:
             pass

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qsnn.reporting import reporter as module
-from qsnn.reporting.health import Limits
+from qsnn.reporting.health.figures import Limits
 from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.reporter import LoggingSettings, Reporter
 

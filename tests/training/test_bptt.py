@@ -9,11 +9,10 @@ from helpers import make_run
 from scripts_module import load_script
 
 from qsnn.errors import NonFiniteError
-from qsnn.training.pattern_run import train_epoch
 
 
 def step(run, keep_errors=False):  # type: ignore[no-untyped-def]
-    return train_epoch(run, keep_errors)[0]
+    return run.learn_batch(keep_errors)[0]
 
 
 @pytest.mark.parametrize("kernels", ["eager", "numba"])
@@ -35,7 +34,7 @@ def test_training_is_the_same_to_the_last_bit_with_every_backend(tmp_path: Path)
     runs = [make_run(tmp_path, f"kernels={kernels}") for kernels in ("eager", "numba")]
     distances = [[step(run).distance for _ in range(20)] for run in runs]
     assert distances[0] == distances[1]
-    for name, linear in runs[0].state.model.linears().items():
+    for name, linear in runs[0].state.model.weights().items():
         assert torch.equal(linear.weight, runs[1].state.model.linears()[name].weight)
 
 
@@ -52,7 +51,7 @@ def test_training_with_sgd_keeps_stored_weights_on_the_integer_grid(tmp_path: Pa
     run = make_run(tmp_path, "optimizer=sgd")
     for _ in range(10):
         step(run)
-    for linear in run.state.model.linears().values():
+    for linear in run.state.model.weights().values():
         codes = linear.weight.detach() * 2**7
         assert torch.equal(codes, codes.round())
 
@@ -63,13 +62,13 @@ def test_weights_without_a_format_learn_as_those_of_many_bits(tmp_path: Path) ->
     many, none = (make_run(tmp_path, *words, f"quantization.weight_bits={bits}") for bits in (16, "null"))
     distances = [[step(run).distance for _ in range(30)] for run in (many, none)]
     assert distances[0] == pytest.approx(distances[1], rel=0.02)
-    layers = [run.state.model.linears()["hidden"] for run in (many, none)]
+    layers = [run.state.model.weights()["hidden.weight"] for run in (many, none)]
     assert layers[0].scale == layers[1].scale > 1
 
 
 def test_full_precision_attenuates_no_weights(tmp_path: Path) -> None:
     run = make_run(tmp_path, "quantization=full_precision")
-    assert [linear.scale for linear in run.state.model.linears().values()] == [1, 1]
+    assert [linear.scale for linear in run.state.model.weights().values()] == [1, 1]
 
 
 @pytest.mark.parametrize("layer", ["hidden", "output"])

@@ -162,7 +162,10 @@ SHARED = torch.ones(3)
         ("two tensors share their bytes", {"format_version": FORMAT_VERSION, "a": SHARED, "b": SHARED[:]}),
         ("shape is not that of its bytes", {"format_version": FORMAT_VERSION, "a": torch.ones(1).expand(2**40)}),
         ("strides are not those of its bytes", {"format_version": FORMAT_VERSION, "a": torch.ones(3, 2).T}),
-        ("it asks to run torch.ComplexFloatStorage", {"format_version": FORMAT_VERSION, "a": torch.ones(2, dtype=torch.complex64)}),
+        (
+            "it asks to run torch.ComplexFloatStorage",
+            {"format_version": FORMAT_VERSION, "a": torch.ones(2, dtype=torch.complex64)},
+        ),
     ],
 )
 def test_load_checkpoint_refuses_a_sealed_file_of_something_else(message: str, value: object, tmp_path: Path) -> None:

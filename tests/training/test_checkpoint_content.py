@@ -14,9 +14,8 @@ from local_data import make_local_run
 from qsnn.config.resume import load_best, restore
 from qsnn.errors import NonFiniteError, RunFolderError
 from qsnn.training.checkpoint import load_checkpoint, save_checkpoint
-from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import save
-from qsnn.training.pattern_run import PatternRun, train_epoch
+from qsnn.training.run import Run
 
 REPLACEMENTS: list[Any] = [
     None, "x", True, -1, 2**70, 1.5, -1.5, float("nan"), [], {}, [1, 2], {"x": 1.0},
@@ -35,17 +34,17 @@ class Quiet:
         pass
 
 
-def go_on(run: PatternRun | LocalRun) -> None:
+def go_on(run: Run) -> None:
     """Train one piece."""
-    if isinstance(run, LocalRun):
+    if isinstance(run, Run):
         run.under_way.clear()
         run.advance(Quiet())  # type: ignore[arg-type]
     else:
-        train_epoch(run)
+        run.learn_batch()
 
 
 @pytest.fixture(scope="module", params=["pattern", "local"])
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PatternRun | LocalRun:
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of each kind, with a checkpoint, best weights, and in the middle of an epoch where it has one."""
     folder = tmp_path_factory.mktemp(request.param)
     made = make_run(folder) if request.param == "pattern" else make_local_run(folder, folder, "optimizer=adam")
@@ -73,7 +72,7 @@ def changed(content: dict[str, Any], path: Step, change: Callable[[Any, Any], No
     return new
 
 
-def outcome(run: PatternRun | LocalRun, content: dict[str, Any]) -> str:
+def outcome(run: Run, content: dict[str, Any]) -> str:
     """Save, restore and train on: "accepted", or the message of the refusal, which is one line that names the file."""
     path = run.folder / "checkpoints" / "last.pt"
     save_checkpoint(path, content)
@@ -91,9 +90,9 @@ def outcome(run: PatternRun | LocalRun, content: dict[str, Any]) -> str:
     return message
 
 
-def test_no_entry_can_be_replaced_by_another_kind_of_value(run: PatternRun | LocalRun) -> None:
+def test_no_entry_can_be_replaced_by_another_kind_of_value(run: Run) -> None:
     content = load_checkpoint(run.folder / "checkpoints" / "last.pt")
-    assert content["best"] is not None or isinstance(run, LocalRun)
+    assert content["best"] is not None or isinstance(run, Run)
     paths = [path for path in places(content) if path[0] != "config"]
     for number, path in enumerate(paths):
         for value in REPLACEMENTS if len(path) == 1 else REPLACEMENTS[number % 4 :: 4]:
@@ -101,7 +100,7 @@ def test_no_entry_can_be_replaced_by_another_kind_of_value(run: PatternRun | Loc
     assert outcome(run, content) == "accepted"
 
 
-def test_no_entry_can_be_missing_or_added(run: PatternRun | LocalRun) -> None:
+def test_no_entry_can_be_missing_or_added(run: Run) -> None:
     content = load_checkpoint(run.folder / "checkpoints" / "last.pt")
     for path in places(content):
         if path != ("format_version",):  # which is written anyway
@@ -124,13 +123,13 @@ def test_no_entry_can_be_missing_or_added(run: PatternRun | LocalRun) -> None:
         (("config", "seed"), 7, "is of a run with another config: seed was 7, is 0"),
     ],
 )
-def test_wrong_value_is_named(path: Step, value: Any, message: str, run: PatternRun | LocalRun) -> None:
+def test_wrong_value_is_named(path: Step, value: Any, message: str, run: Run) -> None:
     content = load_checkpoint(run.folder / "checkpoints" / "last.pt")
     assert message in outcome(run, changed(content, path, lambda into, name: into.__setitem__(name, value)))
     assert outcome(run, content) == "accepted"
 
 
-def test_wrong_tensor_slot_and_stream_are_named(run: PatternRun | LocalRun) -> None:
+def test_wrong_tensor_slot_and_stream_are_named(run: Run) -> None:
     content = load_checkpoint(run.folder / "checkpoints" / "last.pt")
     name, tensor = next(iter(content["model"].items()))
     slot, stream = next(iter(content["slots"])), next(iter(content["streams"]))
@@ -147,7 +146,7 @@ def test_wrong_tensor_slot_and_stream_are_named(run: PatternRun | LocalRun) -> N
     assert outcome(run, content) == "accepted"
 
 
-def test_large_extra_tensor_is_refused_without_room_for_it(run: PatternRun | LocalRun) -> None:
+def test_large_extra_tensor_is_refused_without_room_for_it(run: Run) -> None:
     path = run.folder / "checkpoints" / "last.pt"
     content = load_checkpoint(path)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -159,7 +158,7 @@ def test_large_extra_tensor_is_refused_without_room_for_it(run: PatternRun | Loc
     assert outcome(run, content) == "accepted"
 
 
-def test_best_checkpoint_of_something_else_is_refused(run: PatternRun | LocalRun) -> None:
+def test_best_checkpoint_of_something_else_is_refused(run: Run) -> None:
     content = load_checkpoint(run.folder / "checkpoints" / "last.pt")
     path, model = run.folder / "checkpoints" / "best.pt", content["model"]
     name = next(iter(model))

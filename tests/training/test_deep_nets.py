@@ -9,17 +9,17 @@ import pytest
 import torch
 from helpers import SMALL, make_run
 from PIL import Image
+from qsnn.reporting.pattern_reporter import PatternReporter
 
 from qsnn.config.building.common import build_logging
 from qsnn.config.building.run import to_config
 from qsnn.config.command_line import compose_config
 from qsnn.models.feedforward import layer_names
 from qsnn.reporting.identity import RunIdentity
-from qsnn.reporting.pattern_reporter import PatternReporter
 from qsnn.reporting.summary import pattern_memory, pattern_table
 from qsnn.training.checkpoint import load_checkpoint
 from qsnn.training.loop import save, train
-from qsnn.training.pattern_run import PatternRun, train_epoch
+from qsnn.training.run import Run
 
 DEEP = [
     *SMALL, "model.fan_in=null", "neuron.threshold=0.5",
@@ -29,7 +29,7 @@ LOGGING = build_logging(to_config(compose_config(DEEP)))
 DEPTHS = pytest.mark.parametrize("hidden", [[], [30], [30, 20, 25]])
 
 
-def run_of_depth(folder: Path, hidden: list[int]) -> PatternRun:
+def run_of_depth(folder: Path, hidden: list[int]) -> Run:
     return make_run(folder, *DEEP, f"model.hidden={hidden}".replace(" ", ""))
 
 
@@ -49,14 +49,14 @@ def assert_same(ours: Any, theirs: Any) -> None:
 def test_run_of_a_net_of_any_depth_goes_on_as_if_it_had_never_stopped(hidden: list[int], tmp_path: Path) -> None:
     whole, first, second = (run_of_depth(tmp_path, hidden) for _ in range(3))
     before = {name: weight.clone() for name, weight in whole.state.model.state_dict().items()}
-    distances = [train_epoch(whole)[0].distance for _ in range(6)]
-    resumed = [train_epoch(first)[0].distance for _ in range(3)]
+    distances = [whole.learn_batch()[0].loss for _ in range(6)]
+    resumed = [first.learn_batch()[0].loss for _ in range(3)]
     save(first)
     second.state.load_state_dict(load_checkpoint(tmp_path / "checkpoints" / "last.pt"))
-    resumed += [train_epoch(second)[0].distance for _ in range(3)]
+    resumed += [second.learn_batch()[0].loss for _ in range(3)]
     assert resumed == distances
     assert_same(second.state.state_dict(), whole.state.state_dict())
-    for name, linear in whole.state.model.linears().items():
+    for name, linear in whole.state.model.weights().items():
         assert (linear.weight != before[f"{name}.linear.weight"]).any()
 
 

@@ -20,9 +20,8 @@ from qsnn.config.run import start
 from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.quantization import RandomStream
 from qsnn.training.gradient_codes import gradient_code_bits
-from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import save
-from qsnn.training.pattern_run import train_epoch
+from qsnn.training.run import Run
 
 SGD = ["optimizer=sgd", "optimizer.eta=5"]
 
@@ -43,8 +42,8 @@ def trained_weights(tmp_path: Path, bits: int, rule: str, weight_bits: int) -> l
     words = [f"quantization.gradient_bits={bits}", f"optimizer={rule}", f"optimizer.eps={eps}", "optimizer.eta=64"]
     run = make_run(tmp_path, *words, f"quantization.weight_bits={weight_bits}", "optimizer.lr=0.02")
     for _ in range(60):
-        train_epoch(run)
-    return [linear.weight.detach() for linear in run.state.model.linears().values()]
+        run.learn_batch()
+    return [linear.weight.detach() for linear in run.state.model.weights().values()]
 
 
 @pytest.mark.parametrize("weight_bits", [2, 8])
@@ -100,7 +99,7 @@ def test_remarks_notice_gradient_bits_that_come_from_a_file() -> None:
 def test_largest_codes_are_those_of_all_epochs_that_were_trained(tmp_path: Path) -> None:
     run, seen = make_run(tmp_path, *SGD), {"hidden": 0.0, "output": 0.0}
     for _ in range(25):
-        step, _ = train_epoch(run, keep_errors=True)
+        step, _ = run.learn_batch(keep=True)
         seen = {name: max(seen[name], (g.abs().max() * 2**7).item()) for name, g in step.rounded.items()}
     assert run.state.largest_codes == seen
     assert 3 < max(seen.values()) <= 8  # about sqrt(2) * eta, rounded up
@@ -110,7 +109,7 @@ def test_largest_codes_of_a_resumed_run_are_those_of_the_whole(tmp_path: Path) -
     words = [*SGD, "optimizer.eta_schedule=halving", "trainer.epochs=6"]  # the largest come first
     first = make_run(tmp_path, *words)
     for _ in range(3):
-        train_epoch(first)
+        first.learn_batch()
     save(first)
     second = make_run(tmp_path, *words)
     restore(second, tmp_path)
@@ -118,7 +117,7 @@ def test_largest_codes_of_a_resumed_run_are_those_of_the_whole(tmp_path: Path) -
     assert all(code > 1 for code in second.state.largest_codes.values())
 
 
-def spied(run: LocalRun, seen: list[float]) -> LocalRun:
+def spied(run: Run, seen: list[float]) -> Run:
     """The run with a backend that notes the largest integer of every gradient that it rounds."""
     backend: Backend = run.settings.backend
 

@@ -21,8 +21,8 @@ from qsnn.kernels.eager import EAGER
 from qsnn.models.local_net import readout_scale
 from qsnn.quantization import quantize, symmetric, to_codes
 from qsnn.training.checkpoint import load_checkpoint, save_checkpoint
-from qsnn.training.local_run import LocalRun
 from qsnn.training.loop import save
+from qsnn.training.run import Run
 
 
 class Quiet:
@@ -40,13 +40,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-def advance(run: LocalRun, batches: int) -> LocalRun:
+def advance(run: Run, batches: int) -> Run:
     for _ in range(batches):
         run.advance(Quiet())  # type: ignore[arg-type]
     return run
 
 
-def weights(run: LocalRun) -> dict[str, torch.Tensor]:
+def weights(run: Run) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in run.state.model.state_dict().items()}
 
 
