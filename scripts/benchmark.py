@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from benchmark_baselines import Step, autograd_step, dense_products
+from benchmark_baselines import Step, autograd_step, dense_products, pattern_task
 from benchmark_report import DENSE, OURS, write_report
 
 from qsnn.config.building.run import build_machine, to_config
@@ -50,7 +50,8 @@ def make_run(kernels: str, batch: int, overrides: list[str]) -> Run:
     config = to_config(compose_config([*words, f"kernels={kernels}", "trainer.epochs=1000000", *overrides]))
     run: Run = config.trainer.build_run(config, build_machine(config), Path(), {})
     patterns = [replace(config.dataset, seed=seed).load() for seed in range(batch)]
-    return run._replace(pattern=Pattern(*(torch.cat(part, dim=1) for part in zip(*patterns, strict=True))))
+    pattern_task(run).pattern = Pattern(*(torch.cat(part, dim=1) for part in zip(*patterns, strict=True)))
+    return run
 
 
 def train(run: Run) -> Step:
@@ -150,13 +151,14 @@ def profile(batch: int, seconds: float, threads: int) -> list[dict[str, Any]]:
 
         return call
 
-    backend = run.loss.backend
+    loss = pattern_task(run).loss
+    backend = loss.backend
     operations: dict[str, Any] = {
         name: timed(name, getattr(backend, name)) for name in backend._fields if name != "name"
     }
-    for module in (run.loss, *run.state.model.modules()):
+    for module in (loss, *run.state.model.modules()):
         if hasattr(module, "backend"):
-            module.backend = backend._replace(**operations)  # type: ignore[assignment]
+            module.backend = backend._replace(**operations)
     epochs, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
         for name in operations:

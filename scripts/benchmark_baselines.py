@@ -9,9 +9,15 @@ from torch import Tensor
 from qsnn.dynamics import LIFParameters
 from qsnn.dynamics.cuba_lif import surrogate_gradient
 from qsnn.quantization import in_range, quantize, quantize_error, quantize_gradient, symmetric, uniform_codes
+from qsnn.training.pattern_task import PatternTask
 from qsnn.training.run import Run
 
 Step: Any = Callable[[], Any]
+
+
+def pattern_task(run: Run) -> PatternTask:
+    """What a run of a pattern learns, with the distance that it makes small."""
+    return cast(PatternTask, run.task)
 
 
 class _Quantize(torch.autograd.Function):
@@ -75,18 +81,19 @@ def autograd_layer(x: Tensor, weight: Tensor, run: Run) -> Tensor:
 def autograd_step(run: Run) -> Step:
     """Forward, van Rossum loss, backward, rounding and Adamax, all in plain torch operations."""
     weights = [linear.weight.detach().clone().requires_grad_() for linear in run.state.model.weights().values()]
+    pattern, loss = pattern_task(run).pattern, pattern_task(run).loss
     optimizer, streams = torch.optim.Adamax(weights, lr=1.0), list(run.state.streams.values())
 
     def step() -> float:
         optimizer.zero_grad()
-        spikes = run.pattern.input
+        spikes = pattern.input
         for weight in weights:
             spikes = autograd_layer(spikes, weight, run)
         trace, squares = torch.zeros_like(spikes[0]), torch.zeros(())
         for t in range(len(spikes)):
-            trace = run.loss.decay * trace + spikes[t] - run.pattern.target[t]
+            trace = loss.decay * trace + spikes[t] - pattern.target[t]
             squares = squares + trace.square().sum()
-        distance = (squares / run.loss.tau).sqrt()
+        distance = (squares / loss.tau).sqrt()
         distance.backward()
         for number, weight in enumerate(weights):
             assert weight.grad is not None
@@ -104,7 +111,7 @@ def autograd_step(run: Run) -> Step:
 
 def dense_products(run: Run) -> Step:
     """The five float products of the step: two forward, two weight gradients, one error."""
-    x = run.pattern.input.flatten(0, 1)
+    x = pattern_task(run).pattern.input.flatten(0, 1)
     weights = [linear.weight.detach() for linear in run.state.model.weights().values()]
     hidden, output = torch.rand(len(x), weights[0].shape[1]), torch.rand(len(x), weights[1].shape[1])
 

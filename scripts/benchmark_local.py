@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable
 
 import torch
-from qsnn.training.local_state import LocalTrainingState, new_local_state
 from torch.nn import functional
 
 from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.config.schema import Config
+from qsnn.data.events.windows import input_shape
 from qsnn.dynamics.local_gradient import convolution_gradient
 from qsnn.kernels.backend import Backend
 from qsnn.layers.local_layer import LocalLayer
-from qsnn.training.local_learning import update_layer
+from qsnn.training.local_learning import dropout_streams, update_layer
+from qsnn.training.run import Rates
+from qsnn.training.settings import rounding_by_layer
+from qsnn.training.state import TrainingState, new_training_state
 
 SENSORS = {"nmnist": (34, 34), "synthetic_gesture": (128, 128), "dvs_gesture": (128, 128), "slow_poker": (128, 128)}
 CLASSES = {"nmnist": 10, "synthetic_gesture": 11, "dvs_gesture": 11, "slow_poker": 4}
@@ -31,10 +34,10 @@ Step = Callable[[], object]
 
 
 def layer_step(
-    state: LocalTrainingState, layer: LocalLayer, name: str, config: Config, backend: Backend
+    state: TrainingState, layer: LocalLayer, name: str, config: Config, backend: Backend
 ) -> tuple[Step, Step]:
     """One step of the layer with learning, and its convolutions alone."""
-    settings, batch = config.trainer.settings(config, backend), config.trainer.batch_size
+    rates, batch = Rates(rounding_by_layer(config, list(state.model.layers)), 1.0), config.trainer.batch_size
     device, shape = layer.weight.device, (batch, *layer.tau_mem.shape)
     spikes = (torch.rand(shape, device=device) < 0.05).float().contiguous(memory_format=torch.channels_last)
     constants, number = layer.constants(), len(layer.readout_weight)
@@ -45,7 +48,7 @@ def layer_step(
     def step() -> None:
         done, memory["state"] = layer(spikes, memory["state"], layer.effective_weights(), constants)
         gradient = layer.gradient(done, layer.readout(done, constants), target, mask, constants)
-        update_layer(state, layer, name, gradient, settings.rounding, 1.0, 1, backend)
+        update_layer(state, layer, name, gradient, rates, 1, backend)
 
     step()
     weights, trace, padding = layer.effective_weights(), memory["state"].traces.membrane.clone(), layer.settings.padding
@@ -76,15 +79,15 @@ def measure(experiment: str, seconds: float, overrides: list[str]) -> list[str]:
     """Table rows of an experiment's layers, and the estimate of a run."""
     config = to_config(compose_config([f"experiment={experiment}", *overrides]))
     machine, dataset = build_machine(config), config.dataset.option
-    net = config.trainer.build_net(config, SENSORS[dataset], CLASSES[dataset], machine)
-    state = new_local_state(net, config.optimizer.build(config.quantization.gradient_bits), 0)
+    windows, size = config.dataset.windows(config.neuron.dt, training=True), config.trainer.batch_size
+    net = config.trainer.build_net(config, input_shape(SENSORS[dataset], windows), CLASSES[dataset], machine)
+    state = new_training_state(net, config.optimizer.build(config.quantization.gradient_bits), 0, dropout_streams(net))
     rows, total = [], 0.0
     for name, layer in net.layers.items():
         steps = layer_step(state, layer, name, config, machine.backend)
         step, convolutions = interleaved(steps, seconds, machine.device)
         total += step
         rows.append(f"| {experiment} | {name} | {step:.2f} | {convolutions:.2f} | {step / convolutions:.2f} |")
-    windows, size = config.dataset.windows(config.neuron.dt, training=True), config.trainer.batch_size
     batches = -(-TRAINING_SET[experiment] // size)
     steps = windows.num_steps * batches * config.trainer.epochs
     hours = total * steps / 3_600_000

@@ -20,12 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qsnn.reporting.local_reporter import LocalReporter
-from qsnn.reporting.pattern_reporter import PatternReporter
-
 from qsnn.config.command_line import compose_config, set_up
 from qsnn.config.run import start as start_run
 from qsnn.kernels.compile_time import compile_seconds
+from qsnn.reporting.reporter import Reporter
 
 
 def run(folder: Path, *overrides: str, **environment: str) -> float:
@@ -70,10 +68,8 @@ def logging_share(folder: Path, overrides: list[str]) -> None:
 
         return call
 
-    for reporter in (PatternReporter, LocalReporter):
-        for name in ("after_batch", "after_epoch", "flush", "finish"):
-            if hasattr(reporter, name):
-                setattr(reporter, name, timed(getattr(reporter, name)))
+    for name in ("after_batch", "after_epoch", "flush", "finish"):
+        setattr(Reporter, name, timed(getattr(Reporter, name)))
     set_up()
     start_run(compose_config(overrides), folder, overrides)
     seconds = json.loads((folder / "summary.json").read_text())["seconds"]

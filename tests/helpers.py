@@ -12,6 +12,7 @@ from torch import Tensor
 
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
+from qsnn.config.scoring import scores_of
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.dense_layers import compose_gradients
@@ -89,7 +90,7 @@ def make_run(folder: Path, *overrides: str) -> Run:
 
 def scores(run: Run, best: dict[str, Any] | None) -> dict[str, Any]:
     """What `qsnn.evaluate` says of a run's weights and of those in the checkpoint ``best``."""
-    return scores_of(run, best, run.folder)
+    return scores_of(run, best)
 
 
 def command(module: str, *arguments: str, folder: Path, **options: object) -> "subprocess.CompletedProcess[str]":

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run, to_config
@@ -11,6 +12,7 @@ from qsnn.config.resume import load_best, restore
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.reporting.reporter import write_pictures
+from qsnn.training.run import Run
 
 
 def score_run(arguments: list[str]) -> str:
@@ -29,12 +31,17 @@ def score_run(arguments: list[str]) -> str:
 def _score(config: Config, folder: Path, checkpoint: str) -> str:
     run = build_run(config, folder)
     restore(run, folder, checkpoint)
-    best = load_best(run, folder)
+    scores = scores_of(run, load_best(run, folder))
+    return json.dumps({"run": str(folder), "epochs": run.state.epoch, **scores}, indent=2)
+
+
+def scores_of(run: Run, best: dict[str, Any] | None) -> dict[str, Any]:
+    """Scores of a run's weights, ``final``, of which it writes the pictures that there are, and of those in the checkpoint
+    ``best``, which stay in its net."""
     final, ending = run.task.scores_now(run)
     if ending is not None:
         write_pictures(run, ending)
-    scores = {"final": final}
-    if best is not None:
-        run.state.model.load_state_dict(best["model"])
-        scores["best"] = {"epoch": best["epoch"], **run.task.scores_now(run)[0]}
-    return json.dumps({"run": str(folder), "epochs": run.state.epoch, **scores}, indent=2)
+    if best is None:
+        return {"final": final}
+    run.state.model.load_state_dict(best["model"])
+    return {"final": final, "best": {"epoch": best["epoch"], **run.task.scores_now(run)[0]}}

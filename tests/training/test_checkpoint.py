@@ -15,6 +15,7 @@ import torch
 
 from qsnn.errors import RunFolderError
 from qsnn.training.checkpoint import (
+    FORMAT_VERSION,
     go_back_to,
     load_checkpoint,
     remove_leftovers,
