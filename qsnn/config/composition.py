@@ -1,11 +1,13 @@
 """From overrides to a composed config, with every mistake explained. Does not import torch unless there is one."""
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -42,8 +44,20 @@ def compose_config(
 
 
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
-    with initialize_config_dir(config_folder(), version_base="1.3"):
+    with _without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
         return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+
+
+@contextlib.contextmanager
+def _without_running_hydra() -> Iterator[None]:
+    """Within a job that Hydra runs another config can be composed, such as that of the run it starts from."""
+    running = GlobalHydra.instance()
+    kept = running.hydra
+    running.clear()
+    try:
+        yield
+    finally:
+        running.hydra = kept
 
 
 def wrong_types(cfg: DictConfig) -> Iterator[str]:

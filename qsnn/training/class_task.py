@@ -88,6 +88,13 @@ class ClassTask:
         """How many recordings each part has."""
         return {"recordings": {name: len(part) for name, part in self.split._asdict().items()}}
 
+    def shapes(self) -> dict[str, Any]:
+        """Sizes of input and output, names of the classes, height and width of the sensor."""
+        sensor = [int(side) for side in self.dataset.sensor]
+        return {
+            "inputs": list(self.inputs), "num_outputs": self.num_outputs, "classes": list(self.classes), "sensor": sensor,
+        }  # fmt: skip
+
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """`train_batches`."""
         settings = self.settings

@@ -54,6 +54,10 @@ class PatternTask:
         """The distance to beat."""
         return {"silent_distance": self.silent_distance}
 
+    def shapes(self) -> dict[str, Any]:
+        """Sizes of input and output; no classes."""
+        return {"inputs": list(self.inputs), "num_outputs": self.num_outputs, "classes": [], "sensor": []}
+
     def names_of_sums(self, run: Run) -> frozenset[str]:
         """None: an epoch is one batch."""
         return frozenset()

@@ -124,6 +124,9 @@ class Task(Protocol):
     def facts(self) -> dict[str, Any]:
         """What summary.json says of it."""
 
+    def shapes(self) -> dict[str, Any]:
+        """What a net can be built from without the data: ``inputs``, ``num_outputs``, ``classes``, ``sensor``; plain values."""
+
     def names_of_sums(self, run: "Run") -> frozenset[str]:
         """The keys of ``state.sums``."""
 

@@ -90,18 +90,23 @@ class BPTT(Option):
         )
         return net.to(machine.device)
 
-    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
-        """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
+    def build_learner(self, config: RunConfig, machine: Machine) -> BPTTLearner:
+        """How a batch changes a net."""
         last = config.quantization.by_layer(config.model.num_layers(True))[-1]
         loss = config.loss.build(config.neuron.dt, machine.backend, last.error_bits is not None)
-        learner = BPTTLearner(loss, machine.backend.name)
+        return BPTTLearner(loss, machine.backend.name)
+
+    def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
+        """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
+        learner = self.build_learner(config, machine)
         task, data = self._task(config, learner, machine)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rule = config.optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed)
         rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
         settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)
-        return Run(state, learner, task, settings._replace(by_update=True), folder, {**facts, "data": data})
+        facts = {**facts, "data": data, "shapes": task.shapes()}
+        return Run(state, learner, task, settings._replace(by_update=True), folder, facts)
 
     def _task(self, config: RunConfig, learner: BPTTLearner, machine: Machine) -> tuple[PatternTask | ClassTask, str]:
         """The task, and a fingerprint of its data."""

@@ -133,13 +133,17 @@ class Local(Option):
             init, config.seed, select_local_backend(machine.backend.name),
         ).to(machine.device)  # fmt: skip
 
+    def build_learner(self, config: RunConfig, machine: Machine) -> LocalLearner:
+        """How a batch changes a net."""
+        return LocalLearner(round(self.burn_in / config.neuron.dt), self.dropout, machine.backend)
+
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
         """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
         data, dt, optimizer = config.dataset, config.neuron.dt, config.optimizer
         prepared = data.prepare(config.logging.progress)
         parts = data.split(prepared)
         windows = data.windows(dt, training=True), data.windows(dt, training=False)
-        learner = LocalLearner(round(self.burn_in / dt), self.dropout, machine.backend)
+        learner = self.build_learner(config, machine)
         task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rule = optimizer.build(config.quantization.gradient_bits)
@@ -147,4 +151,5 @@ class Local(Option):
         rounding = rounding_by_layer(config, list(net.layers))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
         settings = settings._replace(lr_div=self.lr_div)
-        return Run(state, learner, task, settings, folder, {**facts, "data": prepared.fingerprint})
+        facts = {**facts, "data": prepared.fingerprint, "shapes": task.shapes()}
+        return Run(state, learner, task, settings, folder, facts)
