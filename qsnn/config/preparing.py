@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.command_line import compose_config, parse_overrides
 from qsnn.data.events.dataset import EventDataset
-from qsnn.data.events.options import EventData
+from qsnn.data.events.options import Recordings
 from qsnn.data.events.split import Split
 from qsnn.errors import ConfigError
 from qsnn.options import value_problems
@@ -21,7 +21,7 @@ def prepare(arguments: list[str]) -> str:
     parse_overrides(arguments)
     cfg = compose_config(arguments, others=_wrong_data)
     dataset = OmegaConf.to_object(cfg.dataset)
-    if not isinstance(dataset, EventData):
+    if not isinstance(dataset, Recordings):
         raise ConfigError("this dataset needs no preparation: choose one of events, such as dataset=nmnist")
     wrong = tuple(_wrong_data(cfg))
     if wrong:
@@ -33,7 +33,7 @@ def prepare(arguments: list[str]) -> str:
 def _wrong_data(cfg: DictConfig) -> Iterator[str]:
     """What is wrong with the data set; the rest of a run's config is not looked at."""
     dataset = OmegaConf.to_object(cfg.dataset)
-    if isinstance(dataset, EventData):
+    if isinstance(dataset, Recordings):
         yield from (*value_problems(dataset, "dataset."), *dataset.problems(), *dataset.problems_at(cfg.neuron.dt))
 
 
