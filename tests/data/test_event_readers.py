@@ -236,7 +236,10 @@ def test_read_nmnist_reads_every_event(tmp_path: Path) -> None:
     [
         (b"", "a.bin has 0 bytes"),
         (nmnist_file(at(1, 2))[:-2], "byte 5: the file ends after 3 bytes of an event, expected 5 bytes"),
-        (nmnist_file(at(1)) + bytes([34, 0, 0, 0, 2]), "byte 5: an event at x = 34, y = 0, expected both below 34"),
+        (
+            nmnist_file(at(1)) + bytes([34, 0, 0, 0, 2]),
+            "byte 5: an event at x = 34, y = 0, expected x below 34 and y below 34",
+        ),
         (
             nmnist_file(at(1, 5, 3)),
             "byte 10: an event at 3 us follows one at 5 us, expected times that never go backward",

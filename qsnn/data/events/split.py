@@ -92,7 +92,7 @@ def _parts(dataset: EventDataset, indices: Indices, shares: list[float], rng: np
         return _parts_of_classes(labels, shares, rng)
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (group, labels), 1)
-    return _parts_of_groups(counts, shares, rng)[group]
+    return parts_of_groups(counts, shares, rng)[group]
 
 
 def _parts_in_time(group: Indices, shares: list[float]) -> Indices:
@@ -121,7 +121,7 @@ def _parts_of_classes(labels: NDArray[np.int64], shares: list[float], rng: np.ra
     return parts
 
 
-def _parts_of_groups(counts: NDArray[np.float64], shares: list[float], rng: np.random.Generator) -> Indices:
+def parts_of_groups(counts: NDArray[np.float64], shares: list[float], rng: np.random.Generator) -> Indices:
     """The part of each group; ``counts`` [groups, classes]: its recordings.
 
     Large groups first, each goes where the classes are then the least full, as shares of what is due, squared and summed.

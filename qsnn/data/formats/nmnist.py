@@ -17,12 +17,12 @@ NMNIST_SENSOR = (34, 34)  # height, width
 _EVENT_BYTES = 5
 
 
-def read_nmnist(path: Path) -> Events:
-    """Read one recording.
+def read_nmnist(path: Path, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
+    """Read one recording. ``sensor``: (height, width), for other recordings in this format.
 
     Raises:
         DataError: names the file, the byte and what was expected: an empty file, an event that is cut short, one outside
-            of the 34 x 34 pixels, time that goes backward.
+            of the sensor, time that goes backward.
     """
     data = read_bytes(path)
     if len(data) % _EVENT_BYTES:
@@ -32,9 +32,9 @@ def read_nmnist(path: Path) -> Events:
     high, middle, low = (column.astype(np.int64) for column in columns[2:])
     x, y = columns[0].astype(np.int16), columns[1].astype(np.int16)
     events = Events((high & 127) << 16 | middle << 8 | low, x, y, columns[2] >= 128)
-    index = outside(x, y, NMNIST_SENSOR)
+    index = outside(x, y, sensor)
     if index is not None:
-        expected = f"both below {NMNIST_SENSOR[0]}"
+        expected = f"x below {sensor[1]} and y below {sensor[0]}"
         raise broken(path, _EVENT_BYTES * index, f"an event at x = {x[index]}, y = {y[index]}", expected)
     index = backward(events.t)
     if index is not None:

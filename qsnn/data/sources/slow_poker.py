@@ -6,16 +6,13 @@ Recorded at the Instituto de Microelectronica de Sevilla with a 128 x 128 event 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from qsnn.data.events.options import EventData
 from qsnn.data.formats.aedat2 import DVS128, AEDAT2Options, load_aedat2
 from qsnn.data.formats.clock import log_remarks
-from qsnn.data.recording import Events, Recording
+from qsnn.data.recording import Recording
 from qsnn.data.sources.files import check_root, files_fingerprint, root_of
+from qsnn.data.sources.pieces import Cutting, cut, num_test_pieces, piece_edges
 from qsnn.errors import DataError
 from qsnn.options import impossible, key, option
 
@@ -24,18 +21,6 @@ ADVICE = (
     "unpacked, into one folder, each with its suit (club, diamond, heart, spade) in its name, and give that folder as "
     "dataset.root=..."
 )
-
-
-class Cutting(NamedTuple):
-    """How a recording becomes pieces: each of ``duration`` seconds, or each of ``num_events``; one of the two is None.
-
-    Pieces do not overlap, so no event is in two of them. What remains at the end, shorter than a piece, is left out.
-    ``test_share`` of the pieces, the last ones of each recording, are for testing.
-    """
-
-    duration: float | None = 0.5
-    num_events: int | None = None
-    test_share: float = 0.2
 
 
 class SlowPoker:
@@ -89,33 +74,10 @@ class SlowPoker:
             log_remarks(path, reading)
             events, remarks = reading.events, reading.remarks
             edges = piece_edges(events.t, self._cutting)
-            num_test = max(1, round(self._cutting.test_share * len(edges)))
-            if len(edges) < 2 or num_test == len(edges):
-                raise DataError(
-                    f"{path} lasts {events.t[-1] / 1e6:g} s with {len(events.t)} events: {len(edges)} whole pieces, of which "
-                    f"{num_test} are for testing, leave none for training; cut shorter pieces or lower dataset.test_share"
-                )
-            for number, (first, behind, start) in enumerate(edges.tolist()):
-                part = slice(first, behind)
-                piece = Events(events.t[part] - start, events.x[part], events.y[part], events.polarity[part])
+            num_test = num_test_pieces(path, events.t, edges, self._cutting.test_share)
+            for number, piece in enumerate(cut(events, edges)):
                 suit, is_test = self.classes[label], number >= len(edges) - num_test
                 yield Recording(f"{suit}/{number}", label, suit, is_test, piece, remarks if number == 0 else {})
-
-
-def piece_edges(t: NDArray[np.int64], cutting: Cutting) -> NDArray[np.int64]:
-    """[pieces, 3]: index of the first event, index behind the last one, time 0 of the piece. Empty pieces are left out.
-
-    ``t``: microseconds from 0 on, not decreasing.
-    """
-    if cutting.num_events is not None:
-        first = np.arange(0, len(t) - cutting.num_events + 1, cutting.num_events, dtype=np.int64)
-        return np.stack([first, first + cutting.num_events, t[first]], axis=1)
-    assert cutting.duration is not None
-    length = round(cutting.duration * 1e6)
-    whole = int(t[-1] + 1) // length
-    pieces = np.unique(t[: np.searchsorted(t, whole * length)] // length)
-    start = pieces * length
-    return np.stack([np.searchsorted(t, start), np.searchsorted(t, start + length), start], axis=1)
 
 
 @option("dataset", "slow_poker")
