@@ -131,7 +131,7 @@ class BPTTLearner(NamedTuple):
 
 
 def tally_layers(activity: Activity, loss: Any, keep_raster: bool = False) -> dict[str, LayerTally]:
-    """Spikes of each layer and, of the last one, logits in the place of votes. ``keep_raster``: the spikes that the first
+    """Spikes of each layer and, of the last one, logits in the place of votes. ``keep_raster``: also the spikes that the first
     sample's layers hand on."""
     tallies = {}
     for name, layer in activity.items():
@@ -141,7 +141,10 @@ def tally_layers(activity: Activity, loss: Any, keep_raster: bool = False) -> di
             raster=list(layer.output[:, 0].flatten(1)) if keep_raster and spikes.numel() else None,
         )  # fmt: skip
     last = list(activity)[-1]
-    tallies[last].votes = loss.logits(activity[last].output)
+    output = activity[last].output
+    tallies[last].votes = loss.logits(output)
+    if keep_raster:
+        tallies[last].course = [loss.logits(output[: t + 1, :1])[0] for t in range(len(output))]
     return tallies
 
 

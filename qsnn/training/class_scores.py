@@ -13,7 +13,8 @@ class LayerTally:
     """Of one layer over a batch: ``votes`` (B, K), how much speaks for each class (counts of the steps after burn-in in
     which the readout was largest, or logits), None from a layer that is not asked; sums of loss, spikes (before pooling) and
     moved weights; ``steps`` that the loss is a sum over, samples counted; ``neuron_steps`` and ``weight_steps`` count
-    chances of spikes and moves. ``raster``: spikes that the first sample hands on, one (F) a step, where they are asked for."""
+    chances of spikes and moves. ``raster``: spikes that the first sample hands on, one (F) a step, and ``course``: its
+    votes, one (K) after each step, where these are asked for."""
 
     votes: Tensor | None
     loss: float = 0.0
@@ -23,6 +24,7 @@ class LayerTally:
     neuron_steps: int = 0
     weight_steps: int = 0
     raster: list[Tensor] | None = None
+    course: list[Tensor] | None = None
 
 
 def predictions(votes: Tensor) -> Tensor:

@@ -34,7 +34,9 @@ def run_batch(
     samples, one = batch.input.shape[1], torch.ones(batch.input.shape[1], 1, dtype=torch.int64, device=device)
     votes = {name: torch.zeros(samples, model.num_classes, dtype=torch.int64, device=device) for name in layers}
     steps = samples * max(0, len(batch.input) - burn_in)
-    tallies = {name: LayerTally(votes[name], steps=steps, raster=[] if keep_raster else None) for name in layers}
+    tallies = {name: LayerTally(votes[name], steps=steps) for name in layers}
+    for tally in tallies.values() if keep_raster else ():
+        tally.raster, tally.course = [], []
     for time, events in enumerate(batch.input.to(device)):
         spikes = events.to(torch.float32).reshape(maps)
         for name, layer in layers.items():
@@ -49,6 +51,8 @@ def run_batch(
                 votes[name].scatter_add_(1, readout.argmax(1, keepdim=True), one)
                 if learn is not None:
                     learn(name, step, readout, time)
+            if tally.course is not None:
+                tally.course.append(votes[name][0].clone())
     return tallies
 
 

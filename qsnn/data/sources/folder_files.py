@@ -108,7 +108,7 @@ def _visible(folder: Path) -> list[Path]:
 
 def _recordings(folder: Path, wanted: str, skipped: Counter[str]) -> list[Found]:
     """The recordings of a class in the order of their names: path, kind and told sensor. Raises DataError for none."""
-    files = sorted(_files_below(folder))
+    files = sorted(files_below(folder))
     own = []
     for path in files:
         start = first_bytes(path)
@@ -127,7 +127,7 @@ def _recordings(folder: Path, wanted: str, skipped: Counter[str]) -> list[Found]
     return own
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """All visible files below a folder. Links to folders are not followed: they could lead around for ever."""
     folders = [folder]
     while folders:

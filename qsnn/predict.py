@@ -1,0 +1,38 @@
+"""Ask a net about recordings: ``python -m qsnn.predict run=outputs/... recording.aedat [...]``."""
+
+import sys
+
+from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+
+USAGE = """usage: python -m qsnn.predict run=outputs/<experiment>/<time> FILE_OR_FOLDER ... [format=table|csv|json] [out=FILE]
+                              [pictures=FOLDER] [device=... kernels=... threads=...]
+
+Prints the class of each recording and its votes, from the run's best weights (or its last, or those of a checkpoint that
+run=.../checkpoints/<name>.pt names). A recording is any event file that can be read (AEDAT 2.0 and 3.1, N-MNIST .bin), every
+one in a folder, or a raster of 0 and 1, [steps, inputs], in a .npy or .npz. Of each the run's test window is looked at, from
+its start. The data that the net learned from are not needed. pictures= writes a picture of each: events, spikes, and votes
+over time.
+"""
+
+
+def main() -> None:
+    """Entry point of ``qsnn-predict``."""
+    run_and_leave(_predict)
+
+
+def _predict(arguments: list[str]) -> None:
+    if "-h" in arguments or "--help" in arguments:
+        print(USAGE)
+        return
+    if not any(text.startswith("run=") for text in arguments):
+        sys.stderr.write(f"error: no run given\n\n{USAGE}")
+        sys.exit(EXIT_BAD_INPUT)
+    from qsnn.config.command_line import set_up
+    from qsnn.config.predicting import predict
+
+    set_up()
+    print(predict(arguments))
+
+
+if __name__ == "__main__":
+    main()
