@@ -15,9 +15,10 @@ from omegaconf import DictConfig
 
 from qsnn.config.composition import compose_config, names_of, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
-from qsnn.config.paths import AUTO, config_folder, register_resolvers, split_checkpoint, wrong_name
+from qsnn.config.paths import AUTO, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config, register_schema
+from qsnn.config.search_path import config_folders, note_search_path
 from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
@@ -31,9 +32,9 @@ def set_up() -> None:
 
 def group_options() -> dict[str, list[str]]:
     """Every group with what can be chosen there: the files in conf/, and registered options."""
-    folder = Path(config_folder())
     found = {
-        name: {file.stem for file in (folder / name).glob("*.yaml")} for name in (*GROUPS, "logging", "experiment")
+        name: {file.stem for folder in config_folders() for file in (folder / name).glob("*.yaml")}
+        for name in (*GROUPS, "logging", "experiment")
     }
     return {name: sorted(files | set(options_of(name) if name in GROUPS else ())) for name, files in found.items()}
 
@@ -182,6 +183,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
     Raises ConfigError and RunFolderError; nothing is written.
     """
     path, rest = take_path(argv, "resume")
+    note_search_path(rest)
     arguments = _parse_flags(rest)
     if arguments.help or arguments.hydra_help or arguments.shell_completion:
         return CommandLine(rest, None)

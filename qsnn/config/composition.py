@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from qsnn.config.paths import config_folder
+from qsnn.config.search_path import search_path_override
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, Option, options_of
 
@@ -45,7 +46,8 @@ def compose_config(
 
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
     with _without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+        searched = [text for text in overrides if not text.startswith("hydra.searchpath=")]
+        return compose("config", [*searched, *search_path_override()], return_hydra_config)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from qsnn.config.building.run import build_machine
 from qsnn.config.command_line import take_path
 from qsnn.config.nets import SavedNet, load_net
 from qsnn.config.paths import folder_name
+from qsnn.config.search_path import note_search_path
 from qsnn.data.events.batches import Batch, test_batches
 from qsnn.data.events.prepare import prepare_dataset
 from qsnn.data.formats.aedat2 import AEDAT2Options
@@ -54,7 +55,7 @@ class Prediction(NamedTuple):
 def parse_request(arguments: list[str]) -> Request:
     """The words of the command line. Raises ConfigError."""
     found: dict[str, Path | None] = {}
-    rest = arguments
+    rest = note_search_path(arguments)
     for name in ("run", "format", "out", "pictures"):
         found[name], rest = take_path(rest, name)
     if found["run"] is None:

@@ -6,6 +6,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from qsnn.config.command_line import compose_config, parse_overrides
+from qsnn.config.search_path import note_search_path
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.options import Recordings
 from qsnn.data.events.split import Split
@@ -18,6 +19,7 @@ def prepare(arguments: list[str]) -> str:
 
     Raises ConfigError and DataError.
     """
+    arguments = note_search_path(arguments)
     parse_overrides(arguments)
     cfg = compose_config(arguments, others=wrong_data)
     dataset = OmegaConf.to_object(cfg.dataset)

@@ -80,5 +80,7 @@ def register_schema() -> None:
     for group in GROUPS:
         for name, option in options_of(group).items():
             store.store(group=f"schema/{group}", name=name, node=option)
+            if not option.__module__.startswith("qsnn."):  # of another package: chosen without a file in conf/
+                store.store(group=group, name=name, node=option)
             if not (Path(config_folder()) / group / f"{name}.yaml").is_file():
                 store.store(group=group, name=name, node=option)

@@ -10,6 +10,7 @@ from qsnn.config.command_line import compose_config, parse_overrides, quoted, sa
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import load_best, restore
 from qsnn.config.schema import Config
+from qsnn.config.search_path import note_search_path
 from qsnn.errors import ConfigError
 from qsnn.reporting.reporter import write_pictures
 from qsnn.training.run import Run
@@ -17,7 +18,7 @@ from qsnn.training.run import Run
 
 def score_run(arguments: list[str]) -> str:
     """The scores of the last and of the best weights, as JSON text. Raises ConfigError, DataError, RunFolderError."""
-    path, overrides = take_path(arguments, "run")
+    path, overrides = take_path(note_search_path(arguments), "run")
     if path is None:
         raise ConfigError("run= names no folder: give a run's, such as run=outputs/<experiment>/<time>")
     folder, checkpoint = split_checkpoint(path)

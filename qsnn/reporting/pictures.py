@@ -53,13 +53,17 @@ def png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
+def _enlarged(picture: Picture, factor: int) -> Picture:
+    size = picture.width * factor, picture.height * factor
+    return picture.convert("RGB").resize(size, Image.Resampling.NEAREST)
+
+
 def sheet(panels: list[tuple[str, Picture]], title: str) -> Picture:
-    """Pictures side by side, each with its caption, below a title."""
-    enlarge = max(1, 250 // panels[0][1].width)  # a short sequence is drawn larger, so that captions fit
-    images = [picture.convert("RGB") for _, picture in panels]
-    images = [
-        image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST) for image in images
-    ]
+    """Pictures side by side, each with its caption, below a title; rasters, which are no RGB, enlarged alike."""
+    rasters = [picture for _, picture in panels if picture.mode != "RGB"]
+    # A short sequence of few neurons is drawn larger, so that captions fit.
+    enlarge = max(1, min(250 // rasters[0].width, 600 // max(picture.height for picture in rasters)))
+    images = [picture if picture.mode == "RGB" else _enlarged(picture, enlarge) for _, picture in panels]
     width = sum(image.width + MARGIN for image in images) + MARGIN
     whole = Image.new("RGB", (width, max(i.height for i in images) + 2 * CAPTION + 2 * MARGIN), PAPER)
     draw = ImageDraw.Draw(whole)
