@@ -1,9 +1,9 @@
 """HDF5 files of others: arrays of one axis, found and measured before anything is allocated for them.
 
-Read by h5py (extra ``hdf5``). The HDF5 library allocates what a file declares before it looks whether that is there: with
-arrays of variable length, 3 kB can ask for 8 GB. So the lengths that they declare are read first, from the references that
-stand in the file for the arrays (a length of 32 bits, an address, an index of 32 bits; HDF5 file format 3.0, "global heap").
-Links and data that lead to other files are refused.
+h5py (extra ``hdf5``) finds the entries and tells where they lie. Arrays of variable length are read here, from the references
+and heaps of the file (HDF5 file format specification 3.0, III.E "global heap"): the library allocates what a damaged
+reference declares, 8 GB for 3 kB, before it looks whether that is there, and follows a damaged heap for ever. Links
+and data that lead to other files are refused.
 """
 
 import zlib
@@ -22,6 +22,11 @@ from qsnn.errors import DataError
 ADVICE = "download it again, and unpack it if it is a .gz"
 MAX_ENTRIES, MAX_FILE_BYTES = 2**20, 2**36
 _MAX_CHUNK_BYTES, _MAX_ITEM_BYTES = 2**26, 16
+_REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
+_HEAP = np.dtype(
+    {"names": ["mark", "version", "size"], "formats": ["S4", "u1", "<u8"], "offsets": [0, 4, 8], "itemsize": 16}
+)
+_OBJECT = np.dtype([("number", "<u2"), ("count", "<u2"), ("nothing", "<u4"), ("size", "<u8")])
 _DEFLATE = 1  # gzip's number among the filters of HDF5
 
 
@@ -90,15 +95,20 @@ def array_of(file: Any, name: str, path: Path) -> Any:
 
 def arrays_of(file: Any, name: str, path: Path, kinds: str) -> Any:
     """The entry ``name``, of arrays of variable length of numpy's ``kinds`` ("f" or "iu"), not read yet. Raises DataError."""
-    import h5py
-
     node = array_of(file, name, path)
-    inner = h5py.check_vlen_dtype(node.dtype)
+    inner = element_type(node)
     if not isinstance(inner, np.dtype) or inner.kind not in kinds:
         wanted = "floats" if kinds == "f" else "integers"
         found = f"variable-length arrays of {inner}" if isinstance(inner, np.dtype) else f"of type {node.dtype}"
         raise DataError(f"{path}: {name} is {found}, expected variable-length arrays of {wanted}; {ADVICE}")
     return node
+
+
+def element_type(entry: Any) -> Any:
+    """numpy's type of the elements of variable-length arrays, str or bytes of texts, None of other entries."""
+    import h5py
+
+    return h5py.check_vlen_dtype(entry.dtype)
 
 
 def integers_of(file: Any, name: str, path: Path) -> NDArray[np.int64]:
@@ -109,32 +119,87 @@ def integers_of(file: Any, name: str, path: Path) -> NDArray[np.int64]:
     return node[:].astype(np.int64)
 
 
-def declared_lengths(file: Any, entry: Any, path: Path) -> NDArray[np.int64]:
-    """[N]: how long each variable-length array of ``entry`` says it is; the arrays are not read. Raises DataError."""
-    reference = 8 + file.id.get_create_plist().get_sizes()[0]
-    raw = bytearray(reference * len(entry))
+def references_of(file: Any, entry: Any, path: Path) -> NDArray[np.void]:
+    """[N]: what stands in the file for each variable-length array of ``entry``: length, address, index. Raises DataError."""
+    sizes = file.id.get_create_plist().get_sizes()
+    if sizes[0] != 8 or sizes[1] != 8:
+        raise DataError(f"{path} has addresses of {sizes[0]} and lengths of {sizes[1]} bytes, expected 8; {ADVICE}")
+    size = _REFERENCE.itemsize
+    raw = bytearray(size * len(entry))
     if entry.chunks is None:
         offset = entry.id.get_offset()  # None: nothing was ever written
         if offset is None and entry.id.get_storage_size():
             raise DataError(f"{path}: {entry.name} is in the compact layout of HDF5, which is not read; {ADVICE}")
         if offset is not None:
-            with path.open("rb") as plain:
-                plain.seek(offset)
-                raw[:] = plain.read(len(raw)).ljust(len(raw), b"\0")
+            raw[:] = _bytes_at(path, offset, len(raw))
     else:
         for number in range(entry.id.get_num_chunks()):
-            first = entry.id.get_chunk_info(number).chunk_offset
-            chunk = _chunk(entry, first, reference * entry.chunks[0], path)[: reference * (len(entry) - first[0])]
-            raw[reference * first[0] : reference * first[0] + len(chunk)] = chunk
-    return np.frombuffer(bytes(raw), np.uint8).reshape(-1, reference)[:, :4].copy().view("<u4")[:, 0].astype(np.int64)
+            info = entry.id.get_chunk_info(number)
+            start = size * info.chunk_offset[0]
+            chunk = _chunk(entry, info, size * entry.chunks[0], path)[: max(0, len(raw) - start)]
+            raw[start : start + len(chunk)] = chunk
+    return np.frombuffer(bytes(raw), _REFERENCE)
 
 
-def _chunk(entry: Any, first: tuple[int, ...], size: int, path: Path) -> bytes:
-    """The ``size`` bytes of a chunk as they were before they were packed."""
-    mask, data = entry.id.read_direct_chunk(first)
+class Heaps:
+    """The global heaps of a file, where variable-length arrays lie: collections of numbered objects.
+
+    A collection: GCOL, version 1, 3 bytes of nothing, its size; then for each object its number, a count, 4 bytes of nothing,
+    its size, and its bytes, filled up to a multiple of 8. The last collection that was read is kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._address, self._objects = -1, dict[int, bytes]()
+
+    def array(self, reference: np.void, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The array of ``dtype`` that a reference stands for. Raises DataError where it is not there as declared."""
+        length, address, number = (int(value) for value in reference.tolist())
+        if not length:
+            return np.empty(0, dtype)
+        if address != self._address:
+            self._address, self._objects = address, self._collection(address)
+        data = self._objects.get(number, b"")
+        if len(data) != length * dtype.itemsize:
+            found = f"an array of {length} times {dtype.itemsize} bytes is said to be object {number}, which has {len(data)}"
+            raise DataError(f"{self.path}, byte {address}: {found}; {ADVICE}")
+        return np.frombuffer(data, dtype)
+
+    def _collection(self, address: int) -> dict[int, bytes]:
+        head = _bytes_at(self.path, address, _HEAP.itemsize)
+        mark, version, size = np.frombuffer(head, _HEAP)[0].tolist()[:3]
+        if mark != b"GCOL" or version != 1 or size < _HEAP.itemsize:
+            raise DataError(
+                f"{self.path}, byte {address}: no heap of HDF5, expected GCOL, version 1 and its size; {ADVICE}"
+            )
+        data, objects, place = _bytes_at(self.path, address, size), dict[int, bytes](), _HEAP.itemsize
+        while place + _OBJECT.itemsize <= size:
+            number, object_size = np.frombuffer(data, _OBJECT, 1, place)[0].tolist()[::3]
+            place += _OBJECT.itemsize
+            if number == 0 or object_size > size - place:  # 0: free space, to the end
+                break
+            objects[number] = data[place : place + object_size]
+            place += -(-object_size // 8) * 8
+        return objects
+
+
+def _bytes_at(path: Path, offset: int, size: int) -> bytes:
+    """Bytes of the file, not by way of the library. Raises DataError where it ends before."""
+    if offset + size > path.stat().st_size:
+        raise DataError(
+            f"{path}, byte {offset}: {size} bytes of an array are said to be there; the file ends before; {ADVICE}"
+        )
+    with path.open("rb") as plain:
+        plain.seek(offset)
+        return plain.read(size)
+
+
+def _chunk(entry: Any, info: Any, size: int, path: Path) -> bytes:
+    """The ``size`` bytes of a chunk as they were before they were packed; ``info``: where it lies."""
     settings = entry.id.get_create_plist()
     filters = [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
-    used = [code for number, code in enumerate(filters) if not mask >> number & 1]
+    used = [code for number, code in enumerate(filters) if not info.filter_mask >> number & 1]
+    data = _bytes_at(path, info.byte_offset, info.size)
     if used == [_DEFLATE]:
         data = zlib.decompressobj().decompress(data, size)
     elif used:
@@ -143,4 +208,4 @@ def _chunk(entry: Any, first: tuple[int, ...], size: int, path: Path) -> bytes:
         )
     if len(data) != size:
         raise DataError(f"{path}: a chunk of {entry.name} has {len(data)} bytes, expected {size}; {ADVICE}")
-    return bytes(data)
+    return data

@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 from qsnn.data.formats.event_file import backward, first_true
 from qsnn.data.formats.hdf5 import (
     ADVICE,
+    Heaps,
     array_of,
     arrays_of,
-    declared_lengths,
+    element_type,
     find_entry,
     integers_of,
     open_hdf5,
     reading,
+    references_of,
 )
 from qsnn.errors import DataError
 
 TIMES, UNITS, LABELS, SPEAKERS = "spikes/times", "spikes/units", "labels", "extra/speaker"
 MAX_SECONDS = 1000
-_BLOCK = 256  # recordings that are read at once
 
 
 class SpikeTrain(NamedTuple):
@@ -44,11 +45,18 @@ class SpikeTrain(NamedTuple):
     num_late: int
 
 
-class _Columns(NamedTuple):
-    """Of a file: ``times`` and ``units`` not read yet, ``labels`` and ``speakers`` [N]."""
+class _Arrays(NamedTuple):
+    """Variable-length arrays of a file: ``references`` [N] to where they lie, ``dtype`` of their elements."""
 
-    times: Any
-    units: Any
+    references: NDArray[np.void]
+    dtype: np.dtype[Any]
+
+
+class _Columns(NamedTuple):
+    """Of a file: ``times`` and ``units``, not read yet, ``labels`` and ``speakers`` [N]."""
+
+    times: _Arrays
+    units: _Arrays
     labels: NDArray[np.int64]
     speakers: NDArray[np.int64] | None
 
@@ -66,15 +74,15 @@ def read_spikes(path: Path, num_units: int, num_labels: int, speakers: bool) -> 
         DataError: names the file, the entry and what was expected: h5py is not installed, no HDF5, an entry that is missing or
             of another type, arrays of different lengths, more than the file can hold, a label, unit or time out of range.
     """
-    with open_hdf5(path) as file:
-        with reading(path):
-            columns = _columns(file, path, speakers)
-            _check(file, columns, num_labels, path)
-        for start in range(0, len(columns.labels), _BLOCK):
-            with reading(path):
-                times, units = columns.times[start : start + _BLOCK], columns.units[start : start + _BLOCK]
-            for index, (t, unit) in enumerate(zip(times, units, strict=True), start):
-                yield _train(columns, index, _microseconds(path, index, t), _channels(path, index, unit, num_units))
+    with open_hdf5(path) as file, reading(path):
+        columns = _columns(file, path, speakers)
+    _check(columns, num_labels, path)
+    heaps = Heaps(path), Heaps(path)
+    for index in range(len(columns.labels)):
+        t, unit = (
+            heap.array(entry.references[index], entry.dtype) for heap, entry in zip(heaps, columns[:2], strict=True)
+        )
+        yield _train(columns, index, _microseconds(path, index, t), _channels(path, index, unit, num_units))
 
 
 def num_spike_trains(path: Path) -> int:
@@ -85,20 +93,19 @@ def num_spike_trains(path: Path) -> int:
 
 def _columns(file: Any, path: Path, speakers: bool) -> _Columns:
     """The entries. Raises DataError for one that is missing or of another type, or if they have different lengths."""
-    times, units = arrays_of(file, TIMES, path, "f"), arrays_of(file, UNITS, path, "iu")
+    entries = [arrays_of(file, name, path, kinds) for name, kinds in ((TIMES, "f"), (UNITS, "iu"))]
     there = speakers or find_entry(file, SPEAKERS, path) is not None
-    columns = _Columns(
-        times, units, integers_of(file, LABELS, path), integers_of(file, SPEAKERS, path) if there else None
-    )
+    numbers = integers_of(file, LABELS, path), integers_of(file, SPEAKERS, path) if there else None
     names = (TIMES, UNITS, LABELS, SPEAKERS)
-    sizes = {name: len(column) for name, column in zip(names, columns, strict=True) if column is not None}
+    sizes = {name: len(entry) for name, entry in zip(names, [*entries, *numbers], strict=True) if entry is not None}
     if not sizes[TIMES] or len(set(sizes.values())) > 1:
         found = ", ".join(f"{size} {name}" for name, size in sizes.items())
         raise DataError(f"{path} has {found}, expected as many of each, at least one; {ADVICE}")
-    return columns
+    times, units = (_Arrays(references_of(file, entry, path), element_type(entry)) for entry in entries)
+    return _Columns(times, units, *numbers)
 
 
-def _check(file: Any, columns: _Columns, num_labels: int, path: Path) -> None:
+def _check(columns: _Columns, num_labels: int, path: Path) -> None:
     """Raise DataError for a wrong label, times and units that differ in number, or more of them than fit the file."""
     labels = columns.labels
     wrong = first_true((labels < 0) | (labels >= num_labels))
@@ -106,14 +113,14 @@ def _check(file: Any, columns: _Columns, num_labels: int, path: Path) -> None:
         raise DataError(
             f"{path}, recording {wrong}: its label is {labels[wrong]}, expected 0..{num_labels - 1}; {ADVICE}"
         )
-    times, units = (declared_lengths(file, entry, path) for entry in (columns.times, columns.units))
+    times, units = columns.times.references["length"], columns.units.references["length"]
     wrong = first_true(times != units)
     if wrong is not None:
         raise DataError(
             f"{path}, recording {wrong}: {times[wrong]} times and {units[wrong]} units, expected as many; {ADVICE}"
         )
-    count, size = int(times.sum()), path.stat().st_size
-    if 3 * count > size:  # bytes: the smallest float has 2, the smallest integer 1
+    count, size = int(times.sum(dtype=np.int64)), path.stat().st_size
+    if count * (columns.times.dtype.itemsize + columns.units.dtype.itemsize) > size:
         raise DataError(f"{path} declares {count} spikes, which do not fit into its {size} bytes; {ADVICE}")
 
 
