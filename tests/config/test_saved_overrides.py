@@ -25,7 +25,17 @@ HOSTILE = [
     "seed=1\nhydra.run.dir=/tmp", "name=${model.${oc.env:HOME}}", "hydra={run: {dir: /tmp/x}}",
     "dataset={_target_: ${oc.env:HOME}}",
 ]  # fmt: skip
-UNKNOWN = ["_target_=os.system", "model._target_=os.system", "+model.group=x", "trainer.widths=[]", "model.num_hidden=4", "+dataset.callbacks=3", "experiment=../../x", "+a.b=3", "= 3"]
+UNKNOWN = [
+    "_target_=os.system",
+    "model._target_=os.system",
+    "+model.group=x",
+    "trainer.widths=[]",
+    "model.num_hidden=4",
+    "+dataset.callbacks=3",
+    "experiment=../../x",
+    "+a.b=3",
+    "= 3",
+]
 
 
 def folder_with(tmp_path: Path, overrides: list[str]) -> Path:
