@@ -178,6 +178,7 @@ def misfits(chosen: list[Option]) -> Iterator[str]:
             others = sorted({helper.split("=")[0] for helper in helpers})
             instead = ", ".join(f"{other.group}={other.option}" for other in chosen if other.group in others)
             yield (
-                f"{one.group}={one.option} needs {need}, which {instead or 'nothing that is chosen'} does not give; "
+                f"{one.group}={one.option} needs {need}, which "
+                f"{f'{instead} does not give' if instead else 'nothing that is chosen gives'}; "
                 f"{' or '.join(helpers) or 'no option'} does"
             )

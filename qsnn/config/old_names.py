@@ -13,7 +13,7 @@ OLD_KEYS = {
     "trainer.l2": "loss.l2",
 }
 OLD_OPTIONS = {
-    "model": {"pattern_net": "feedforward", "local_conv": "conv", "local_mlp": "feedforward"},
+    "model": {"pattern_net": "pattern", "local_conv": "conv", "local_mlp": "feedforward model.hidden=[128,128]"},
     "quantization": {"icons_full_precision": "full_precision"},
 }
 

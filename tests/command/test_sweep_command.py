@@ -75,7 +75,7 @@ def test_sweep_finishes_the_other_jobs_and_tells_the_reason_of_every_failed_one(
     shown = folder.relative_to(folder.parents[3])
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
-        f"error: {BITS}=33 is not possible: allowed are 1..16, or null for full precision "
+        f"error: {BITS}=33 is not possible: {ALLOWED} "
         f"[{BITS}=33 seed={seed}, in {shown / job(folder, '33', seed).name}]"
         for seed in (0, 1)
     ]

@@ -15,7 +15,7 @@ from helpers import SMALL, command
 
 from qsnn.command import run_command
 from qsnn.config.building.run import to_config
-from qsnn.config.command_line import compose_config, group_options, known_keys
+from qsnn.config.command_line import compose_config, group_options, known_keys, parse_overrides
 from qsnn.config.composition import without_hydra
 from qsnn.config.old_names import OLD_KEYS, OLD_OPTIONS
 from qsnn.config.training import train as train_here
@@ -100,7 +100,9 @@ def test_new_names_that_old_ones_are_told_with_are_there() -> None:
     for new in OLD_KEYS.values():
         assert re.match(r"[\w.]+", new)[0] in known_keys()  # type: ignore[index]
     for group, names in OLD_OPTIONS.items():
-        assert set(names.values()) <= set(group_options()[group])
+        assert {new.split()[0] for new in names.values()} <= set(group_options()[group])
+        for new in names.values():
+            parse_overrides(f"{group}={new}".split())
         assert not set(names) & set(group_options()[group])
     assert not set(OLD_KEYS) & set(known_keys())
 

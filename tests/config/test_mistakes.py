@@ -40,6 +40,7 @@ MISTAKES = {
     "quantization.rng_bits=25": "quantization.rng_bits=25 is not possible: it must be at least 1 and at most 24",
     "quantization.rng_rule=fair": "quantization.rng_rule=fair is not possible: allowed are original, unbiased",
     "quantization.state_bits=4": "the largest state of 4 bits is 0.875, so no neuron would ever spike; use at least 5 bits",
+    "quantization.state_bits=[8,4]": "quantization.membrane_bits=4 cannot reach neuron.threshold=0.9",
     "quantization.membrane_bits=4": "cannot reach neuron.threshold=0.9",
     "neuron.threshold=1.5": "so no neuron would ever spike; use a lower neuron.threshold",
     "neuron.decay=expo": "allowed are exponential, euler, dyadic",
