@@ -13,9 +13,11 @@ The bounds of its keys are checked for it; what needs two values it tells in `pr
 options the same way, in modules that its entry points ``qsnn.options`` name. Plain Python: neither Hydra nor torch.
 """
 
+import functools
 import importlib
 import math
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from importlib import metadata
@@ -116,10 +118,16 @@ def load_options() -> None:
             _loaded.add(room)
             for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
                 importlib.import_module(f"{room}.{module.name}")
-    for point in metadata.entry_points(group=ENTRY_POINTS):
+    for point in _announced(tuple(sys.path)):
         if point.value not in _loaded:
             _loaded.add(point.value)
             point.load()
+
+
+@functools.cache
+def _announced(search_path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
+    """The modules with options that packages on the search path announce; to look takes milliseconds, too long to repeat."""
+    return tuple(metadata.entry_points(group=ENTRY_POINTS))
 
 
 def options_of(group: str) -> dict[str, type[Option]]:

@@ -15,7 +15,7 @@ def refused(tmp_path: Path) -> Callable[[str], str]:
 
     def message(override: str) -> str:
         with pytest.raises(ConfigError) as caught:
-            make_local_run(Path(), tmp_path, override)
+            make_local_run(Path(), tmp_path, "loss=local_readout", override)
         return str(caught.value)
 
     return message
