@@ -25,8 +25,8 @@ def refused(tmp_path: Path) -> Callable[[str], str]:
     ("override", "expected"),
     [
         (
-            "model.kernel_size=[3]",
-            "model.kernel_size=[3] is not possible: it needs 2 entries, as many as model.channels",
+            "model.kernel_size=[3,3,3]",
+            "model.kernel_size=[3, 3, 3] is not possible: it needs 1 entry, or 2, as many as model.channels",
         ),
         ("model.channels=[]", "model.channels=[] is not possible: give one entry for each layer"),
         ("trainer.weight_mult=[1,2,3]", "trainer.weight_mult=[1.0, 2.0, 3.0] is not possible: it needs 1 entry or 2"),
