@@ -171,13 +171,13 @@ def fits(config: Config) -> bool:
 
 def fitting(parts: Parts) -> tuple[list[Combination], int]:
     """The combinations that fit, and how many there are in all."""
-    fit, verdicts, number = [], dict[tuple[str, ...], bool](), 0
-    for number, one in enumerate(combinations(), 1):
+    fit, verdicts = [], dict[tuple[str, ...], bool]()
+    for one in combinations():
         depends = tuple(name for group, name in one.items() if group not in INDIFFERENT)
         if depends not in verdicts:
             verdicts[depends] = fits(parts.config(one))
         fit += [one] if verdicts[depends] else []
-    return fit, number
+    return fit, math.prod(map(len, choices().values()))
 
 
 def try_all(tried: list[Combination], parts: Parts, folder: Path) -> tuple[Counter[str], list[str]]:
