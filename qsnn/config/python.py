@@ -11,9 +11,10 @@ from qsnn.config.building.run import check_startable
 from qsnn.config.command_line import read_command_line, set_up
 from qsnn.config.composition import without_hydra
 from qsnn.config.nets import load_net
-from qsnn.config.resume import check_folder
+from qsnn.config.resume import check_folder, goes_on
 from qsnn.config.run import record_refusal, start
 from qsnn.config.run_lock import locked
+from qsnn.config.start_from import load_source
 from qsnn.errors import ConfigError, QsnnError, naming
 
 
@@ -49,6 +50,8 @@ def run(overrides: list[str]) -> FinishedRun:
     own, folder = without_hydra(cfg), Path(cfg.hydra.run.dir)
     config, task = to_config(own), list(cfg.hydra.overrides.task)
     check_startable(config)
+    if config.start_from is not None and not goes_on(config, folder):
+        load_source(config)
     with naming(folder), locked(folder):
         check_folder(config, folder)
         _write_hydra(folder, {"config": own, "hydra": OmegaConf.create({"hydra": cfg.hydra}), "overrides": task})

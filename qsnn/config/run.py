@@ -16,7 +16,7 @@ from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
-from qsnn.config.start_from import begin_with
+from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
@@ -51,7 +51,7 @@ def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) 
         begin_again_from(folder, checkpoint)
         log.info("resuming %s after epoch %d", relative(folder), run.state.epoch)
     elif config.start_from is not None:
-        begin_with(run, config, Path(config.start_from).expanduser())
+        begin_with_source(run, config)
         log.info("beginning with the weights of %s", config.start_from)
     elif config.resume == AUTO:
         log.info("resume=auto: %s holds no checkpoint to go on from; starting a new run there", relative(folder))

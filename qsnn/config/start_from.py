@@ -2,23 +2,29 @@
 
 from pathlib import Path
 
-from qsnn.config.nets import load_net
+from qsnn.config.nets import SavedNet, load_net
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.training.run import Run
 
 
-def begin_with(run: Run, config: Config, path: Path) -> None:
-    """Put the weights of the run in ``path`` into ``run``, which has not begun.
+def load_source(config: Config) -> SavedNet:
+    """The net that ``config.start_from`` names. Raises ConfigError if it learned in another way, and what `load_net` does."""
+    path = Path(str(config.start_from)).expanduser()
+    other = load_net(path)
+    ways = other.config.trainer.option, config.trainer.option
+    if ways[0] != ways[1]:
+        learned = f"its net learned by trainer={ways[0]}, this one by trainer={ways[1]}"
+        raise ConfigError(f"start_from={path} does not fit: {learned}")
+    return other
+
+
+def begin_with_source(run: Run, config: Config) -> None:
+    """Put the weights of the run that ``config.start_from`` names into ``run``, which has not begun.
 
     Raises ConfigError if the nets differ in more than bit widths; RunFolderError if the folder is none of a run, or damaged.
     """
-    other = load_net(path)
-    if other.config.trainer.option != config.trainer.option:
-        learned = (
-            f"its net learned by trainer={other.config.trainer.option}, this one by trainer={config.trainer.option}"
-        )
-        raise ConfigError(f"start_from={path} does not fit: {learned}")
+    other, path = load_source(config), config.start_from
     try:
         run.state.model.take_weights(other.net.to(next(iter(run.state.model.trained_tensors().values())).device))
     except ValueError as error:

@@ -44,10 +44,13 @@ def train(arguments: list[str]) -> None:
 def _run(words: list[str], cfg: DictConfig) -> None:
     """A single run, refused before it has a folder if it can be."""
     from qsnn.config.building.run import check_startable, to_config  # take torch with them
-    from qsnn.config.resume import check_folder
+    from qsnn.config.resume import check_folder, goes_on
+    from qsnn.config.start_from import load_source
 
     config, folder = to_config(without_hydra(cfg)), Path(cfg.hydra.run.dir)
     check_startable(config)
+    if config.start_from is not None and not goes_on(config, folder):
+        load_source(config)
     with naming(folder), locked(folder):
         check_folder(config, folder)  # before Hydra replaces what .hydra/ says of the run that is there
         _hand_to_hydra([*words, f"hydra.run.dir={quoted(folder)}"])

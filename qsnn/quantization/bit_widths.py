@@ -51,6 +51,12 @@ class BitWidths(Option):
     readout_bits: Any = key(6, "readout activation r of local learning", "bits", "global_ab")
     sigmoid_bits: Any = key(6, "sigmoid output z that the readout of local learning sees", "bits", "global_sig")
 
+    def __post_init__(self) -> None:
+        """Without a config there is nobody else to fill in what follows state_bits."""
+        self.membrane_bits, self.synapse_bits = (
+            self.state_bits if bits == FOLLOWS_STATE else bits for bits in (self.membrane_bits, self.synapse_bits)
+        )
+
     def by_layer(self, num_layers: int) -> list["BitWidths"]:
         """The widths of each layer, all single ones. Raises ConfigError for a list of another length."""
         wrong = tuple(self.problems_at(num_layers))
