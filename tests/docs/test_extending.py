@@ -15,7 +15,7 @@ from qsnn.kernels.dispatch import select_backend
 from qsnn.quantization import random_stream
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "extending.md").read_text()
+PAGE = (ROOT / "docs" / "extending.md").read_text().split("## In a package of your own")[0]
 BLOCK = re.compile(r"^`(?P<path>[\w/.]+)`[^\n]*\n\n```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^    python -m qsnn\.train (.+)$", re.M)
 # One process for all runs: most of a short one's seconds are imports.
@@ -88,6 +88,7 @@ def test_extending_tests_pass(extended: Path) -> None:
 
 def test_extending_commands_train(extended: Path) -> None:
     commands = [words.split() for words in COMMAND.findall(PAGE)]
+    commands.append([*commands[0], "model=recurrent"])  # the neuron, with feedback
     python(extended, "-c", TRAIN_ALL, str(commands).replace("'", '"'))
     for number in range(len(commands)):
         assert '"status": "finished"' in (extended / "runs" / str(number) / "summary.json").read_text()
@@ -100,9 +101,9 @@ def test_extending_rule_without_a_kernel_gives_the_bits_of_its_definition() -> N
     for name in ("eager", "numba"):
         torch.manual_seed(0)
         weight, gradient = torch.rand(20, 30) - 0.5, torch.randn(20, 30)
-        layer = StoredWeight(weight, gradient, (), random_stream(0, "rounding"), 2)
         rounding = GradientRounding(16.0, 8, 16, "unbiased")
-        results.append((select_backend(name, "cpu").train_weights(rule, rounding, 1, True, [layer])[0], weight))
+        layer = StoredWeight(weight, gradient, (), random_stream(0, "rounding"), rounding, 2)
+        results.append((select_backend(name, "cpu").train_weights(rule, 1, True, [layer])[0], weight))
     (eager, expected), (numba, found) = results
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert (numba.stream, numba.largest_code, numba.finite) == (eager.stream, eager.largest_code, True)
