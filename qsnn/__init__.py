@@ -19,9 +19,9 @@ def run(overrides: list[str]) -> "FinishedRun":
     return done
 
 
-def load(folder: str | Path) -> "LoadedNet":
+def load(folder: str | Path, words: list[str] | None = None) -> "LoadedNet":
     """The net of a run's folder, ready to call. See `qsnn.config.python.load`."""
-    loaded: LoadedNet = _python().load(folder)
+    loaded: LoadedNet = _python().load(folder, words)
     return loaded
 
 

@@ -14,6 +14,7 @@ from qsnn.config.nets import load_net
 from qsnn.config.resume import check_folder, goes_on
 from qsnn.config.run import record_refusal, start
 from qsnn.config.run_lock import locked
+from qsnn.config.search_path import note_search_path
 from qsnn.config.start_from import load_source
 from qsnn.errors import ConfigError, QsnnError, naming
 
@@ -64,13 +65,14 @@ def run(overrides: list[str]) -> FinishedRun:
     return FinishedRun(folder, summary, load(folder).model)
 
 
-def load(folder: str | Path) -> LoadedNet:
+def load(folder: str | Path, words: list[str] | None = None) -> LoadedNet:
     """The net of a run's folder, or of one of its checkpoints, without the data that it learned from.
 
+    ``words``: where to compute, such as ``device=cuda``, and ``--config-dir`` of a run that was started with one.
     Raises RunFolderError and ConfigError.
     """
     set_up()
-    saved = load_net(Path(folder))
+    saved = load_net(Path(folder), note_search_path(words) if words else None)
     return LoadedNet(saved.net, plain_config(saved.config), saved.epoch, saved.inputs, saved.classes)
 
 

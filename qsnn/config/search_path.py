@@ -3,6 +3,7 @@
 Hydra finds them by itself when it runs a job; to try a config before, and to say what can be chosen, they are noted here.
 """
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -30,12 +31,27 @@ def note_search_path(words: list[str]) -> list[str]:
         else:
             rest.append(word)
             named += _searchpath(word) if word.startswith(_KEY) else []
-    folders = [Path(re.sub("^file://", "", text)).expanduser() for text in named if not text.startswith("pkg://")]
+    folders = [_folder_of(text) for text in named]
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is not a folder of config files; relative paths start at {Path.cwd()}")
     _more[:] = [folder.resolve() for folder in folders]
     return rest
+
+
+def _folder_of(text: str) -> Path:
+    """The folder of ``[file://]path`` or, of an installed package, ``pkg://package.folder``. Raises ConfigError."""
+    if not text.startswith("pkg://"):
+        return Path(re.sub("^file://", "", text)).expanduser()
+    name = text.removeprefix("pkg://").strip("/").replace("/", ".")
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    places = list(found.submodule_search_locations or ()) if found else []
+    if not places:
+        raise ConfigError(f"{text} names no package that is installed")
+    return Path(places[0])
 
 
 def _searchpath(word: str) -> list[str]:

@@ -1,0 +1,116 @@
+"""An installed package that is not qsnn's adds a data set and a neuron, its folder an experiment: as docs/extending.md shows it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "extending.md").read_text().split("## In a package of your own")[1]
+BLOCK = re.compile(r"^`(?P<path>[\w/.]+)`\n\n```\w+\n(?P<text>.*?)^```$", re.M | re.S)
+COMMAND = re.compile(r"^    python -m (qsnn\.\w+) (.+)$", re.M)
+QUICK = ["kernels=eager", "logging.progress=false"]
+LOAD = """
+import qsnn
+loaded = qsnn.load("runs/mine", ["--config-dir", "conf"])
+again = qsnn.run(["dataset=flashes", "neuron=slow_lif", "trainer.epochs=1", "kernels=eager", "logging.progress=false"])
+print(loaded.epoch, loaded.classes, again.summary["status"], qsnn.load(again.folder).config["neuron"]["tau_mem"])
+"""
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the page's files, installed into its folder site."""
+    folder = tmp_path_factory.mktemp("project")
+    for found in BLOCK.finditer(PAGE):
+        (folder / found["path"]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / found["path"]).write_text(found["text"])
+    offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    words = [sys.executable, "-m", "pip", "install", *offline, "--target", "site", "."]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(project: Path) -> Python:
+    """``python ...`` in that folder; what is installed there counts, the files beside do not."""
+    search_path = os.pathsep.join([str(ROOT), str(project / "site")])
+    environment = {**os.environ, "PYTHONPATH": search_path, "PYTHONSAFEPATH": "1", "QSNN_CACHE": str(project / "cache")}
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        words = (sys.executable, *words)
+        return subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(python: Python) -> list[str]:
+    """What the page's commands print, one after the other; each must succeed."""
+    printed = []
+    for module, words in COMMAND.findall(PAGE):
+        result = python("-m", module, *words.split(), *QUICK)
+        assert result.returncode == 0, f"{words}: {result.stdout}{result.stderr}"
+        printed.append(result.stdout)
+    return printed
+
+
+def test_outside_package_is_a_python_file_a_yaml_file_and_an_entry_point(project: Path) -> None:
+    assert [found["path"] for found in BLOCK.finditer(PAGE)] == [
+        "pyproject.toml", "flashes.py", "conf/experiment/flashes.yaml",
+    ]  # fmt: skip
+    (entry_points,) = project.glob("site/flashes-0.1.dist-info/entry_points.txt")
+    assert entry_points.read_text().split() == ["[qsnn.options]", "flashes", "=", "flashes"]
+
+
+def test_outside_options_train_and_are_evaluated_and_resumed(done: list[str], project: Path) -> None:
+    assert ["neuron=slow_lif" in words for _, words in COMMAND.findall(PAGE)].count(True) == 1
+    summary = json.loads((project / "runs" / "mine" / "summary.json").read_text())
+    assert (summary["status"], summary["epochs"], summary["experiment"]) == ("finished", 4, "flashes")
+    assert json.loads(done[-1])["epochs"] == 4
+    (first,) = (
+        path for path in (project / "outputs").glob("flashes/*/.hydra/config.yaml") if "400" in path.read_text()
+    )
+    assert "tau_mem: 0.05\n" in first.read_text()
+    searched = [path for path in (project / "outputs").glob("flashes/*/.hydra/config.yaml") if path != first]
+    assert ["tau_mem: 0.1\n" in path.read_text() for path in searched] == [True]
+
+
+def test_outside_options_are_run_and_loaded_from_python(done: list[str], python: Python) -> None:
+    result = python("-c", LOAD)
+    assert result.returncode == 0, result.stderr
+    classes = tuple(f"channel {number}" for number in range(4))
+    assert re.fullmatch(rf"[1-4] {re.escape(str(classes))} finished 0.05", result.stdout.splitlines()[-1])
+
+
+def test_outside_options_have_nearest_names_bounds_and_misfits(python: Python) -> None:
+    typo = python("-m", "qsnn.train", "dataset=flahes")
+    assert typo.stderr.startswith("error: dataset=flahes does not exist: did you mean dataset=flashes?")
+    wrong = python("-m", "qsnn.train", "dataset=flashes", "dataset.per_class=1", "model=conv")
+    assert "dataset.per_class=1 is not possible: it must be at least 5" in wrong.stderr
+    assert "model=conv needs maps of pixels, which dataset=flashes does not give; " in wrong.stderr
+    assert (typo.returncode, wrong.returncode) == (2, 2)
+
+
+def test_config_files_of_an_installed_package_are_found_by_its_name(python: Python, project: Path) -> None:
+    inside = project / "site" / "flashes_conf"
+    (inside / "experiment").mkdir(parents=True)
+    (inside / "__init__.py").touch()
+    (inside / "experiment" / "inside.yaml").write_text((project / "conf" / "experiment" / "flashes.yaml").read_text())
+    words = ["experiment=inside", "trainer.epochs=1", "hydra.run.dir=runs/inside", *QUICK]
+    found = python("-m", "qsnn.train", "hydra.searchpath=[pkg://flashes_conf]", *words)
+    assert found.returncode == 0, found.stderr
+    missing = python("-m", "qsnn.train", "hydra.searchpath=[pkg://flashes_other.conf]", *words)
+    assert missing.stderr == "error: pkg://flashes_other.conf names no package that is installed\n"
+
+
+def test_run_of_an_outside_experiment_says_what_is_missing_without_its_folder(done: list[str], python: Python) -> None:
+    result = python("-m", "qsnn.evaluate", "run=runs/mine")
+    assert result.returncode == 2
+    assert "overrides.yaml: experiment=flashes does not exist: options are " in result.stderr
