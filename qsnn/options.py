@@ -73,6 +73,10 @@ class Option:
     needs: ClassVar[frozenset[str]] = frozenset()
     stands_for_another: ClassVar[bool] = False
 
+    def lacking(self) -> tuple[str, ...]:
+        """``lacks``, where that depends on a key."""
+        return self.lacks
+
     def problems(self) -> Iterator[str]:
         """What is wrong with its values beyond their bounds, one line each. What would only follow from a value out of
         its bounds is left out, see `in_bounds`."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
-from qsnn.config.checking.checks import chosen_options
+from qsnn.config.checking.checks import widths_there
 from qsnn.config.schema import Config
 
 SHIPPED_GRADIENT_BITS = (
@@ -20,8 +20,7 @@ def remarks(config: Config, overrides: list[str]) -> list[str]:
 
 def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
     """Widths that were chosen for a net that has no such thing."""
-    lacking = {width for one in chosen_options(config) for width in one.lacks}
-    there = [width for width in config.trainer.widths if width not in lacking]
+    there = widths_there(config)
     chosen = f"trainer={config.trainer.option} and neuron={config.neuron.option}"
     for entry in fields(config.quantization):
         name = f"quantization.{entry.name}"

@@ -12,6 +12,7 @@ from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
+from qsnn.config.checking.checks import widths_there
 from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
@@ -103,8 +104,8 @@ def _train(config: Config, cfg: DictConfig, run: Run) -> Outcome:
 
 
 def used_widths(config: Config) -> dict[str, Any]:
-    """The quantization without the widths of what nets of this trainer do not have."""
-    used = config.trainer.widths
+    """The quantization without the widths of what the chosen net does not have."""
+    used = widths_there(config)
     return {
         name: value for name, value in vars(config.quantization).items() if name in used or not name.endswith("_bits")
     }

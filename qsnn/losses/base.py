@@ -16,6 +16,7 @@ class OutputLoss(Option):
     """A loss of the net's output; says in ``needs`` what a data set must give."""
 
     gives: ClassVar[frozenset[str]] = frozenset({OUTPUT_ERRORS})
+    lacks: ClassVar[tuple[str, ...]] = ("integrator_bits",)
 
     def problems_at(self, dt: float) -> Iterator[str]:
         """What is wrong with it at steps of ``dt`` s: nothing."""

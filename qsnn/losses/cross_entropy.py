@@ -71,6 +71,10 @@ class CrossEntropy(OutputLoss):
         "dyadic", "rule from these to a factor per step: exponential, euler or dyadic", choices=tuple(DECAY_RULES)
     )
 
+    def lacking(self) -> tuple[str, ...]:
+        """A membrane readout has the integrator's widths."""
+        return () if self.logits == MEMBRANE else self.lacks
+
     def problems_at(self, dt: float) -> Iterator[str]:
         """Decays of the readout outside [0, 1)."""
         if self.logits == MEMBRANE:

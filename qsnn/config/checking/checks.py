@@ -18,6 +18,12 @@ def chosen_options(config: Config) -> list[Option]:
     return [getattr(config, group) for group in GROUPS]
 
 
+def widths_there(config: Config) -> list[str]:
+    """The bit widths that the chosen net has a use for."""
+    lacking = {width for one in chosen_options(config) for width in one.lacking()}
+    return [width for width in config.trainer.widths if width not in lacking]
+
+
 def check_config(config: Config) -> None:
     """Check every key that can be wrong without the data at hand. Raises one ConfigError with all that is wrong."""
     unfit = tuple(misfits(chosen_options(config)))
