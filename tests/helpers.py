@@ -19,10 +19,41 @@ from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import quantize_weights
 from qsnn.layers import SpikingLinear
 from qsnn.models import SpikingNet
-from qsnn.training.run import Run
+from qsnn.training.run import Ending, Epoch, Run
 
 PATTERN_FILES = ["small_float", "small_w1s6g8e2", "small_w2s8g8e8", "small_w4s6g8e4", "small_w8s8g8e8", "full_w2s8g8e8"]
 SMALL = ["experiment=quick", "trainer.epochs=6", "trainer.checkpoint_every=2", "logging.progress=false"]
+
+
+class Quiet:
+    """A reporter that tells nothing and asks for nothing."""
+
+    def __enter__(self) -> "Quiet":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def wants_health(self, epoch: int) -> bool:
+        return False
+
+    def wants_figures(self, epoch: int) -> bool:
+        return False
+
+    def after_batch(self, headline: str) -> None:
+        pass
+
+    def after_epoch(self, run: Run, lesson: Any, epoch: Epoch) -> None:
+        pass
+
+    def finish(self, run: Run, ending: Ending) -> None:
+        pass
+
+
+QUIET = Quiet()
 
 
 def full_precision(bits: float) -> int | None:

@@ -198,12 +198,14 @@ def test_gradients_of_a_net_without_a_graph_are_those_of_autograd(
     net = build_feedforward([20, 15, 10], [bits] * 2, [parameters(neuron, 8)] * 2, **settings)  # type: ignore[arg-type]
     x, target = ((torch.rand(40, 3, n, generator=torch.Generator().manual_seed(n)) < 0.3).float() for n in (20, 10))
     activity, _ = net(x)
-    distance = VanRossumDistance(0.75, 5e-3, backend)(activity["output"].spikes, target)
+    loss = VanRossumDistance(0.75, 5e-3, backend)
+    distance = loss(activity["output"].spikes, target)
     distance.backward()
-    found = net.gradients(x, target, 0.75, 5e-3)
-    assert found.distance == distance.item()
-    for name, linear in net.weights().items():
+    found = net.gradients(x, target, loss)
+    assert found.loss == distance.item()
+    for name in net.layers:
         assert all(torch.equal(a, b) for a, b in zip(found.activity[name], activity[name], strict=True))
+    for name, linear in net.weights().items():
         assert torch.equal(found.weights[name], linear.gradient())
         assert found.weights[name].count_nonzero() > 0
 

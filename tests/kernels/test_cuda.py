@@ -15,6 +15,7 @@ from qsnn.config.scoring import score_run
 from qsnn.kernels.backend import GradientRounding
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.local_backend import LOCAL_EAGER
+from qsnn.losses import VanRossumDistance
 from qsnn.quantization import RNG_RULES, RandomStream, divide, shift
 from qsnn.training.checkpoint import load_checkpoint
 
@@ -30,14 +31,14 @@ FLOAT_TOLERANCE = 1e-4 if torch.cuda.is_available() else 1e-5
 def test_pattern_net_equals_the_golden_pass_on_a_gpu(name: str, golden: Path, gpu: torch.device) -> None:
     g = golden_pattern(golden / f"pattern_{name}.npz")
     net = golden_net(g, EAGER).to(gpu)
-    found = net.gradients(g.x.to(gpu), g.y.to(gpu), 0.75, float(g.tau))
+    found = net.gradients(g.x.to(gpu), g.y.to(gpu), VanRossumDistance(0.75, float(g.tau), EAGER))
     hidden, output = found.activity.values()
     pairs = {
         "spk1": hidden.spikes, "spk2": output.spikes, "mem1": hidden.membrane, "mem2": output.membrane,
         "dcurrent1": found.currents["hidden"], "dcurrent2": found.currents["output"],
-        "dw1": found.weights["hidden"], "dw2": found.weights["output"],
+        "dw1": found.weights["hidden.weight"], "dw2": found.weights["output.weight"],
     }  # fmt: skip
-    assert found.distance == pytest.approx(float(g.loss), rel=1e-6)
+    assert found.loss == pytest.approx(float(g.loss), rel=1e-6)
     for key, ours in pairs.items():
         assert ours.device.type == "cuda"
         expected = getattr(g, key)

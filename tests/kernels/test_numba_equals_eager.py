@@ -257,8 +257,8 @@ def trained(backend: Backend, rule: UpdateRule, bits: int | None, rounding: Grad
         for step in range(1, steps + 1):
             gradient = values(generator, *shape, sparse=0.3).clone()
             gradient[5:9] = 0
-            layer = StoredWeight(weight, gradient, slots, stream, bits)
-            (update,) = backend.train_weights(rule, rounding, step, step % 2 == 0, [layer])
+            layer = StoredWeight(weight, gradient, slots, stream, rounding, bits)
+            (update,) = backend.train_weights(rule, step, step % 2 == 0, [layer])
             slots, stream = update.slots, update.stream
             current = backend.input_current(torch.eye(shape[0])[:, None], weight, bits, 2.0)
             copies = weight.clone(), tuple(slot.clone() for slot in slots)
@@ -282,13 +282,13 @@ def test_training_steps_of_weights(
 @pytest.mark.parametrize("bits", [None, 2])
 def test_a_training_step_reports_weights_that_are_not_finite(odd: float, bits: int | None) -> None:
     for backend in (NUMBA, EAGER):
-        mean = torch.zeros(4, 20)
+        mean, rounding = torch.zeros(4, 20), GradientRounding(0.1, 8, 16)
         mean[2, 3] = odd
         layers = [
-            StoredWeight(torch.zeros(4, 20), torch.ones(4, 20), (slot,), RandomStream(1), bits)
+            StoredWeight(torch.zeros(4, 20), torch.ones(4, 20), (slot,), RandomStream(1), rounding, bits)
             for slot in (mean, torch.zeros(4, 20))
         ]
-        updates = backend.train_weights(SGD(0.1, 0.9), GradientRounding(0.1, 8, 16), 1, False, layers)
+        updates = backend.train_weights(SGD(0.1, 0.9), 1, False, layers)
         assert [update.finite for update in updates] == [False, True]
 
 
@@ -296,8 +296,8 @@ def test_training_steps_of_weights_that_are_not_contiguous_go_to_the_definition(
     weights = [torch.zeros(20, 4).T for _ in range(2)]
     for backend, weight in zip((NUMBA, EAGER), weights, strict=True):
         gradient = torch.linspace(-1, 1, 80).reshape(4, 20)
-        layer = StoredWeight(weight, gradient, (), RandomStream(1), 2)
-        backend.train_weights(SGD(0.1), GradientRounding(1.0, 8, 16), 1, False, [layer])
+        layer = StoredWeight(weight, gradient, (), RandomStream(1), GradientRounding(1.0, 8, 16), 2)
+        backend.train_weights(SGD(0.1), 1, False, [layer])
     same(*weights)
 
 

@@ -41,10 +41,10 @@ def results(batch: int = 2) -> list[Tensor]:
     back = NUMBA.input_error(error, *weight)
     rule, rounding, slots = Adamax(0.05, 0.9, 0.999, 1e-8), GradientRounding(0.9, 8, 16), (torch.zeros(90, 70),) * 2
     layers = [
-        StoredWeight(weight[0].clone(), g, tuple(slot.clone() for slot in slots), random_stream(0, "w"), 2)
+        StoredWeight(weight[0].clone(), g, tuple(slot.clone() for slot in slots), random_stream(0, "w"), rounding, 2)
         for g in (gradient, gradient.flip(0))
     ]
-    update, other = NUMBA.train_weights(rule, rounding, 1, True, layers)
+    update, other = NUMBA.train_weights(rule, 1, True, layers)
     rounded_twice = [tensor for each in (update, other) for tensor in (*each.slots, each.rounded)]
     return [current, *activity, distance, difference, grad, error, back, gradient, rounded, *rounded_twice]
 
@@ -93,8 +93,8 @@ def test_in_place_changes_are_noticed() -> None:
     x[2] = 0.5
     assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
     rule, rounding = SGD(1.0), GradientRounding(1.0, 8, 16)
-    layer = StoredWeight(stored[0], torch.ones(6, 5), (), random_stream(0, "w"), 8)
-    NUMBA.train_weights(rule, rounding, 1, False, [layer])
+    layer = StoredWeight(stored[0], torch.ones(6, 5), (), random_stream(0, "w"), rounding, 8)
+    NUMBA.train_weights(rule, 1, False, [layer])
     assert torch.equal(NUMBA.input_current(x, *stored), EAGER.input_current(x, *stored))
     stored[0].add_(3.0)
     NUMBA.clamp_weights(stored[0], 8)

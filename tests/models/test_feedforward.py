@@ -38,7 +38,7 @@ def test_net_of_two_layers_equals_the_golden_pass_forward_and_backward(
         "spk1": (hidden.spikes, g.spk1), "spk2": (output.spikes, g.spk2),
         "mem1": (hidden.membrane, g.mem1), "mem2": (output.membrane, g.mem2),
         "dcurrent1": (hidden.current.grad, g.dcurrent1), "dcurrent2": (output.current.grad, g.dcurrent2),
-        "dw1": (weights["hidden"].grad, g.dw1), "dw2": (weights["output"].grad, g.dw2),
+        "dw1": (weights["hidden.weight"].grad, g.dw1), "dw2": (weights["output.weight"].grad, g.dw2),
     }  # fmt: skip
     assert distance.item() == pytest.approx(float(g.loss), rel=1e-6)
     for key, (ours, expected) in pairs.items():
@@ -138,13 +138,15 @@ def test_gradients_without_a_graph_are_those_of_autograd(
     activity, _ = net(x)
     for layer in activity.values():
         layer.current.retain_grad()
-    distance = VanRossumDistance(0.75, 5e-3, backend)(activity["output"].spikes, target)
+    loss = VanRossumDistance(0.75, 5e-3, backend)
+    distance = loss(activity["output"].spikes, target)
     distance.backward()
-    found = net.gradients(x, target, 0.75, 5e-3)
-    assert found.distance == distance.item()
+    found = net.gradients(x, target, loss)
+    assert found.loss == distance.item()
     assert list(found.activity) == layer_names(len(hidden))
+    for name, done in activity.items():
+        assert all(torch.equal(a, b) for a, b in zip(found.activity[name], done, strict=True))
+        assert torch.equal(found.currents[name], done.current.grad)
     for name, linear in net.weights().items():
-        assert all(torch.equal(a, b) for a, b in zip(found.activity[name], activity[name], strict=True))
-        assert torch.equal(found.currents[name], activity[name].current.grad)
         assert torch.equal(found.weights[name], linear.gradient())
         assert found.weights[name].count_nonzero() > 0

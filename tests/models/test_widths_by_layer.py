@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import make_run
+from helpers import QUIET, make_run
 from local_data import make_local_run
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from qsnn.quantization.bit_widths import BitWidths
 from qsnn.training.run import Run
 
 NAMES = ["hidden1", "hidden2", "output"]
+TENSORS = [f"{name}.weight" for name in NAMES]
 WEIGHTS, STATES, ERRORS = [8, 2, 8], [8, 4, 6], [8, 3, 5]
 LISTS = {
     "weight_bits": WEIGHTS,
@@ -41,7 +42,7 @@ LOCAL = [
 
 
 def net(bits: BitWidths, backend: Backend, hidden: Sequence[int] = (15, 12)) -> SpikingNet:
-    return Feedforward(hidden=list(hidden)).build_spiking(20, 10, CubaLIF(threshold=0.5), bits, 0, backend)
+    return Feedforward(hidden=list(hidden)).build_spiking((20,), 10, CubaLIF(threshold=0.5), bits, None, 0, backend)
 
 
 def widths(weight_bits: Any) -> BitWidths:
@@ -94,21 +95,25 @@ def test_weights_keep_names_streams_and_values_whatever_the_other_layers_widths_
 
 def test_list_of_equal_entries_is_the_single_width(backend: Backend) -> None:
     nets = (net(widths(bits), backend) for bits in (2, [2, 2, 2]))
-    one, listed = (made.gradients(spikes(20), spikes(10), 0.75, 5e-3) for made in nets)
-    assert one.distance == listed.distance
-    assert all(torch.equal(one.weights[name], listed.weights[name]) for name in NAMES)
+    loss = VanRossumDistance(0.75, 5e-3, backend)
+    one, listed = (made.gradients(spikes(20), spikes(10), loss) for made in nets)
+    assert one.loss == listed.loss
+    assert all(torch.equal(one.weights[name], listed.weights[name]) for name in TENSORS)
 
 
 def test_gradients_of_mixed_widths_without_a_graph_are_those_of_autograd(backend: Backend) -> None:
     mixed, x, target = net(BitWidths(**LISTS), backend), spikes(20), spikes(10)
     activity, _ = mixed(x)
-    distance = VanRossumDistance(0.75, 5e-3, backend)(activity["output"].spikes, target)
+    loss = VanRossumDistance(0.75, 5e-3, backend)
+    distance = loss(activity["output"].spikes, target)
     distance.backward()
-    found = mixed.gradients(x, target, 0.75, 5e-3)
-    assert found.distance == distance.item()
-    for number, (name, linear) in enumerate(mixed.weights().items()):
+    found = mixed.gradients(x, target, loss)
+    assert found.loss == distance.item()
+    assert list(found.weights) == TENSORS
+    for name, linear in mixed.weights().items():
         assert torch.equal(found.weights[name], linear.gradient())
         assert found.weights[name].count_nonzero() > 0
+    for number, name in enumerate(NAMES):
         to_codes(found.currents[name], symmetric(ERRORS[number]))
 
 
@@ -116,7 +121,7 @@ def test_run_of_mixed_widths_trains_to_the_same_bits_with_every_backend(tmp_path
     runs: list[Run] = [make_run(tmp_path, *DEEP, f"kernels={name}") for name in ("eager", "numba")]
     distances = [[run.learn_batch()[0].loss for _ in range(4)] for run in runs]
     assert distances[0] == distances[1]
-    assert list(runs[0].state.streams) == NAMES
+    assert list(runs[0].state.streams) == TENSORS
     one, other = (run.state.model.state_dict() for run in runs)
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert [bits for _, bits in runs[0].state.model.stored_weights().values()] == WEIGHTS
@@ -146,25 +151,17 @@ def test_each_layer_of_local_learning_has_its_entry_of_every_list(tmp_path: Path
 
 @pytest.mark.parametrize("kernels", ["eager", "numba"])
 def test_local_learning_of_mixed_widths_goes_on(kernels: str, tmp_path: Path) -> None:
-    class Quiet:
-        def after_batch(self, *arguments: object) -> None:
-            pass
-
-        def after_epoch(self, *arguments: object) -> None:
-            pass
-
     run = make_local_run(tmp_path / "run", tmp_path, *LOCAL, "quantization.weight_bits=[8,2,8]", f"kernels={kernels}")
     before = {name: layer.weight.clone() for name, layer in run.state.model.layers.items()}
     for _ in range(3):
-        run.advance(Quiet())  # type: ignore[arg-type]
+        run.advance(QUIET)
     assert all((layer.weight != before[name]).any() for name, layer in run.state.model.layers.items())
 
 
 def test_list_of_another_length_is_told_with_the_number_of_layers(tmp_path: Path) -> None:
+    wrong = ["quantization.weight_bits=[8,2]", "quantization.state_bits=[8,8,8,8]", "loss.tau_vr=1e-300"]
     with pytest.raises(ConfigError) as caught:
-        make_run(
-            tmp_path, *DEEP, "quantization.weight_bits=[8,2]", "quantization.state_bits=[8,8,8,8]", "loss.tau_vr=1e-300"
-        )
+        make_run(tmp_path, *DEEP, "loss=van_rossum", *wrong)
     told = "\n".join(caught.value.args)
     assert (
         "quantization.weight_bits=[8, 2] is not possible: the net has 3 layers: give one width, or a list of 3" in told

@@ -7,7 +7,8 @@ import torch
 from helpers import make_run
 
 from qsnn.quantization import symmetric
-from qsnn.reporting.health.figures import Limits, code_health, crossed_limits, measure_health
+from qsnn.reporting.health.bptt import measure_health
+from qsnn.reporting.health.figures import Limits, code_health, crossed_limits
 from qsnn.training.code_changes import share_never_changed
 
 
@@ -23,7 +24,7 @@ def test_code_health_counts_saturated_lost_and_used_codes() -> None:
 def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     step = run.learn_batch(keep=True)[0]
-    figures = measure_health(run.state, step, run.settings.rounding)
+    figures = measure_health(run.state, step)
     tensors = {
         f"{layer}.{t}" for layer in ("hidden", "output") for t in ("weight", "membrane", "synapse", "error", "gradient")
     }
@@ -35,7 +36,7 @@ def test_measure_health_covers_every_quantized_tensor(tmp_path: Path) -> None:
 def test_measure_health_of_full_precision_has_only_the_neurons(tmp_path: Path) -> None:
     run = make_run(tmp_path, "quantization=full_precision")
     step = run.learn_batch(keep=True)[0]
-    figures = measure_health(run.state, step, run.settings.rounding)
+    figures = measure_health(run.state, step)
     assert set(figures) == {
         f"{layer}/{figure}" for layer in ("hidden", "output") for figure in ("silent", "always_firing")
     }

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import QUIET
 from local_data import SMALL_LOCAL, data_folder, make_local_run
-from qsnn.reporting.code_tally import CodeTally
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
 from qsnn.layers.local_layer import LayerState
 from qsnn.quantization import quantize, quantize_error, unsigned
-from qsnn.reporting.health.local import error_values, forward_values, look_at, observe_run
+from qsnn.reporting.health.code_tally import CodeTally
+from qsnn.reporting.health.figures import Observation
+from qsnn.reporting.health.local import error_values, forward_values, look_at
+from qsnn.reporting.health.observe import observe
 from qsnn.training.checkpoint import load_checkpoint
 from qsnn.training.run import Run
 
@@ -31,16 +34,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def advanced(run: Run, batches: int) -> Run:
-    class Quiet:
-        def after_batch(self, sums: dict[str, float]) -> None:
-            pass
-
-        def after_epoch(self, *arguments: object) -> None:
-            pass
-
     for _ in range(batches):
-        run.advance(Quiet())  # type: ignore[arg-type]
+        run.advance(QUIET)
     return run
+
+
+def looked_at(run: Run) -> Observation:
+    return observe(run.learner, run, None, True)
 
 
 def test_code_tally_adds_up_looks_and_takes_the_zero_of_unsigned_codes_for_no_end() -> None:
@@ -63,7 +63,7 @@ def test_look_at_spreads_over_the_steps_that_teach_and_takes_the_last() -> None:
 @pytest.mark.parametrize("kernels", ["eager", "numba"])
 def test_values_before_rounding_are_those_that_the_kernels_rounded(kernels: str, data: Path, tmp_path: Path) -> None:
     run = advanced(make_local_run(tmp_path, data, f"kernels={kernels}"), 2)
-    batch = next(run.test_batches(run.split.train))
+    batch = next(run.task.test_batches(run.task.split.train))
     layer, state = run.state.model.layers["layer1"], run.state.model.initial_states(len(batch.labels))["layer1"]
     weights, constants = layer.effective_weights(), layer.constants()
     target = torch.nn.functional.one_hot(batch.labels, 10).float()
@@ -93,7 +93,7 @@ def test_observe_looks_at_every_quantized_tensor_and_leaves_weights_and_streams(
     run = advanced(make_local_run(tmp_path, data), 2)
     before = {name: value.clone() for name, value in run.state.model.state_dict().items()}
     streams = dict(run.state.streams)
-    observed = observe_run(run)
+    observed = looked_at(run)
     assert run.state.streams == streams
     assert all(torch.equal(value, before[name]) for name, value in run.state.model.state_dict().items())
     expected = {f"{layer}.{t}/{figure}" for layer in ("layer1", "layer2") for t in TENSORS for figure in FIGURES}
@@ -103,13 +103,13 @@ def test_observe_looks_at_every_quantized_tensor_and_leaves_weights_and_streams(
     assert all(0 <= value <= 1 for key, value in observed.health.items() if not key.endswith("codes_in_use"))
     assert 0 < observed.health["layer1.weight/never_changed"] < 1
     assert observed.health["layer1.refractory/codes_in_use"] <= 4
-    again = observe_run(run)
+    again = looked_at(run)
     assert again.health == observed.health
 
 
 def test_observe_in_full_precision_has_only_the_neurons(data: Path, tmp_path: Path) -> None:
     run = make_local_run(tmp_path, data, "quantization=full_precision", "quantization.readout_weight_bits=6")
-    assert {key.split("/")[1] for key in observe_run(run).health} == {"silent", "always_firing"}
+    assert {key.split("/")[1] for key in looked_at(run).health} == {"silent", "always_firing"}
 
 
 def test_observe_counts_neurons_that_never_and_that_always_spike(data: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_observe_counts_neurons_that_never_and_that_always_spike(data: Path, tmp
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([-0.9, -0.9, 0.9, -0.9]))  # of U = 8 and -8
-    health = observe_run(run).health
+    health = looked_at(run).health
     assert health["layer1/silent"] == pytest.approx(3 / 4)
     assert health["layer1/always_firing"] == pytest.approx(1 / 4)
     assert health["layer1.weight/codes_in_use"] == 1

@@ -22,7 +22,7 @@ def test_bar_leaves_compiling_out_of_rate_and_remaining_time(
         reporter._bar.start_t -= 100
         reporter._bar.last_print_t -= 100
         for _ in range(10):
-            reporter._move_bar()
+            reporter.after_batch("")
         reporter._bar.refresh()
         text = capsys.readouterr().err
     assert "starting" in text
