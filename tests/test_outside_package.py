@@ -1,4 +1,4 @@
-"""An installed package that is not qsnn's adds a data set and a neuron, its folder an experiment: as docs/extending.md shows it."""
+"""An installed package that is not qsnn's adds a data set and a neuron, its folder an experiment: see docs/extending.md."""
 
 import json
 import os
@@ -74,12 +74,8 @@ def test_outside_options_train_and_are_evaluated_and_resumed(done: list[str], pr
     summary = json.loads((project / "runs" / "mine" / "summary.json").read_text())
     assert (summary["status"], summary["epochs"], summary["experiment"]) == ("finished", 4, "flashes")
     assert json.loads(done[-1])["epochs"] == 4
-    (first,) = (
-        path for path in (project / "outputs").glob("flashes/*/.hydra/config.yaml") if "400" in path.read_text()
-    )
-    assert "tau_mem: 0.05\n" in first.read_text()
-    searched = [path for path in (project / "outputs").glob("flashes/*/.hydra/config.yaml") if path != first]
-    assert ["tau_mem: 0.1\n" in path.read_text() for path in searched] == [True]
+    composed = [path.read_text() for path in (project / "outputs" / "flashes").glob("*/.hydra/config.yaml")]
+    assert sorted(re.findall("tau_mem: (.*)", text)[0] for text in composed) == ["0.05", "0.1"]
 
 
 def test_outside_options_are_run_and_loaded_from_python(done: list[str], python: Python) -> None:
