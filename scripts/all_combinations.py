@@ -1,4 +1,4 @@
-"""Try all combinations of options: which fit, and whether each that does builds and takes a step; for docs/composition.md.
+"""Try all combinations of options: which fit, and whether each that does builds and learns; for docs/composition.md.
 
 python scripts/all_combinations.py [--pairs]
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from omegaconf import OmegaConf
 
 from qsnn.config.building.run import build_run
@@ -32,12 +33,13 @@ INDIFFERENT = ("quantization", "optimizer")  # whose options neither give nor ne
 QUANTIZATIONS = ("bits", "full_precision", "icons")  # one option, whose files differ in what is a float
 Combination = dict[str, str]
 """A choice for each group."""
+MOST_UPDATES = 20
 TINY: dict[str, dict[str, Any]] = {
     "model=feedforward": {"hidden": [5]},
     "model=recurrent": {"hidden": [5]},
     "model=conv": {"channels": [4], "kernel_size": [3], "padding": [1], "pooling": [2], "stride": [1]},
-    "trainer=bptt": {"epochs": 1, "batch_size": 4},
-    "trainer=local": {"epochs": 1, "batch_size": 4, "burn_in": 0.004, "weight_mult": [1e-3]},
+    "trainer=bptt": {"epochs": MOST_UPDATES, "batch_size": 4},
+    "trainer=local": {"epochs": MOST_UPDATES, "batch_size": 4, "burn_in": 0.004, "weight_mult": [1e-3]},
     "dataset=pattern": {"num_inputs": 12, "num_outputs": 8, "num_steps": 20},
     "dataset=randman": {"num_classes": 2, "samples_per_class": 8, "num_units": 6, "test_share": 0.25},
     "dataset=yin_yang": {"num_train": 8, "num_test": 4},
@@ -148,13 +150,21 @@ class Silent:
 
 
 def step(config: Config, folder: Path) -> Run:
-    """The run after one update. Raises ConfigError and DataError, and AssertionError where a weight is not finite."""
+    """The run after its first update that moves a weight: of a few small gradients all may be rounded to 0.
+
+    Raises ConfigError and DataError, and AssertionError for weights that are not finite, or none of which moves.
+    """
     check_config(config)
     run = build_run(config, folder)
-    run.advance(cast(Any, Silent()))
-    if not run.started() or not all(tensor.isfinite().all() for tensor in run.state.model.state_dict().values()):
-        raise AssertionError("no step was taken, or it gave what is not finite")
-    return run
+    model = run.state.model
+    before = {name: tensor.detach().clone() for name, tensor in model.trained_tensors().items()}
+    for _ in range(MOST_UPDATES):
+        run.advance(cast(Any, Silent()))
+        if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
+            raise AssertionError("a weight is not finite")
+        if not all(torch.equal(before[name], tensor) for name, tensor in model.trained_tensors().items()):
+            return run
+    raise AssertionError(f"no weight moved in {MOST_UPDATES} updates")
 
 
 def fits(config: Config) -> bool:

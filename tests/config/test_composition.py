@@ -1,6 +1,7 @@
 """Options that go together, alone and on top of experiments, build and take a step; others are refused with what would."""
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,21 @@ def fitting() -> list[dict[str, str]]:
 
 def test_composition_page_is_what_the_script_writes() -> None:
     assert composition.page(PAGE.read_text()) == PAGE.read_text()
+
+
+def test_composition_page_has_the_numbers_of_the_present_options() -> None:
+    counted = re.search(r"^\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| 0 \|$", PAGE.read_text(), re.M)
+    assert counted is not None
+    number, fit, built, checked = (int(text.replace(",", "")) for text in counted.groups())
+    assert (number, fit) == (len([*trying.combinations()]), len(fitting()))
+    assert built + checked == fit
+
+
+def test_composition_page_shows_commands_that_compose() -> None:
+    shown = re.findall(r"^    python -m qsnn\.train (.+)$", PAGE.read_text(), re.M)
+    assert len(shown) == 4
+    for words in shown:
+        to_config(compose_config(words.replace("<folder>", "folder").split()))
 
 
 def test_composition_page_tells_of_what_the_checks_tell_of() -> None:
