@@ -32,10 +32,10 @@ def test_training_follows_the_originals_curve_from_its_weights_and_data(
 
 def test_training_is_the_same_to_the_last_bit_with_every_backend(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, f"kernels={kernels}") for kernels in ("eager", "numba")]
-    distances = [[step(run).distance for _ in range(20)] for run in runs]
+    distances = [[step(run).loss for _ in range(20)] for run in runs]
     assert distances[0] == distances[1]
     for name, linear in runs[0].state.model.weights().items():
-        assert torch.equal(linear.weight, runs[1].state.model.linears()[name].weight)
+        assert torch.equal(linear.weight, runs[1].state.model.weights()[name].weight)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_training_is_the_same_to_the_last_bit_with_every_backend(tmp_path: Path)
 )
 def test_training_reduces_the_distance(overrides: list[str], tmp_path: Path) -> None:
     run = make_run(tmp_path, *overrides)
-    distances = [step(run).distance for _ in range(150)]
+    distances = [step(run).loss for _ in range(150)]
     assert min(distances[-20:]) < 0.93 * distances[0]
 
 
@@ -60,22 +60,22 @@ def test_weights_without_a_format_learn_as_those_of_many_bits(tmp_path: Path) ->
     """quantization.weight_bits=null beside quantized gradients: the learning rate is a share of the same range."""
     words = ["optimizer=sgd", "optimizer.eta=1", "quantization.state_bits=16"]
     many, none = (make_run(tmp_path, *words, f"quantization.weight_bits={bits}") for bits in (16, "null"))
-    distances = [[step(run).distance for _ in range(30)] for run in (many, none)]
+    distances = [[step(run).loss for _ in range(30)] for run in (many, none)]
     assert distances[0] == pytest.approx(distances[1], rel=0.02)
     layers = [run.state.model.weights()["hidden.weight"] for run in (many, none)]
-    assert layers[0].scale == layers[1].scale > 1
+    assert layers[0].attenuation == layers[1].attenuation > 1
 
 
 def test_full_precision_attenuates_no_weights(tmp_path: Path) -> None:
     run = make_run(tmp_path, "quantization=full_precision")
-    assert [linear.scale for linear in run.state.model.weights().values()] == [1, 1]
+    assert [linear.attenuation for linear in run.state.model.weights().values()] == [1, 1]
 
 
 @pytest.mark.parametrize("layer", ["hidden", "output"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_training_stops_at_a_weight_that_is_not_finite_and_names_it(layer: str, value: float, tmp_path: Path) -> None:
     run = make_run(tmp_path, "optimizer=adamax")
-    run.state.slots[layer][0][0, 0] = value
+    run.state.slots[f"{layer}.weight"][0][0, 0] = value
     with pytest.raises(NonFiniteError, match=rf"{layer}\.weight holds (NaN|Inf) in epoch 1: .*optimizer\.lr"):
         step(run)
     assert run.state.epoch == 0
@@ -83,10 +83,10 @@ def test_training_stops_at_a_weight_that_is_not_finite_and_names_it(layer: str, 
 
 def test_training_keeps_the_weights_that_reached_the_best_distance(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    distances = [step(run).distance for _ in range(30)]
+    distances = [step(run).loss for _ in range(30)]
     best = run.state.best
-    assert best.distance == min(distances)
+    assert best.score == min(distances)
     assert best.epoch == distances.index(min(distances))  # an epoch measures before it updates
     run.state.model.load_state_dict(best.weights)
-    activity, _ = run.state.model(run.pattern.input)
-    assert run.loss(activity["output"].spikes, run.pattern.target).item() == best.distance
+    activity, _ = run.state.model(run.task.pattern.input)
+    assert run.learner.loss(activity["output"].spikes, run.task.pattern.target).item() == best.score

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, scores
+from helpers import QUIET, SMALL, make_run, scores
 from local_data import SMALL_LOCAL, data_folder, make_local_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -84,8 +84,6 @@ def test_best_checkpoint_of_a_pattern_run_holds_the_weights_that_summary_reports
 
 
 def make_pattern(folder: Path) -> Any:
-    from helpers import make_run
-
     run = make_run(folder)
     restore(run, folder)
     return run
@@ -101,12 +99,9 @@ def test_stopped_pattern_run_lets_the_last_weights_compete(stop_after: Callable[
 
 def test_checkpoints_on_the_way_let_the_last_weights_compete(tmp_path: Path) -> None:
     """So that evaluating a run that was killed never shows a best distance above that of its last checkpoint."""
-    from helpers import make_run
-
     run = make_run(tmp_path)
-    quiet: Any = SimpleNamespace(wants_health=lambda epoch: False, after_epoch=lambda *arguments: None)
     for _ in range(3):
-        run.advance(quiet)
+        run.advance(QUIET)
     before = run.state.best
     loop.save(run)
     assert run.state.best is before
@@ -122,7 +117,7 @@ def test_pattern_run_that_goes_on_equals_a_longer_one_in_its_best_weights_too(tm
     for name in ("best.pt", "last.pt"):
         assert same(*(weights(tmp_path / run, name) for run in ("long", "short")))
     long, short = (load_checkpoint(tmp_path / run / "checkpoints" / "last.pt")["best"] for run in ("long", "short"))
-    assert (long["epoch"], long["distance"]) == (short["epoch"], short["distance"])
+    assert (long["epoch"], long["score"]) == (short["epoch"], short["score"])
     assert same(long["weights"], short["weights"])
 
 
@@ -140,7 +135,7 @@ def test_last_weights_of_local_learning_compete_even_where_no_validation_is_due(
     assert run.state.best.epoch == 2  # what ended here does not enter a run that goes on
     scored = scores(run, load_checkpoint(tmp_path / "checkpoints" / "best.pt"))
     assert scored == {"final": final, "best": best}
-    assert (best["epoch"] == 3) == (final["validation_accuracy"] > run.state.best.accuracy)
+    assert (best["epoch"] == 3) == (final["validation_accuracy"] > run.state.best.score)
 
 
 def test_local_run_that_goes_on_equals_a_longer_one_in_everything(data: Path, tmp_path: Path) -> None:
@@ -212,19 +207,19 @@ def test_train_accuracy_is_of_the_frozen_net_on_the_same_recordings_at_each_vali
 ) -> None:
     run = make_local_run(unvalidated, data, "dataset.validation_share=0", "trainer.train_sample=7")
     restore(run, unvalidated)
-    sample = run.train_sample()
+    sample = run.task.train_sample()
     assert len(sample) == len(set(sample.tolist())) == 7
-    assert set(sample.tolist()) <= set(run.split.train.tolist())
-    assert np.array_equal(sample, run.train_sample())
+    assert set(sample.tolist()) <= set(run.task.split.train.tolist())
+    assert np.array_equal(sample, run.task.train_sample())
     last = json.loads((unvalidated / "metrics.jsonl").read_text().splitlines()[-1])
-    for name, value in run.evaluate(sample).accuracies().items():
+    for name, value in run.task.evaluate(run, sample).accuracies().items():
         assert last[f"train_accuracy_{name}"] == value
         assert 0 <= last[f"online_accuracy_{name}"] <= 1
 
 
 def test_train_sample_is_as_large_as_the_validation_part_and_alters_no_weight(data: Path, tmp_path: Path) -> None:
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), "trainer.epochs=2"]
-    assert len(make_local_run(tmp_path, data).train_sample()) == 10
+    assert len(make_local_run(tmp_path, data).task.train_sample()) == 10
     train(tmp_path / "with", words)
     train(tmp_path / "without", words, "trainer.train_sample=0")
     assert same(*(weights(tmp_path / run, "last.pt") for run in ("with", "without")))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL, make_run
+from helpers import QUIET, SMALL, make_run
 from local_data import SMALL_LOCAL, data_folder, make_local_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
@@ -24,16 +24,6 @@ from qsnn.training.loop import save
 from qsnn.training.run import Run
 
 SGD = ["optimizer=sgd", "optimizer.eta=5"]
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def after_batch(self, *arguments: object) -> None:
-        pass
-
-    def after_epoch(self, *arguments: object) -> None:
-        pass
 
 
 def trained_weights(tmp_path: Path, bits: int, rule: str, weight_bits: int) -> list[Tensor]:
@@ -97,11 +87,11 @@ def test_remarks_notice_gradient_bits_that_come_from_a_file() -> None:
 
 
 def test_largest_codes_are_those_of_all_epochs_that_were_trained(tmp_path: Path) -> None:
-    run, seen = make_run(tmp_path, *SGD), {"hidden": 0.0, "output": 0.0}
+    run, seen = make_run(tmp_path, *SGD), {"hidden.weight": 0.0, "output.weight": 0.0}
     for _ in range(25):
         step, _ = run.learn_batch(keep=True)
         seen = {name: max(seen[name], (g.abs().max() * 2**7).item()) for name, g in step.rounded.items()}
-    assert run.state.largest_codes == seen
+    assert run.state.largest_codes == {"hidden": seen["hidden.weight"], "output": seen["output.weight"]}
     assert 3 < max(seen.values()) <= 8  # about sqrt(2) * eta, rounded up
 
 
@@ -119,14 +109,15 @@ def test_largest_codes_of_a_resumed_run_are_those_of_the_whole(tmp_path: Path) -
 
 def spied(run: Run, seen: list[float]) -> Run:
     """The run with a backend that notes the largest integer of every gradient that it rounds."""
-    backend: Backend = run.settings.backend
+    backend: Backend = run.learner.backend
 
     def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
         done = backend.round_gradient(gradient, stream, rounding)
         seen.append((done.gradient.abs().max() * 2 ** (rounding.gradient_bits - 1)).item())
         return done
 
-    return run._replace(settings=run.settings._replace(backend=backend._replace(round_gradient=round_gradient)))
+    run.learner = run.learner._replace(backend=backend._replace(round_gradient=round_gradient))
+    return run
 
 
 @pytest.mark.parametrize("kernels", ["eager", "numba"])
@@ -134,7 +125,7 @@ def test_largest_codes_of_local_learning_are_those_of_every_step(kernels: str, t
     seen: list[float] = []
     words = [f"kernels={kernels}", "optimizer.eta=6"]
     run = spied(make_local_run(tmp_path / "run", tmp_path, *words), seen)
-    run.advance(Quiet())  # type: ignore[arg-type]
+    run.advance(QUIET)
     by_layer = [seen[0::4] + seen[1::4], seen[2::4] + seen[3::4]]  # weight and bias of layer1, then of layer2
     assert list(run.state.largest_codes.values()) == [max(codes) for codes in by_layer]
     save(run)
@@ -174,4 +165,4 @@ def test_run_of_local_learning_tells_the_width_of_its_integer_gradients(tmp_path
 
 
 def test_full_precision_has_no_integer_gradients() -> None:
-    assert gradient_code_bits({"hidden": 0}, GradientRounding(0.1, None, 16)) == {}
+    assert gradient_code_bits({"hidden": 0}, {"hidden": GradientRounding(0.1, None, 16)}) == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import scores
+from helpers import QUIET, scores
 from local_data import SMALL_LOCAL, data_folder, make_local_run
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -17,22 +17,11 @@ from qsnn.config.command_line import compose_config
 from qsnn.config.resume import begin_again_from, restore
 from qsnn.config.run import start
 from qsnn.errors import ConfigError, NonFiniteError, RunFolderError
-from qsnn.kernels.eager import EAGER
 from qsnn.models.local_net import readout_scale
 from qsnn.quantization import quantize, symmetric, to_codes
 from qsnn.training.checkpoint import load_checkpoint, save_checkpoint
 from qsnn.training.loop import save
 from qsnn.training.run import Run
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def after_batch(self, sums: dict[str, float]) -> None:
-        pass
-
-    def after_epoch(self, *arguments: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def advance(run: Run, batches: int) -> Run:
     for _ in range(batches):
-        run.advance(Quiet())  # type: ignore[arg-type]
+        run.advance(QUIET)
     return run
 
 
@@ -99,7 +88,8 @@ def test_run_resumed_from_the_checkpoint_before_the_last_gives_the_same_bits(dat
         restore(second, tmp_path / "half")
     restore(second, tmp_path / "half", "previous.pt")
     begin_again_from(tmp_path / "half", "previous.pt")
-    assert load_checkpoint(last)["position"] == [1, 1, first.state.step // 5 * 3]
+    begun = load_checkpoint(last)
+    assert [begun[name] for name in ("epoch", "batch", "step")] == [1, 1, first.state.step // 5 * 3]
     advance(second, 4)
     assert same(weights(whole), weights(second))
     assert (whole.state.sums, whole.state.streams) == (second.state.sums, second.state.streams)
@@ -132,10 +122,12 @@ def test_eta_halves_and_lr_falls_to_a_fifth_at_the_start_of_every_multiple_of_lr
     data: Path, tmp_path: Path
 ) -> None:
     settings = make_local_run(tmp_path, data, "trainer.lr_div=2").settings
-    assert [settings.rounding_in(epoch).eta for epoch in (1, 2, 3, 4, 5, 6)] == [1, 0.5, 0.5, 0.25, 0.25, 0.125]
-    assert settings.lr_factor(5) == 1
+    rates = [settings.rates_at(epoch, 0, 2) for epoch in (1, 2, 3, 4, 5, 6)]
+    for layer in ("layer1", "layer2"):
+        assert [each.rounding[layer].eta for each in rates] == [1, 0.5, 0.5, 0.25, 0.25, 0.125]
+    assert {each.lr_factor for each in rates} == {1}
     floating = make_local_run(tmp_path, data, "trainer.lr_div=2", "quantization=full_precision").settings
-    assert [floating.lr_factor(epoch) for epoch in (1, 2, 3, 4)] == [1, 0.2, 0.2, pytest.approx(0.04)]
+    assert [floating.rates_at(epoch, 0, 2).lr_factor for epoch in (1, 2, 3, 4)] == [1, 0.2, 0.2, pytest.approx(0.04)]
 
 
 @pytest.mark.parametrize("experiment", ["icons_gesture", "icons_poker"])
@@ -143,7 +135,7 @@ def test_icons_experiments_learn_at_the_steps_of_the_original_program(experiment
     """At t > 50: in 449 of the 500 steps of a training window."""
     config = to_config(compose_config([f"experiment={experiment}", "dataset.root=."]))
     num_steps = config.dataset.windows(config.neuron.dt, training=True).num_steps
-    assert num_steps - config.trainer.settings(config, EAGER).burn_in == 449
+    assert num_steps - round(config.trainer.burn_in / config.neuron.dt) == 449
 
 
 def test_readout_scale_is_that_of_the_golden_files() -> None:

@@ -23,7 +23,7 @@ def test_error_of_local_learning_is_that_of_the_best_weights_on_the_validation_p
     outcome = start(compose_config(words), tmp_path / "run", [])
     run = make_local_run(tmp_path / "run", tmp_path / "data")
     run.state.model.load_state_dict(load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt")["model"])
-    assert error_to_minimise(outcome) == pytest.approx(1 - run.evaluate(run.split.validation).accuracy())
+    assert error_to_minimise(outcome) == pytest.approx(1 - run.task.evaluate(run, run.task.split.validation).accuracy())
 
 
 def test_error_without_a_validation_part_is_nan_and_not_that_of_the_test() -> None:
