@@ -66,7 +66,7 @@ def load_best(run: Run, folder: Path) -> dict[str, Any] | None:
 def _check_fits(run: Run, found: dict[str, Any], layout: dict[str, Any], path: Path) -> None:
     """Raise RunFolderError unless a checkpoint's description is of this run, and holds what the ``layout`` says."""
     check_same_config(run.facts["config"], found.get("config"), path)
-    if run.facts["data"] != found.get("data"):
+    if any(run.facts[name] != found.get(name) for name in ("data", "shapes")):
         raise RunFolderError(f"{path} was trained on other data: the files of dataset.* have changed since")
     own = {name: value for name, value in found.items() if name not in ("format_version", *run.facts)}
     try:

@@ -149,11 +149,12 @@ def test_best_checkpoint_of_something_else_is_refused(run: Run) -> None:
     content = load_checkpoint(run.folder / "checkpoints" / "last.pt")
     path, model = run.folder / "checkpoints" / "best.pt", content["model"]
     name = next(iter(model))
-    facts = {"epoch": 2, "config": content["config"], "data": content["data"]}
+    facts = {"epoch": 2, **{name: content[name] for name in ("config", "data", "shapes")}}
     wrong = {
         "'model' is missing there": facts,
         "is of a run with another config": {"model": model, **facts, "config": {"seed": 1}},
         "was trained on other data": {"model": model, **facts, "data": "x"},
+        "trained on other data": {"model": model, **facts, "shapes": {}},
         "epoch is 'x'": {"model": model, **facts, "epoch": "x"},
         f"model.{name} is 1": {"model": {**model, name: 1}, **facts},
         "'slots'": {"model": model, "slots": {}, **facts},
