@@ -52,16 +52,17 @@ def summed_products(
     """Weight gradient (O, C, k, k): over all samples and pixels the sum of inputs (-1, 0, 1) times errors.
 
     Of quantized errors it is exact: float32 sums so few samples at a time that their integers stay below 2^24, and float64
-    the rest.
+    the rest; all of it where the maps of one sample are too large or its errors too fine for that.
     """
     place = {"stride": stride, "padding": padding}
     if error_bits is None:
         return conv2d_weight(x, shape, error, **place)
     pixels, highest = error[0, 0].numel(), 2 ** (error_bits - 1)
     chunk = max(1, EXACT_SUM // (pixels * highest))
+    kind = x.dtype if pixels * highest <= EXACT_SUM else torch.float64
     total = torch.zeros(shape, dtype=torch.float64, device=x.device)
     for part, errors in zip(x.split(chunk), error.split(chunk), strict=True):
-        total += conv2d_weight(part, shape, errors, **place)
+        total += conv2d_weight(part.to(kind), shape, errors.to(kind), **place)
     return total.to(x.dtype)
 
 
