@@ -45,7 +45,7 @@ class _Spike(torch.autograd.Function):
 
 
 def winners(membrane: np.ndarray, window: int) -> np.ndarray:
-    """(B, O, H, W) to the places y * W + x of the winners, (B, O, H', W'); rows and columns that fill no window are left out."""
+    """(B, O, H, W) to the places y * W + x of the winners, (B, O, H', W'); what fills no window is left out."""
     height, width = (n // window for n in membrane.shape[2:])
     place = np.empty((*membrane.shape[:2], height, width), np.int64)
     for y, x in np.ndindex(height, width):
@@ -99,7 +99,7 @@ def naive_logits(output: Tensor, temperature: float, over_time: str | None) -> T
     if over_time is None:
         return temperature * output.sum(0)
     if over_time == "mean":
-        return temperature * sum(output.unbind()) / len(output)
+        return temperature * output.sum(0) / len(output)
     first = torch.from_numpy(output.detach().numpy().argmax(0))
     return temperature * output.gather(0, first[None])[0]
 
