@@ -30,8 +30,10 @@ def made(
 ) -> RecurrentLinear:
     generator = torch.Generator().manual_seed(0)
     w, w_r = (torch.rand(rows, SIZE, generator=generator) * 1.6 - 0.8 for rows in (INPUTS, SIZE))
-    parts = ((w, 1.0), (w_r if recurrent is None else recurrent, 2.0))
-    return RecurrentLinear(*(QuantizedLinear(weight, scale, bits, bits, backend) for weight, scale in parts), neuron)
+    linear = QuantizedLinear(w, 1.0, bits, bits, backend)
+    return RecurrentLinear(
+        linear, QuantizedLinear(w_r if recurrent is None else recurrent, 2.0, bits, bits, backend), neuron
+    )
 
 
 def spikes(steps: int = 12) -> Tensor:
