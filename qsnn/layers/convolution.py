@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.backends import nnpack
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
@@ -34,7 +35,7 @@ class _QuantizedConvolution(torch.autograd.Function):
         ctx.layer = layer
         quantized = layer.quantized_weight()
         ctx.save_for_backward(x, quantized)
-        return functional.conv2d(x, quantized, stride=layer.stride, padding=layer.padding)
+        return _exact_convolution(x, quantized, layer.stride, layer.padding)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -44,6 +45,12 @@ class _QuantizedConvolution(torch.autograd.Function):
         place = {"stride": layer.stride, "padding": layer.padding}
         grad_x = conv2d_input(x.shape, quantized, error, **place) if ctx.needs_input_grad[0] else None
         return grad_x, summed_products(x, error, tuple(quantized.shape), layer.error_bits, **place), None
+
+
+def _exact_convolution(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """`conv2d` as a sum of products: NNPACK, which torch takes where it has no oneDNN, goes by way of transforms that round."""
+    with nnpack.flags(enabled=False):
+        return functional.conv2d(x, weight, stride=stride, padding=padding)
 
 
 def summed_products(

@@ -10,10 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from qsnn.dynamics import LIFParameters
+from qsnn.dynamics.cuba_lif import CubaLIF
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.eager import EAGER
 from qsnn.layers.convolution import QuantizedConvolution, SpikingConvolution, pooled, summed_products
+from qsnn.models.conv import Conv
 from qsnn.models.geometry import Geometry
+from qsnn.quantization import symmetric, to_codes, weight_init
+from qsnn.quantization.bit_widths import BitWidths
 
 MEMBRANES = arrays(np.float32, (2, 3, 5, 7), elements=st.integers(-4, 4).map(lambda code: code / 4))
 
@@ -94,6 +98,31 @@ def test_convolution_of_one_neuron_a_pixel_is_its_current_through_time(backend: 
     weight = net.convolution.quantized_weight()
     assert torch.equal(activity.current.view(5, 2, 3, 6, 6)[3], functional.conv2d(x[3], weight, padding=1))
     assert activity.spikes.any()
+
+
+@pytest.mark.filterwarnings("ignore:TF32")
+@pytest.mark.parametrize("side", [3, 5])
+def test_currents_are_exact_whatever_torch_convolves_with(side: int) -> None:
+    """Without oneDNN torch takes NNPACK, whose transforms round; builds for some machines have no other."""
+    net = layer(EAGER, (8, 18, 18), Geometry(6, side, 1, 1))
+    x, weight = spikes(20, 2, 8, 18, 18), net.convolution.quantized_weight()
+    expected = functional.conv2d(x.flatten(0, 1).double(), weight.double(), padding=1).view(20, 2, -1)
+    for enabled in (True, False):
+        with torch.backends.mkldnn.flags(enabled=enabled):
+            assert torch.equal(net(x)[0].current.double(), expected)
+
+
+@pytest.mark.parametrize("name", ["hidden1", "hidden2"])
+def test_initial_weights_follow_from_channels_times_pixels_of_the_kernel(name: str) -> None:
+    widths = BitWidths(weight_bits=2, state_bits=8, membrane_bits=8, synapse_bits=8)
+    model = Conv(channels=[5, 4], kernel_size=[3, 2], padding=[0], pooling=[1], stride=[1], init_beta=None)
+    net = model.build_spiking((2, 9, 9), 3, CubaLIF(), widths, None, 0, EAGER)
+    weights = net.layers[name].weights()["weight"]
+    init = weight_init(weights.weight[0].numel(), 2, None, True)
+    assert weights.weight.shape == {"hidden1": (5, 2, 3, 3), "hidden2": (4, 5, 2, 2)}[name]
+    assert weights.attenuation == init.scale > 1  # type: ignore[attr-defined]
+    to_codes(weights.weight.detach(), symmetric(8))  # raises if one is off the grid
+    assert 0.8 * init.limit < weights.weight.abs().max() <= init.limit
 
 
 def test_convolution_goes_on_from_the_state_it_ended_in(backend: Backend) -> None:
