@@ -16,7 +16,7 @@ from qsnn.kernels.eager import EAGER
 from qsnn.layers.convolution import QuantizedConvolution, SpikingConvolution, pooled, summed_products
 from qsnn.models.conv import Conv
 from qsnn.models.geometry import Geometry
-from qsnn.quantization import symmetric, to_codes, weight_init
+from qsnn.quantization import quantize_error, symmetric, to_codes, weight_init
 from qsnn.quantization.bit_widths import BitWidths
 
 MEMBRANES = arrays(np.float32, (2, 3, 5, 7), elements=st.integers(-4, 4).map(lambda code: code / 4))
@@ -135,6 +135,17 @@ def test_convolution_goes_on_from_the_state_it_ended_in(backend: Backend) -> Non
             rest, _ = net(x[5:], middle)
         assert torch.equal(whole.output[5:], rest.output)
         assert rest.output[0].any()
+
+
+def test_convolution_errors_are_scaled_by_their_largest_and_go_back_through_quantized_weights(backend: Backend) -> None:
+    convolution = layer(backend, (2, 6, 6), Geometry(3, 3, 1, 1), 4).convolution
+    x = spikes(5, 2, 6, 6).requires_grad_()
+    grad = torch.randn(5, 3, 6, 6, generator=torch.Generator().manual_seed(3)) / 50
+    convolution(x).backward(grad)
+    error = quantize_error(grad, 4)
+    assert x.grad is not None
+    assert torch.equal(x.grad, functional.conv_transpose2d(error, convolution.quantized_weight(), padding=1))
+    assert torch.equal(convolution.gradient(), exact_sums(x.detach(), error, 3, 1, 1).float())
 
 
 def exact_sums(x: Tensor, error: Tensor, side: int, stride: int, padding: int) -> Tensor:

@@ -1,5 +1,7 @@
 """A recurrent layer: its own spikes come back one step later, and so do errors."""
 
+from typing import Any
+
 import pytest
 import torch
 from naive_nets import NaiveLayer, Neuron, naive_layer
@@ -13,6 +15,7 @@ from qsnn.kernels.eager import EAGER
 from qsnn.layers import SpikingLinear
 from qsnn.layers.linear import QuantizedLinear
 from qsnn.layers.recurrent import RecurrentLinear
+from qsnn.quantization import quantize_error
 
 INPUTS, SIZE = 5, 6
 
@@ -98,6 +101,28 @@ def test_recurrent_layer_does_not_change_its_input_or_its_drive(backend: Backend
     activity, _ = layer(x)
     assert torch.equal(x, before)
     assert torch.equal(activity.drive, layer.linear(x))
+
+
+class Faint(LeakyParameters):
+    """Neurons of which only small errors are in range, such as those of membranes that most steps clamp."""
+
+    def sequence_backward(self, *arguments: Any, **others: Any) -> Tensor:
+        """A quarter of them, on the grid still."""
+        return (super().sequence_backward(*arguments, **others) * 32).round() / 128
+
+
+def test_recurrent_weights_learn_by_the_error_of_the_whole_sequence_scaled_anew(backend: Backend) -> None:
+    layer = made(Faint(0.875, 0.4, 5.0, 8, 8), 8, backend)
+    activity, _ = layer(spikes())
+    activity.drive.retain_grad()
+    (activity.output * torch.arange(SIZE)).sum().backward()
+    assert activity.drive.grad is not None
+    assert 0 < activity.drive.grad.abs().max() < 0.5
+    error = quantize_error(activity.drive.grad, 8)
+    expected = torch.einsum("tbi,tbj->ij", activity.spikes[:-1], error[1:])
+    assert expected.any()
+    assert torch.equal(layer.recurrent.gradient(), expected)
+    assert torch.equal(layer.linear.gradient(), torch.einsum("tbi,tbj->ij", spikes(), error))
 
 
 @pytest.mark.parametrize("neuron", [cuba(8), leaky(8), cuba(None)])
