@@ -120,7 +120,7 @@ def test_initial_weights_follow_from_channels_times_pixels_of_the_kernel(name: s
     weights = net.layers[name].weights()["weight"]
     init = weight_init(weights.weight[0].numel(), 2, None, True)
     assert weights.weight.shape == {"hidden1": (5, 2, 3, 3), "hidden2": (4, 5, 2, 2)}[name]
-    assert weights.attenuation == init.scale > 1  # type: ignore[attr-defined]
+    assert weights.attenuation == init.scale > 1
     to_codes(weights.weight.detach(), symmetric(8))  # raises if one is off the grid
     assert 0.8 * init.limit < weights.weight.abs().max() <= init.limit
 

@@ -81,7 +81,7 @@ def test_recurrent_spikes_reach_the_current_one_step_later(backend: Backend) -> 
     layer = made(cuba(8), 8, backend)
     activity, _ = layer(spikes())
     assert torch.equal(activity.current[0], activity.drive[0])
-    back = activity.spikes[:-1] @ layer.quantized_recurrent()
+    back = activity.spikes[:-1] @ layer.recurrent.quantized_weight()
     assert torch.equal((activity.current - activity.drive)[1:], back)
     assert activity.spikes.any()
 

@@ -242,14 +242,23 @@ def test_best_weights_are_those_of_the_first_highest_validation_accuracy(finishe
 
 WIDTHS = {
     "weight_bits": [2, 3, 4], "membrane_bits": [8, 7, 6], "synapse_bits": [6, 7, 8], "error_bits": [8, 5, 6],
-    "gradient_bits": [6, 9, 4], "rng_bits": [3, 8, 12],
+    "gradient_bits": [6, 9, 4],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("net", [["model.hidden=[6,5]"], RECURRENT, CONV])
 def test_lists_of_widths_reach_every_layer(net: list[str], data: Path, tmp_path: Path) -> None:
     lists = [f"quantization.{name}={value}".replace(" ", "") for name, value in WIDTHS.items()]
-    run = made(tmp_path, data, *net, *lists, "optimizer=sgd", "optimizer.eta_schedule=constant", "optimizer.eta=3")
+    run = made(
+        tmp_path,
+        data,
+        *net,
+        *lists,
+        "quantization.rng_bits=12",
+        "optimizer=sgd",
+        "optimizer.eta_schedule=constant",
+        "optimizer.eta=3",
+    )
     before = {name: tensor.detach().clone() for name, tensor in run.state.model.trained_tensors().items()}
     advance(run, 1)
     for number, (name, layer) in enumerate(run.state.model.layers.items()):
@@ -258,7 +267,7 @@ def test_lists_of_widths_reach_every_layer(net: list[str], data: Path, tmp_path:
         assert layer.state_widths() == (own["synapse_bits"], own["membrane_bits"])
         assert neuron.error_bits == own["error_bits"]
         rounding = run.settings.rounding[name]
-        assert (rounding.gradient_bits, rounding.rng_bits) == (own["gradient_bits"], own["rng_bits"])
+        assert (rounding.gradient_bits, rounding.rng_bits) == (own["gradient_bits"], 12)
         for part, weights in layer.weights().items():
             assert (weights.weight_bits, weights.error_bits) == (own["weight_bits"], own["error_bits"])
             moved = (weights.weight.detach() - before[f"{name}.{part}"]) * 2 ** (own["gradient_bits"] - 1)
