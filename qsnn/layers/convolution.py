@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.backends import nnpack
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
@@ -34,7 +35,7 @@ class _QuantizedConvolution(torch.autograd.Function):
         ctx.layer = layer
         quantized = layer.quantized_weight()
         ctx.save_for_backward(x, quantized)
-        return functional.conv2d(x, quantized, stride=layer.stride, padding=layer.padding)
+        return _exact_convolution(x, quantized, layer.stride, layer.padding)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -46,22 +47,29 @@ class _QuantizedConvolution(torch.autograd.Function):
         return grad_x, summed_products(x, error, tuple(quantized.shape), layer.error_bits, **place), None
 
 
+def _exact_convolution(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """`conv2d` as a sum of products: NNPACK, which torch takes where it has no oneDNN, goes by way of transforms that round."""
+    with nnpack.flags(enabled=False):
+        return functional.conv2d(x, weight, stride=stride, padding=padding)
+
+
 def summed_products(
     x: Tensor, error: Tensor, shape: tuple[int, ...], error_bits: int | None, stride: int, padding: int
 ) -> Tensor:
     """Weight gradient (O, C, k, k): over all samples and pixels the sum of inputs (-1, 0, 1) times errors.
 
     Of quantized errors it is exact: float32 sums so few samples at a time that their integers stay below 2^24, and float64
-    the rest.
+    the rest; all of it where the maps of one sample are too large or its errors too fine for that.
     """
     place = {"stride": stride, "padding": padding}
     if error_bits is None:
         return conv2d_weight(x, shape, error, **place)
     pixels, highest = error[0, 0].numel(), 2 ** (error_bits - 1)
     chunk = max(1, EXACT_SUM // (pixels * highest))
+    kind = x.dtype if pixels * highest <= EXACT_SUM else torch.float64
     total = torch.zeros(shape, dtype=torch.float64, device=x.device)
     for part, errors in zip(x.split(chunk), error.split(chunk), strict=True):
-        total += conv2d_weight(part, shape, errors, **place)
+        total += conv2d_weight(part.to(kind), shape, errors.to(kind), **place)
     return total.to(x.dtype)
 
 

@@ -34,7 +34,7 @@ class Loss(Protocol):
     def filter(self) -> tuple[float, float] | None:
         """Decay and tau, if it is the van Rossum distance, for which backends have a kernel of the whole net."""
 
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, output: Tensor, target: Tensor, /) -> Tensor:
         """A scalar, of the last layer's output (T, B, N) and a target."""
 
 
