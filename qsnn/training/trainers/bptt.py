@@ -92,8 +92,9 @@ class BPTT(Option):
 
     def build_learner(self, config: RunConfig, machine: Machine) -> BPTTLearner:
         """How a batch changes a net."""
-        last = config.quantization.by_layer(config.model.num_layers(True))[-1]
-        loss = config.loss.build(config.neuron.dt, machine.backend, last.error_bits is not None)
+        widths = config.quantization.by_layer(config.model.num_layers(True))
+        quantized = any(width.error_bits is not None for width in widths)  # on its way back an error passes all layers
+        loss = config.loss.build(config.neuron.dt, machine.backend, quantized)
         return BPTTLearner(loss, machine.backend.name)
 
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
