@@ -120,7 +120,7 @@ class LocalLayer(nn.Module):
         factor = s.refractory.scale * t.weight_mult / (t.refractory.scale * s.weight_mult)
         for name, tensor in other.state_dict().items():
             getattr(self, name).copy_(tensor * factor if name in ("weight", "bias") else tensor)
-        if s.readout_weight_bits not in (None, t.readout_weight_bits):
+        if s.readout_weight_bits != t.readout_weight_bits:
             for matrix in (self.readout_weight, self.readout_feedback):
                 matrix.copy_(quantize(matrix * (s.readout_scale / t.readout_scale), symmetric(s.readout_weight_bits)))
 
