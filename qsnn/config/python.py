@@ -28,8 +28,8 @@ class FinishedRun(NamedTuple):
 
 
 class LoadedNet(NamedTuple):
-    """``model``: a net, by BPTT ready to call on input spikes (T, B, ...); ``config``: of its run, as nested dicts; ``epoch``: how many
-    the weights have finished; ``inputs``: shape of a sample's input in a step; ``classes``: names, if there are any."""
+    """``model``: a net, by BPTT ready to call on input spikes (T, B, ...); ``config``: of its run, as nested dicts; ``epoch``:
+    how many the weights have finished; ``inputs``: shape of a sample's input in a step; ``classes``: names, if any."""
 
     model: Any
     config: dict[str, Any]
