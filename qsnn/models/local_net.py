@@ -111,6 +111,22 @@ class LocalNet(nn.Module):
         """The layers by name, input first."""
         return {name: layer for name, layer in self.named_children() if isinstance(layer, LocalLayer)}
 
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Input spikes (T, B, C, H, W), presented from rest, to each layer's readout r (T, B, K); the class that is largest
+        in most steps is the layer's vote. Nothing is learned."""
+        layers, states, constants = self.layers, self.initial_states(x.shape[1]), self.constants()
+        weights = {name: layer.effective_weights() for name, layer in layers.items()}
+        maps = next(iter(layers.values())).tau_mem.shape
+        readouts: dict[str, list[Tensor]] = {name: [] for name in layers}
+        for events in x.to(torch.float32).reshape(len(x), -1, *maps):
+            spikes = events
+            for name, layer in layers.items():
+                step, states[name] = layer(spikes, states[name], weights[name], constants[name])
+                readouts[name].append(layer.readout(step, constants[name]))
+                spikes = step.activation.spikes
+        return {name: torch.stack(steps) for name, steps in readouts.items()}
+
     def trained_tensors(self) -> dict[str, Tensor]:
         """Weights and biases, by ``<layer>.<part>``."""
         return dict(self.named_parameters())
