@@ -3,12 +3,12 @@
 import copy
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 import yaml
+from helpers import QUIET
 from omegaconf import OmegaConf
+from scripts_module import load_script
 
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.checking.checks import check_config
@@ -17,30 +17,25 @@ from qsnn.config.paths import config_folder
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, Option
+from qsnn.training.run import Run
 
+trying = load_script("all_combinations")
 CHOICES = group_options()
 EXPERIMENTS = CHOICES["experiment"]
 SWAPPED = ("model", "neuron", "dataset")
-DENSE = ("feedforward", "iscas_pattern", "pattern", "quick")
-CONVOLUTIONS = ("conv", "gesture_small", "nmnist_small")
-SPIKING = ("cuba_lif", "iscas_pattern", "lif", "if")
 TRACES = ("trace_lif", "traces_30ms", "traces_60ms")
-RECORDINGS = (
-    "dvs_gesture",
-    "dvs_gesture_small",
-    "gesture_demo",
-    "nmnist",
-    "nmnist_small",
-    "slow_poker",
-    "synthetic_gesture",
-)
-GENERATED = ("pattern", "synthetic_gesture")
+PATTERNS = ("pattern", "pattern_quick")
+MAPS = (
+    "array_maps", "dvs_gesture", "dvs_gesture_small", "event_folder", "gesture_bptt", "gesture_demo", "nmnist", "nmnist_bptt",
+    "nmnist_small", "slow_poker", "synthetic_gesture",
+)  # fmt: skip
+GENERATED = ("pattern", "synthetic_gesture", "randman", "yin_yang")
 
 
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Config]:
-    """Every experiment."""
-    return {name: to_config(compose_config([f"experiment={name}"])) for name in EXPERIMENTS}
+    """Every experiment, as its files set it."""
+    return {name: OmegaConf.to_object(compose_config([f"experiment={name}"])) for name in EXPERIMENTS}  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +47,13 @@ def options() -> dict[str, dict[str, Option]]:
     }
 
 
-def small(config: Config, cache: Path) -> Config:
-    """The same with few neurons, few recordings and short windows."""
-    trainer, model, data = config.trainer, config.model, config.dataset
-    if data.option == "pattern":
-        data = replace(data, num_inputs=30, num_outputs=20, num_steps=20)
-    else:
-        people = {"num_users": 2, "num_test_users": 1, "lights": ["led"], "duration": 0.1, "validation_share": 0.5}
-        data = replace(data, **people, window_train=0.09, window_test=0.09, downsample=8, cache=str(cache))
-        trainer = replace(trainer, burn_in=0.04, batch_size=4)
-    sizes = "hidden" if model.option == "feedforward" else "channels"
-    model = replace(model, **{sizes: [6] * len(getattr(model, sizes))})
-    quiet = replace(config.logging, progress=False)
-    return replace(config, trainer=trainer, model=model, dataset=data, logging=quiet)
+def settled(config: Config, **chosen: Option) -> Config:
+    """A copy with other options, and what follows from these, as `to_config` has it, unchecked."""
+    config = replace(copy.deepcopy(config), **copy.deepcopy(chosen))
+    if config.loss.stands_for_another:
+        config.loss = config.loss.choose(config.trainer, config.dataset)
+    config.trainer.settle(config)
+    return config
 
 
 def refusal(config: Config) -> tuple[str, ...]:
@@ -76,12 +65,13 @@ def refusal(config: Config) -> tuple[str, ...]:
     return ()
 
 
-def build_and_step(config: Config, folder: Path) -> Any:
-    """The run after one piece of training."""
-    check_config(config)
-    run = build_run(config, folder)
+def build_and_step(config: Config, folder: Path) -> Run:
+    """The run, with few neurons, few recordings and short windows, after its first piece of training."""
+    small = trying.shrunk(config, folder / "cache", {})
+    check_config(small)
+    run = build_run(small, folder)
     before = copy.deepcopy(run.state.model.state_dict())
-    run.advance(MagicMock(**{"wants_health.return_value": False}))
+    run.advance(QUIET)
     after = run.state.model.state_dict()
     assert run.started()
     assert list(after) == list(before)
@@ -89,27 +79,32 @@ def build_and_step(config: Config, folder: Path) -> Any:
     return run
 
 
+def fits(config: Config, group: str, name: str) -> bool:
+    """Whether an option goes with the rest of an experiment: what the two ways to learn, and maps, allow."""
+    if group == "neuron":
+        return (name in TRACES) == (config.trainer.option == "local")
+    if group == "model":
+        convolutional = name in ("conv", "gesture_small", "nmnist_small")
+        local = config.trainer.option == "local"
+        return not (name in ("recurrent", "shd") and local) and (not convolutional or config.dataset.option in MAPS)
+    if name in PATTERNS:
+        return config.trainer.option == "bptt" and config.loss.option in ("auto", "van_rossum")
+    return name in MAPS or config.model.option != "conv"
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_with_any_other_model_neuron_or_data_set_trains_or_is_refused_with_what_would_fit(
     experiment: str, composed: dict[str, Config], options: dict[str, dict[str, Option]], tmp_path: Path
 ) -> None:
-    fitting = []
     for group in SWAPPED:
         for name, one in options[group].items():
-            config = replace(composed[experiment], **{group: one})
+            config = settled(composed[experiment], **{group: one})
             refused = refusal(config)
-            assert all(" needs " in text and text.endswith(" does") and "\n" not in text for text in refused), refused
-            if refused:
-                continue
-            fitting.append(f"{group}={name}")
-            if config.dataset.option in GENERATED:
-                build_and_step(small(config, tmp_path), tmp_path / group / name)
-    local, pattern = {f"neuron={name}" for name in TRACES}, {f"neuron={name}" for name in SPIKING}
-    local |= {f"model={name}" for name in CONVOLUTIONS} | {f"dataset={name}" for name in RECORDINGS}
-    pattern |= {"dataset=pattern", "dataset=pattern_quick"}
-    wanted, others = (local, pattern) if composed[experiment].trainer.option == "local" else (pattern, local)
-    assert wanted | {f"model={name}" for name in DENSE} <= set(fitting)
-    assert not others & set(fitting)
+            misfit = [text for text in refused if " needs " in text and text.endswith(" does")]
+            assert bool(misfit) == (not fits(composed[experiment], group, name)), (group, name, refused)
+            assert all("\n" not in text for text in refused)
+            if not refused and config.dataset.option in GENERATED:
+                build_and_step(config, tmp_path / group / name)
 
 
 def test_choice_on_the_command_line_is_the_option_beside_an_unchanged_experiment(
@@ -133,23 +128,25 @@ def test_experiment_only_chooses_options_and_names_its_runs(experiment: str) -> 
 def test_full_precision_is_one_word_for_every_experiment_and_brings_its_learning_rate(
     experiment: str, options: dict[str, dict[str, Option]], tmp_path: Path
 ) -> None:
-    config = to_config(compose_config([f"experiment={experiment}", "quantization=full_precision"]))
+    config: Config = OmegaConf.to_object(compose_config([f"experiment={experiment}", "quantization=full_precision"]))  # type: ignore[assignment]
     widths = {entry.name for entry in fields(config.quantization) if entry.name.endswith("_bits")} - {"rng_bits"}
     assert {getattr(config.quantization, name) for name in widths} == {None}
-    if config.dataset.option not in GENERATED:
-        config = replace(config, dataset=options["dataset"]["synthetic_gesture"])
-    run = build_and_step(small(config, tmp_path), tmp_path)
+    generated = config.dataset.option in GENERATED
+    run = build_and_step(
+        settled(config, **({} if generated else {"dataset": options["dataset"]["synthetic_gesture"]})), tmp_path
+    )
     assert run.state.rule.lr == config.optimizer.lr_full_precision
-    assert run.settings.rounding.gradient_bits is None
+    assert {rounding.gradient_bits for rounding in run.settings.rounding.values()} == {None}
 
 
 def test_refusal_of_a_misfit_is_told_once_for_each_need_and_names_all_groups_options() -> None:
     with pytest.raises(ConfigError) as caught:
-        to_config(compose_config(["dataset=nmnist", "model=conv", "quantization.weight_bits=99"]))
-    assert caught.value.args == (
-        "loss=van_rossum needs a target raster, which dataset=nmnist does not give; dataset=pattern does",
-        "trainer=bptt needs a target raster, which dataset=nmnist does not give; dataset=pattern does",
-        "trainer=bptt needs fully connected layers, which model=conv does not give; model=feedforward does",
+        to_config(compose_config(["loss=van_rossum", "dataset=shd", "model=conv", "quantization.weight_bits=99"]))
+    assert [text.split(";")[0] for text in caught.value.args[:2]] == [
+        "model=conv needs maps of pixels, which dataset=shd does not give",
+        "loss=van_rossum needs a target raster, which dataset=shd does not give",
+    ]
+    assert caught.value.args[2:] == (
         "quantization.weight_bits=99 is not possible: allowed are 1..16, null for full precision, or a list of these, "
         "one a layer",
     )
