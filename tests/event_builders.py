@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.prepare import prepare_dataset
@@ -156,3 +157,18 @@ class ListSource:
 def prepared(folder: Path, recordings: list[Recording], sensor: tuple[int, int] = (128, 128)) -> EventDataset:
     """Recordings as a prepared data set."""
     return prepare_dataset(ListSource(recordings, sensor), folder, progress=False)
+
+
+def write_heidelberg(root: Path, name: str, parts: tuple[str, ...]) -> None:
+    """Files in the layout of shd and ssc: eight recordings of four speakers each, other speakers in each file."""
+    h5py, rng = pytest.importorskip("h5py"), np.random.default_rng(0)
+    root.mkdir()
+    for number, part in enumerate(parts):
+        with h5py.File(root / f"{name}_{part}.h5", "w") as file:
+            for key, kind in (("times", "f2"), ("units", "u2")):
+                trains = file.create_dataset(f"spikes/{key}", (8,), h5py.vlen_dtype(kind))
+                for train in range(8):
+                    values = np.sort(rng.random(20)) if key == "times" else rng.integers(0, 700, 20)
+                    trains[train] = values.astype(kind)
+            file["labels"] = np.arange(8, dtype="u2")
+            file["extra/speaker"] = np.arange(8, dtype="u2") % 4 + 4 * number

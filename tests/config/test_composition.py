@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from event_builders import write_gestures, write_nmnist, write_poker
+from event_builders import write_gestures, write_heidelberg, write_nmnist, write_poker
 from omegaconf import OmegaConf
 from scripts_module import load_script
 
@@ -25,21 +24,6 @@ SPIKING, MODELS = ("cuba_lif", "lif", "if"), ("feedforward", "recurrent", "conv"
 MAPS = ("array_maps", "dvs_gesture", "event_folder", "nmnist", "slow_poker", "synthetic_gesture")
 CLASSES = ("arrays", "randman", "shd", "ssc", "yin_yang", *MAPS)
 Step = Callable[[list[str]], Run]
-
-
-def write_heidelberg(root: Path, name: str, parts: tuple[str, ...]) -> None:
-    """Files in the layout of shd and ssc: eight recordings of four speakers each, other speakers in each file."""
-    h5py, rng = pytest.importorskip("h5py"), np.random.default_rng(0)
-    root.mkdir()
-    for number, part in enumerate(parts):
-        with h5py.File(root / f"{name}_{part}.h5", "w") as file:
-            for key, kind in (("times", "f2"), ("units", "u2")):
-                trains = file.create_dataset(f"spikes/{key}", (8,), h5py.vlen_dtype(kind))
-                for train in range(8):
-                    values = np.sort(rng.random(20)) if key == "times" else rng.integers(0, 700, 20)
-                    trains[train] = values.astype(kind)
-            file["labels"] = np.arange(8, dtype="u2")
-            file["extra/speaker"] = np.arange(8, dtype="u2") % 4 + 4 * number
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,60 @@
 """Every experiment and every group option composes, builds and takes one step; the paper's experiments are the originals."""
 
+import re
 from pathlib import Path
-from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
+from helpers import QUIET
 from local_data import SMALL_NET, data_folder
 from omegaconf import DictConfig, OmegaConf
 
+from qsnn.config.building.common import flatten, plain_config
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config, group_options
 from qsnn.dynamics.optimizers import AdamaxOption
 from qsnn.errors import ConfigError
+from qsnn.training.run import Run
 
 OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
-LOCAL_OPTIONS = {
+
+
+def entries(by_group: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+    return [(group, option) for group, options in by_group.items() for option in options]
+
+
+# What the default run, of a pattern, cannot have in the place of its own.
+NO_PATTERN = entries({
     "model": ("conv", "gesture_small", "nmnist_small"),
     "neuron": ("trace_lif", "traces_60ms", "traces_30ms"),
-    "dataset": (
-        "dvs_gesture", "dvs_gesture_small", "slow_poker", "nmnist", "nmnist_small", "synthetic_gesture", "gesture_demo",
-    ),
-    "loss": ("local_readout",),
+    "loss": ("cross_entropy", "local_readout", "spike_count"),
     "trainer": ("local", "local_gesture_small", "local_nmnist_small"),
-    "experiment": (
-        "icons_gesture", "icons_poker", "gesture_small", "gesture_demo", "nmnist_small", "gesture_demo_full_precision",
-        "nmnist_small_full_precision",
-    ),
-}  # fmt: skip
-ONLY_LOCAL = [(group, option) for group, options in LOCAL_OPTIONS.items() for option in options]
-PATTERN = [entry for entry in OPTIONS if entry not in ONLY_LOCAL]
-BOTH = [entry for entry in PATTERN if entry[0] in ("model", "quantization", "optimizer", "logging")]
-LOCAL = [*ONLY_LOCAL, *BOTH]
+})  # fmt: skip
+LOCAL_EXPERIMENTS = (
+    "icons_gesture", "icons_poker", "gesture_small", "gesture_demo", "nmnist_small", "gesture_demo_full_precision",
+    "nmnist_small_full_precision",
+)  # fmt: skip
+CLASS_EXPERIMENTS = ("gesture_bptt", "nmnist_bptt", "randman", "shd", "yin_yang")
+PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
+DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
+CHANNELS = entries({"dataset": ("arrays", "randman", "shd", "ssc", "yin_yang")})
+RECURRENT = entries({"model": ("recurrent", "shd")})
+OF_RECORDINGS = [*DATASETS, *entries({"experiment": (*LOCAL_EXPERIMENTS, *CLASS_EXPERIMENTS)})]
+PATTERN = [entry for entry in OPTIONS if entry not in [*NO_PATTERN, *OF_RECORDINGS]]
+ANY_NET = [entry for entry in OPTIONS if entry[0] in ("model", "quantization", "optimizer", "logging")]
+LOCAL = [
+    *(entry for entry in NO_PATTERN if entry not in entries({"loss": ("cross_entropy", "spike_count")})),
+    *(entry for entry in ANY_NET if entry not in [*NO_PATTERN, *RECURRENT]),
+    *(entry for entry in DATASETS if entry not in CHANNELS),
+    *entries({"experiment": LOCAL_EXPERIMENTS}),
+]  # fmt: skip
+CLASSES = [
+    *ANY_NET,
+    *(entry for entry in OPTIONS if entry[0] == "neuron" and entry not in NO_PATTERN),
+    *entries({"loss": ("auto", "cross_entropy", "spike_count")}),
+    *(entry for entry in OPTIONS if entry[0] == "trainer" and entry not in NO_PATTERN),
+    *DATASETS,
+    *entries({"experiment": CLASS_EXPERIMENTS}),
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +63,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-def changed_by_a_step(run: Any) -> dict[str, bool]:
+def changed_by_a_step(run: Run) -> dict[str, bool]:
     """Whether one epoch of a pattern, or one batch of recordings, changes the weights of each layer."""
     before = {name: value.clone() for name, value in run.state.model.state_dict().items()}
-    run.advance(MagicMock(**{"wants_health.return_value": False}))
+    run.advance(QUIET)
     after = run.state.model.state_dict()
     return {name: bool((after[name] != before[name]).any()) for name in before if name.split(".")[-1] == "weight"}
 
@@ -53,37 +77,61 @@ def test_every_pattern_option_composes_builds_and_takes_a_step(group: str, optio
     assert any(changed_by_a_step(run).values())
 
 
-def local_words(group: str, option: str, data: Path) -> list[str]:
+def dataset_of(words: list[str]) -> str:
+    """The option of the data set that these choose."""
+    return str(OmegaConf.get_type(compose_config(words).dataset).option)
+
+
+def words_with(group: str, option: str, beside: list[str], data: Path) -> list[str]:
     """Overrides of a run with this option: on files in the real format, with windows of 90 ms, otherwise its own settings.
 
-    An experiment keeps its own net; beside other options a small one is enough.
+    An experiment keeps its own net; ``beside`` are what other options have around them.
     """
     words = [f"{group}={option}"]
-    if group == "experiment":
-        dataset = OmegaConf.get_type(compose_config(words).dataset).option
-    else:
-        chosen = [*words, *([] if group == "dataset" else ["dataset=nmnist"])]
-        dataset = OmegaConf.get_type(compose_config(chosen).dataset).option
-        words = ["experiment=icons_gesture", *chosen, *([] if group == "model" else SMALL_NET)]
-        words += ["dataset.downsample=2"] if dataset == "nmnist" else []
-    windows = ["dataset.window_train=0.09", "dataset.window_test=0.09", "trainer.epochs=1", "trainer.batch_size=8"]
-    return [*words, *windows, *data_folder(data, dataset)]
+    if group != "experiment":
+        words = [*beside, *([] if group == "dataset" else ["dataset=nmnist"]), *words]
+    dataset = dataset_of(words)
+    words += ["dataset.downsample=2"] if dataset == "nmnist" and group != "experiment" else []
+    windows = (
+        ["dataset.window_train=0.09", "dataset.window_test=0.09"] if dataset not in ("randman", "yin_yang") else []
+    )
+    return [*words, *windows, "trainer.epochs=1", "trainer.batch_size=4", *data_folder(data, dataset)]
 
 
 @pytest.mark.parametrize(("group", "option"), LOCAL)
 def test_every_local_option_composes_builds_and_takes_a_step(
     group: str, option: str, data: Path, tmp_path: Path
 ) -> None:
-    run = build_run(to_config(compose_config(local_words(group, option, data))), tmp_path)
-    assert run.batches_per_epoch() > 1
+    beside = ["experiment=icons_gesture", *([] if group == "model" else SMALL_NET)]
+    run = build_run(to_config(compose_config(words_with(group, option, beside, data))), tmp_path)
+    assert run.task.batches_per_epoch > 1
     assert all(changed_by_a_step(run).values())
 
 
-def test_local_options_are_all_that_the_pattern_experiment_refuses() -> None:
-    for group, option in ONLY_LOCAL:
+@pytest.mark.parametrize(("group", "option"), CLASSES)
+def test_every_option_of_bptt_on_classes_composes_builds_and_takes_a_step(
+    group: str, option: str, data: Path, tmp_path: Path
+) -> None:
+    beside = [
+        *([] if group == "model" else ["model.hidden=[20]"]),
+        *([] if group == "neuron" else ["neuron.threshold=0.3"]),
+    ]
+    run = build_run(to_config(compose_config(words_with(group, option, beside, data))), tmp_path)
+    assert run.task.batches_per_epoch > 1
+    assert run.learner.backend_name in ("eager", "numba")
+    assert any(changed_by_a_step(run).values())
+
+
+def test_options_that_a_pattern_cannot_have_are_refused_and_no_others() -> None:
+    for group, option in OPTIONS:
         if group != "experiment":
-            with pytest.raises(ConfigError, match=rf"{group}=\S+ needs |which {group}=\S+ does not give"):
-                to_config(compose_config([f"{group}={option}"]))
+            words = compose_config([f"{group}={option}"])
+            told = ()
+            try:
+                to_config(words)
+            except ConfigError as error:
+                told = tuple(text for text in error.args if re.match(rf".*{group}=\S+ (needs |does not give)", text))
+            assert bool(told) == ((group, option) in NO_PATTERN), (group, option, told)
 
 
 ORIGINAL_ARGUMENTS = {
@@ -114,12 +162,17 @@ ORIGINAL_GESTURE_ARGUMENTS = {
 }  # fmt: skip
 
 
+BY_LAYER = ("channels", "kernel_size", "padding", "pooling")
+
+
 @pytest.mark.parametrize(("experiment", "window_test"), [("icons_gesture", 1.8), ("icons_poker", 0.5)])
 def test_icons_experiments_are_the_original_programs(experiment: str, window_test: float) -> None:
-    cfg = compose_config([f"experiment={experiment}"])
-    found = {key: OmegaConf.select(cfg, key) for key in ORIGINAL_GESTURE_ARGUMENTS}
+    config = to_config(compose_config([f"experiment={experiment}", "dataset.root=."]))
+    flat = flatten(plain_config(config))
+    layers = {f"model.{name}": [getattr(each, name) for each in config.model.geometries()] for name in BY_LAYER}
+    found = {key: {**flat, **layers}[key] for key in ORIGINAL_GESTURE_ARGUMENTS}
     assert found == {key: pytest.approx(value) for key, value in ORIGINAL_GESTURE_ARGUMENTS.items()}
-    assert cfg.dataset.window_test == window_test
+    assert config.dataset.window_test == window_test
 
 
 def _selected(cfg: DictConfig, wanted: dict[str, object]) -> dict[str, object]:
@@ -128,9 +181,10 @@ def _selected(cfg: DictConfig, wanted: dict[str, object]) -> dict[str, object]:
 
 @pytest.mark.parametrize("overrides", [[], ["experiment=iscas_pattern"]])
 def test_default_and_paper_run_keep_every_argument_of_the_original_program(overrides: list[str]) -> None:
-    cfg = compose_config(overrides)
-    assert _selected(cfg, ORIGINAL_ARGUMENTS) == ORIGINAL_ARGUMENTS
-    lif = build_run(to_config(cfg), Path()).state.model.layers["hidden"].lif.dynamics
+    config = to_config(compose_config(overrides))
+    flat = flatten(plain_config(config))
+    assert {key: flat[key] for key in ORIGINAL_ARGUMENTS} == ORIGINAL_ARGUMENTS
+    lif = build_run(config, Path()).state.model.layers["hidden"].lif.dynamics
     assert (lif.synapse_decay, lif.membrane_decay) == (0.75, 0.875)
 
 
