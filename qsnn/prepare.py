@@ -13,7 +13,8 @@ damaged, or if the data set's files or the options of its reader have changed. C
 (XDG_CACHE_HOME/qsnn), in QSNN_CACHE if that is set, or in dataset.cache=<folder>; nothing is written into dataset.root.
 Any other override of qsnn.train is taken too, so that one list of words serves both.
 
-  dataset   synthetic_gesture | dvs_gesture | slow_poker | nmnist
+  dataset   nmnist | dvs_gesture | slow_poker | event_folder | shd | ssc | arrays | array_maps
+            or generated: synthetic_gesture | randman | yin_yang
 """
 
 

@@ -82,7 +82,8 @@ def value_of(config: DictConfig, key: str) -> Any:
     if not known:
         raise SystemExit(f"error: --by {key} is no key of these runs; such as seed, or quantization.weight_bits")
     if key == "quantization":
-        return precision(dict(value))
+        unused = () if OmegaConf.select(config, "loss.logits") == "membrane" else ("integrator_bits",)
+        return precision({name: bits for name, bits in value.items() if name not in unused})
     return str(value) if OmegaConf.is_config(value) else value
 
 

@@ -96,7 +96,7 @@ MISTAKES = {
     ("dataset=nmnist", "dataset.root=data"): "00003.bin, byte 0: the file ends after 4 bytes of an event, expected 5",
     ("dataset=nmnist", "dataset.jitter=-1"): "error: dataset.jitter=-1.0 is not possible",
     ("dataset=nmnits",): "error: dataset=nmnits does not exist: did you mean dataset=nmnist?",
-    ("dataset=nmnist", "dataset.sort_time=true"): "this key belongs to dataset=dvs_gesture and dataset=slow_poker",
+    ("dataset=nmnist", "dataset.sort_time=true"): "to dataset=dvs_gesture and dataset=event_folder and dataset=slow_poker",
     ("dataset=pattern",): "error: this dataset needs no preparation",
     ("dataset=nmnist,slow_poker",): "dataset=nmnist,slow_poker",
 }  # fmt: skip

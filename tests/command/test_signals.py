@@ -121,7 +121,7 @@ def test_signal_while_a_run_is_evaluated_is_one_line(
     start(compose_config([*SMALL, "trainer.epochs=1"]), tmp_path / "run", [])
     (tmp_path / "run" / ".hydra").mkdir()
     (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text(json.dumps([*SMALL, "trainer.epochs=1"]))
-    send_at("qsnn.reporting.pattern_reporter:write_raster", signal.SIGINT, monkeypatch)
+    send_at("qsnn.reporting.reporter:write_raster", signal.SIGINT, monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert exit_of(lambda: score_run(["run=run"])) == 128 + signal.SIGINT
     assert capfd.readouterr().err == "stopped by SIGINT: nothing was left half-written\n"
