@@ -96,7 +96,7 @@ def explain(error: Exception, overrides: list[str]) -> str:
     owners = [f"{group}={option}" for group in GROUPS for option, node in options_of(group).items()
               if full_key in names_of(node, f"{group}.")]  # fmt: skip
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
-        return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen"
+        return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen; add {owners[0]} to set it"
     reason = _lines(cause)[0]
     return f"{given}: {reason}" if given else reason
 
