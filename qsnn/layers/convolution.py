@@ -5,11 +5,13 @@ spike is 1 if any neuron of its window spikes. The window's winner is the neuron
 the first of equals in the order of rows: it spikes exactly if any does, and it alone gets the error.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.backends import nnpack
+from torch.backends import cudnn, nnpack
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
@@ -35,7 +37,8 @@ class _QuantizedConvolution(torch.autograd.Function):
         ctx.layer = layer
         quantized = layer.quantized_weight()
         ctx.save_for_backward(x, quantized)
-        return _exact_convolution(x, quantized, layer.stride, layer.padding)
+        with _sums_of_products():
+            return functional.conv2d(x, quantized, stride=layer.stride, padding=layer.padding)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -43,14 +46,17 @@ class _QuantizedConvolution(torch.autograd.Function):
         x, quantized = ctx.saved_tensors
         error = layer.backend.quantize_error(grads[0].contiguous(), layer.error_bits)
         place = {"stride": layer.stride, "padding": layer.padding}
-        grad_x = conv2d_input(x.shape, quantized, error, **place) if ctx.needs_input_grad[0] else None
-        return grad_x, summed_products(x, error, tuple(quantized.shape), layer.error_bits, **place), None
+        with _sums_of_products():
+            grad_x = conv2d_input(x.shape, quantized, error, **place) if ctx.needs_input_grad[0] else None
+            return grad_x, summed_products(x, error, tuple(quantized.shape), layer.error_bits, **place), None
 
 
-def _exact_convolution(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """`conv2d` as a sum of products: NNPACK, which torch takes where it has no oneDNN, goes by way of transforms that round."""
-    with nnpack.flags(enabled=False):
-        return functional.conv2d(x, weight, stride=stride, padding=padding)
+@contextlib.contextmanager
+def _sums_of_products() -> Iterator[None]:
+    """Convolutions as the sums that they are: NNPACK, which torch takes where it has no oneDNN, and cuDNN on a GPU go by way of
+    transforms that round."""
+    with nnpack.flags(enabled=False), cudnn.flags(enabled=False, deterministic=True, allow_tf32=False):
+        yield
 
 
 def summed_products(
