@@ -17,11 +17,14 @@ import functools
 import importlib
 import math
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import metadata
 from typing import Any, ClassVar, TypeVar
+
+from qsnn.errors import ConfigError
 
 GROUPS = ("model", "quantization", "neuron", "dataset", "loss", "trainer", "optimizer")
 ROOMS = (
@@ -103,12 +106,16 @@ def option(group: str, name: str) -> Callable[[T], T]:
     """Register a dataclass as ``group=name``. Raises ValueError for an unknown group, or a name that is taken."""
 
     def register(schema: T) -> T:
+        if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
+            raise ValueError(f"{name!r} is no name of an option: letters, digits, _ and -, not a digit first")
+        if not is_dataclass(schema) or not issubclass(schema, Option):
+            raise ValueError(f"{group}={name} must be a dataclass, and an Option")
         if group not in _registry:
             raise ValueError(f"there is no group {group!r}; groups are {', '.join(GROUPS)}")
         known = _registry[group].get(name)
         if known is not None and known.__qualname__ != schema.__qualname__:
             raise ValueError(f"{group}={name} is there already: {known.__module__}.{known.__qualname__}")
-        schema.group, schema.option = group, name  # type: ignore[attr-defined]
+        schema.group, schema.option = group, name
         _registry[group][name] = schema
         return schema
 
@@ -124,8 +131,21 @@ def load_options() -> None:
                 importlib.import_module(f"{room}.{module.name}")
     for point in _announced(tuple(sys.path)):
         if point.value not in _loaded:
+            _load(point)
             _loaded.add(point.value)
-            point.load()
+
+
+def _load(point: metadata.EntryPoint) -> None:
+    """Import options of another package. Raises ConfigError, which names it: whatever goes wrong there is no fault of a run."""
+    try:
+        point.load()
+    except (Exception, SystemExit) as error:
+        package = point.dist.name if point.dist else "a package"
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+        raise ConfigError(
+            f"{package} announces options in {point.value} ({ENTRY_POINTS}), which cannot be imported ({reason}): "
+            f"repair it, or pip uninstall {package}"
+        ) from error
 
 
 @functools.cache
@@ -161,6 +181,9 @@ def _bound_problem(name: str, value: Any, bounds: Any) -> Iterator[str]:
     low, above = bounds.get("at_least"), bounds.get("above")
     high, below = bounds.get("at_most", math.inf), bounds.get("below", math.inf)
     if value is None or isinstance(value, bool | str) or (low is None and above is None):
+        return
+    if not isinstance(value, int | float):
+        yield impossible(name, value, "it must be a number")
         return
     inside = math.isfinite(value) and value <= high and value < below
     if not (inside and (value >= low if above is None else value > above)):

@@ -69,8 +69,9 @@ def main() -> None:
         found = [measure(bits, *place, words, arguments.fine_tune) for place in places]
         means = [statistics.mean(one[way] for one in found) for way in ways]
         print(f"| {bits} | " + " | ".join(f"{100 * mean:.1f}" for mean in means) + " |", flush=True)
-    tested = sum(map(sum, trained(f"full/fold{0}_seed{0}", [])["final"]["confusion"])) * len(places)
-    print(f"\nstandard error of {tested} test recordings at 90 %: {100 * math.sqrt(0.09 / tested):.1f} %")
+    full = [trained(f"full/fold{fold}_seed{seed}", []) for fold, seed in places if seed == 0]
+    tested = sum(sum(map(sum, summary["final"]["confusion"])) for summary in full)
+    print(f"\nstandard error of {tested} test recordings, at 90 %: {100 * math.sqrt(0.09 / tested):.1f} %")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -47,7 +48,13 @@ def compose_config(
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
     with _without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
         searched = [text for text in overrides if not text.startswith("hydra.searchpath=")]
-        return compose("config", [*searched, *search_path_override()], return_hydra_config)
+        try:
+            return compose("config", [*searched, *search_path_override()], return_hydra_config)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"a config file cannot be read: {reason[:300]}") from error
+        except RecursionError as error:
+            raise ConfigError("a config file names itself in its defaults, by way of others or at once") from error
 
 
 @contextlib.contextmanager
@@ -65,7 +72,12 @@ def _without_running_hydra() -> Iterator[None]:
 def wrong_types(cfg: DictConfig) -> Iterator[str]:
     """Values of a wrong type that OmegaConf does not know as such, because their key takes several types."""
     for group in GROUPS:
-        one = OmegaConf.to_object(cfg[group])
+        try:
+            one = OmegaConf.to_object(cfg[group])
+        except OmegaConfBaseException as error:  # an interpolation that leads nowhere, a value that is missing
+            _, full_key = _cause(error)
+            yield f"{full_key}: {_lines(error)[0]}" if full_key else _lines(error)[0]
+            continue
         if isinstance(one, Option):
             yield from one.wrong_types()
 
@@ -97,7 +109,9 @@ def explain(error: Exception, overrides: list[str]) -> str:
               if full_key in names_of(node, f"{group}.")]  # fmt: skip
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
         return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen; add {owners[0]} to set it"
-    reason = _lines(cause)[0]
+    lines = _lines(cause)
+    # "In 'experiment/x': ... raised while composing config:" is followed by what was raised
+    reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     return f"{given}: {reason}" if given else reason
 
 

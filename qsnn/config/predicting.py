@@ -22,6 +22,7 @@ from qsnn.data.events.prepare import prepare_dataset
 from qsnn.data.formats.aedat2 import AEDAT2Options
 from qsnn.data.formats.arrays import ARRAY_SUFFIXES, read_array
 from qsnn.data.sources.loose_files import LooseFiles, find_recordings
+from qsnn.data.words import MAPS
 from qsnn.errors import ConfigError, DataError
 from qsnn.reporting.pictures import png
 from qsnn.reporting.vote_picture import vote_picture
@@ -72,7 +73,11 @@ def parse_request(arguments: list[str]) -> Request:
         )
     if not paths:
         raise ConfigError("no recording is named: give files or folders, such as recording.aedat")
-    return Request(found["run"], paths, form, found["out"], found["pictures"], overrides)
+    out = found["out"]
+    if out is not None and (out.exists() or not out.parent.is_dir()):
+        wrong = "is there already: choose another file" if out.exists() else "lies in no folder that is there"
+        raise ConfigError(f"out={out} {wrong}")
+    return Request(found["run"], paths, form, out, found["pictures"], overrides)
 
 
 def predict(arguments: list[str]) -> str:
@@ -100,6 +105,9 @@ def _batches(saved: SavedNet, paths: list[Path]) -> Iterator[tuple[str, Batch]]:
     if not others:
         return
     data, (height, width) = saved.config.dataset, saved.sensor
+    if MAPS not in data.gives:
+        wanted = f"a raster of 0 and 1, [steps, {width}], in a .npy or .npz"
+        raise ConfigError(f"{others[0]}: the net of {saved.file} takes {width} channels, no pixels: give {wanted}")
     chosen = {name: getattr(data, name) for name in AEDAT2Options._fields if hasattr(data, name)}
     source = LooseFiles(find_recordings(others), saved.classes, (height, width), AEDAT2Options(**chosen))
     with tempfile.TemporaryDirectory(prefix="qsnn-predict-") as folder:

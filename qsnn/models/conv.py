@@ -56,7 +56,8 @@ class Conv(Option):
             yield impossible("model.channels", self.channels, "give one entry for each layer, at least one")
         for name in LISTS:
             if len(getattr(self, name)) not in (1, len(self.channels)):
-                wanted = f"it needs 1 entry, or {len(self.channels)}, as many as model.channels"
+                more = f", or {len(self.channels)}, as many as model.channels" if len(self.channels) > 1 else ""
+                wanted = f"it needs 1 entry{more}"
                 yield impossible(f"model.{name}", getattr(self, name), wanted)
 
     def num_layers(self, with_output: bool) -> int:

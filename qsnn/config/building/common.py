@@ -5,19 +5,29 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from qsnn.config.checking.checks import check_config
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.kernels.cuda import set_up_cuda
+from qsnn.options import GROUPS, Option
 from qsnn.reporting.health.figures import Limits
 from qsnn.reporting.reporter import LoggingSettings
 
 
 def to_config(cfg: DictConfig) -> Config:
     """The composed config as checked dataclasses. Raises ConfigError."""
-    config = OmegaConf.to_object(cfg)
+    try:
+        config = OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        where = f"{error.full_key}: " if error.full_key else ""
+        raise ConfigError(f"{where}{str(error).strip().splitlines()[0]}") from error
     assert isinstance(config, Config)
+    for group in GROUPS:
+        if not isinstance(getattr(config, group), Option):
+            begin = f"defaults: [/schema/{group}@_here_: <option>, _self_]"
+            raise ConfigError(f"the file that was chosen in group {group} names no option: begin it with {begin}")
     if config.loss.stands_for_another:
         config.loss = config.loss.choose(config.trainer, config.dataset)
     config.trainer.settle(config)
@@ -32,7 +42,7 @@ def build_device(config: Config) -> torch.device:
         device = torch.device(config.device)
     except RuntimeError as error:
         raise ConfigError(f"device={config.device} is not known: {allowed}") from error
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or config.device.startswith("cpu:"):
         raise ConfigError(f"device={config.device} is not supported: {allowed}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()

@@ -159,7 +159,7 @@ class RandmanOption(SpikeTrains):
     window_test: float = key(0.2, "length of the first window, on which is tested", "s", above=0)
     validation_share: float = key(
         1 / 9, "share of what is not for testing that chooses the best epoch; 1/9: a tenth of all", "", "none", at_least=0,
-        at_most=1 - 2**-53,
+        below=1,
     )  # fmt: skip
     num_classes: int = key(10, "classes, each a manifold", at_least=2, at_most=1000)
     samples_per_class: int = key(1000, "samples of each class", at_least=3, at_most=1_000_000)
@@ -177,7 +177,7 @@ class RandmanOption(SpikeTrains):
     harmonic: bool = key(
         False, "frequencies of 1, 2, 3, ... instead of random ones: manifolds that close, and are easier"
     )
-    test_share: float = key(0.1, "share of the samples of each class that is for testing", above=0, at_most=1 - 2**-53)
+    test_share: float = key(0.1, "share of the samples of each class that is for testing", above=0, below=1)
     generator_seed: int = key(0, "seed of manifolds and samples", at_least=0)
 
     def problems(self) -> Iterator[str]:

@@ -135,7 +135,7 @@ class YinYangOption(SpikeTrains):
         1 / 6,
         "share of what is not for testing that chooses the best epoch, drawn beside the num_train training samples; "
         "1/6: 1,000 beside 5,000",
-        "", "none", at_least=0, at_most=1 - 2**-53,
+        "", "none", at_least=0, below=1,
     )  # fmt: skip
     num_train: int = key(5000, "samples for training", at_least=3, at_most=MAX_SAMPLES)
     num_test: int = key(1000, "samples for testing", at_least=3, at_most=MAX_SAMPLES)

@@ -15,7 +15,7 @@ from qsnn.data.events.split import Split, split
 from qsnn.data.recording import Recording
 from qsnn.data.sources.array_file import CHANNELS, HELP, PIXELS, TIME_UNITS, ArrayFile, Layout
 from qsnn.data.sources.files import files_fingerprint
-from qsnn.errors import ConfigError
+from qsnn.errors import ConfigError, DataError
 from qsnn.options import impossible, key, option
 
 MAX_CLASSES, MAX_NAME = 4000, 40  # what a cache's header has room for
@@ -125,7 +125,12 @@ class FileOfArrays(Recordings):
 
     def split(self, prepared: EventDataset) -> Split:
         """As the file says; without is_test, and without folds, a fifth drawn by ``seed`` is for testing. Raises DataError."""
+        if len(np.unique(prepared.labels)) < 2:
+            raise DataError(f"{self.file}: all samples are of one class: a net learns to tell at least two apart")
         drawn = self.num_folds is None and not prepared.is_test.any()
+        if drawn and len(np.unique(prepared.groups)) < DRAWN_FOLDS:
+            found = f"{len(np.unique(prepared.groups))} samples or groups"
+            raise DataError(f"{self.file} has {found}, too few to draw a test part: give it is_test, or more samples")
         return split(prepared, self.validation_share, self.seed, DRAWN_FOLDS if drawn else self.num_folds, self.fold)
 
 

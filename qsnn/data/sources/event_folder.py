@@ -194,7 +194,7 @@ class EventFolderOption(EventData):
     window_test: float = key(0.5, "length of the first window, on which is tested", "s", above=0)
     test_share: float = key(
         0.2, "share that is for testing, where no Test folder is: of groups, else of each recording's pieces, at its end, "
-        "else of each class's files", above=0, at_most=1 - 2**-53,
+        "else of each class's files", above=0, below=1,
     )  # fmt: skip
     group_by: str | None = key(
         None, "regular expression that finds, in a file's path below root, what must not lie on both sides of a split, such as "

@@ -119,7 +119,7 @@ class SSCOption(SpikeTrains):
     window_test: float = key(1.0, "length of the first window, on which is tested", "s", above=0)
     validation_share: float = key(
         0.1, "0: ssc_valid.h5 trains too, and nothing validates; else ssc_valid.h5 validates, and with num_folds such a share",
-        at_least=0, at_most=1 - 2**-53,
+        at_least=0, below=1,
     )  # fmt: skip
 
     def source(self) -> HeidelbergSpikes:
