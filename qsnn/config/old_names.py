@@ -7,8 +7,8 @@ OLD_KEYS = {
     "model.weight_mult": "trainer.weight_mult",
     "model.bias_gain": "trainer.bias_gain",
     "model.readout_amplitude": "trainer.readout_amplitude",
-    "neuron.tau_vr": "loss.tau_vr",
-    "neuron.van_rossum_decay": "loss.van_rossum_decay",
+    "neuron.tau_vr": "loss.tau_vr, of loss=van_rossum",
+    "neuron.van_rossum_decay": "loss.van_rossum_decay, of loss=van_rossum",
     "trainer.l1": "loss.l1",
     "trainer.l2": "loss.l2",
 }

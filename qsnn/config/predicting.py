@@ -45,12 +45,14 @@ class Request(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """``votes``: for each class, after the last step; ``tie``: whether another class has as many."""
+    """``votes``: for each class, after the last step; ``tie``: whether another class has as many; ``course``: the votes
+    after each step, where these are asked for."""
 
     file: str
     label: str
     votes: dict[str, float]
     tie: bool
+    course: list[list[float]]
 
 
 def parse_request(arguments: list[str]) -> Request:
@@ -88,7 +90,7 @@ def predict(arguments: list[str]) -> str:
         raise ConfigError(f"run={request.run}: its net answers with a raster, not with a class; look at its raster.png")
     answers = []
     for name, batch in _batches(saved, request.paths):
-        answers.append(_answer(saved, name, batch, request.pictures))
+        answers.append(_answer(saved, name, batch, request))
     text = _as_text(answers, request.format)
     if request.out is None:
         return text
@@ -109,7 +111,13 @@ def _batches(saved: SavedNet, paths: list[Path]) -> Iterator[tuple[str, Batch]]:
         wanted = f"a raster of 0 and 1, [steps, {width}], in a .npy or .npz"
         raise ConfigError(f"{others[0]}: the net of {saved.file} takes {width} channels, no pixels: give {wanted}")
     chosen = {name: getattr(data, name) for name in AEDAT2Options._fields if hasattr(data, name)}
-    source = LooseFiles(find_recordings(others), saved.classes, (height, width), AEDAT2Options(**chosen))
+    source = LooseFiles(
+        find_recordings(others),
+        saved.classes,
+        (height, width),
+        AEDAT2Options(**chosen),
+        getattr(data, "sensor", None) is not None,
+    )
     with tempfile.TemporaryDirectory(prefix="qsnn-predict-") as folder:
         dataset = prepare_dataset(source, Path(folder), progress=False)
         windows = data.windows(saved.config.neuron.dt, training=False)
@@ -130,12 +138,13 @@ def _array_batch(saved: SavedNet, path: Path) -> Batch:
     return Batch(spikes.view(len(spikes), 1, *saved.inputs), nothing, nothing)
 
 
-def _answer(saved: SavedNet, name: str, batch: Batch, pictures: Path | None) -> Prediction:
+def _answer(saved: SavedNet, name: str, batch: Batch, request: Request) -> Prediction:
     learner = saved.config.trainer.build_learner(saved.config, build_machine(saved.config))
-    tallies = learner.evaluate(saved.net, batch, keep_raster=pictures is not None)
+    tallies = learner.evaluate(saved.net, batch, keep_raster=request.pictures is not None or request.format == "json")
     last = [tally for tally in tallies.values() if tally.votes is not None][-1]
     votes: Tensor = last.votes
     label = saved.classes[int(predictions(votes)[0])]
+    pictures = request.pictures
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
         rasters = {layer: torch.stack(tally.raster) for layer, tally in tallies.items() if tally.raster}
@@ -144,12 +153,13 @@ def _answer(saved: SavedNet, name: str, batch: Batch, pictures: Path | None) -> 
         )
         write_atomically(pictures / f"{folder_name(name)}.png", lambda file: file.write(png(image)))
     shown = dict(zip(saved.classes, (round(float(vote), 6) for vote in votes[0]), strict=True))
-    return Prediction(name, label, shown, tied(votes) > 0)
+    course = [[round(float(vote), 6) for vote in step] for step in last.course or []]
+    return Prediction(name, label, shown, tied(votes) > 0, course)
 
 
 def _as_text(answers: list[Prediction], form: str) -> str:
     if form == "json":
-        return json.dumps([answer._asdict() for answer in answers], indent=2)
+        return json.dumps([_as_record(answer) for answer in answers], indent=2)
     if form == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -158,6 +168,13 @@ def _as_text(answers: list[Prediction], form: str) -> str:
         return text.getvalue().rstrip("\n")
     width = max(len(answer.label) for answer in answers)
     return "\n".join(f"{answer.label:<{width}}  {_votes(answer)}  {answer.file}" for answer in answers)
+
+
+def _as_record(answer: Prediction) -> dict[str, Any]:
+    """For JSON; ``votes_over_time``: by class, one number a step."""
+    course = dict(zip(answer.votes, map(list, zip(*answer.course, strict=True)), strict=True))
+    named = {"file": answer.file, "class": answer.label, "tie": answer.tie}
+    return {**named, "votes": answer.votes, "votes_over_time": course}
 
 
 def _votes(answer: Prediction) -> str:

@@ -28,6 +28,6 @@ def begin_with_source(run: Run, config: Config) -> None:
     try:
         run.state.model.take_weights(other.net.to(next(iter(run.state.model.trained_tensors().values())).device))
     except ValueError as error:
-        wanted = "model.*, dataset.* and windows must make nets of the same shape; only bit widths may differ"
+        wanted = "model.*, dataset.* and the loss must make nets of the same layers and shapes"
         raise ConfigError(f"start_from={path} does not fit: {error}; {wanted}") from error
     run.state.forget_course()

@@ -12,9 +12,12 @@ from qsnn.data.sources.pattern import Pattern
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
 from qsnn.models import Activity, SpikingNet
-from qsnn.training.class_scores import LayerTally
+from qsnn.training.class_scores import LayerTally, joined
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState
+
+MOST_VALUES = 2**26
+"""Of each quantity that a net keeps over a sequence, in evaluation: a quarter of a gigabyte."""
 
 
 class StepResult(NamedTuple):
@@ -124,10 +127,15 @@ class BPTTLearner(NamedTuple):
 
     @torch.no_grad()
     def evaluate(self, model: SpikingNet, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
-        """Predictions and spikes of a batch, without learning."""
+        """Predictions and spikes of a batch, without learning. As many samples at a time as `MOST_VALUES` have room."""
         device = next(iter(model.trained_tensors().values())).device
-        activity, _ = model(batch.input.to(device, torch.float32))
-        return tally_layers(activity, self.loss, keep_raster)
+        neurons = sum(layer.num_neurons for layer in model.layers.values())
+        samples = max(1, MOST_VALUES // max(1, len(batch.input) * neurons))
+        parts: list[dict[str, LayerTally]] = []
+        for x in batch.input.split(samples, dim=1):
+            activity, _ = model(x.to(device, torch.float32))
+            parts.append(tally_layers(activity, self.loss, keep_raster and not parts))
+        return {name: joined([part[name] for part in parts]) for name in parts[0]}
 
 
 def tally_layers(activity: Activity, loss: Any, keep_raster: bool = False) -> dict[str, LayerTally]:

@@ -27,6 +27,16 @@ class LayerTally:
     course: list[Tensor] | None = None
 
 
+def joined(parts: list[LayerTally]) -> LayerTally:
+    """A batch's tally from those of its samples, in order; raster and course of the first."""
+    if len(parts) == 1:
+        return parts[0]
+    votes = [part.votes for part in parts if part.votes is not None]
+    counts = {name: sum(getattr(part, name) for part in parts) for name in ("steps", "spikes", "neuron_steps")}
+    first = parts[0]
+    return LayerTally(torch.cat(votes) if votes else None, raster=first.raster, course=first.course, **counts)
+
+
 def predictions(votes: Tensor) -> Tensor:
     """The class with the largest vote, (B, K) to (B); the first of equals."""
     return votes.argmax(1)

@@ -165,7 +165,7 @@ def test_net_of_another_shape_is_refused_in_one_line_with_the_tensor(
         train(tmp_path, SMALL, override, from_(trained))
     (line,) = caught.value.args
     assert line.startswith(f"start_from={trained} does not fit: ")
-    assert "only bit widths may differ" in line
+    assert "must make nets of the same layers and shapes" in line
     assert "\n" not in line
     assert not (tmp_path / "checkpoints").exists()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qsnn.data.formats.aedat2 import AEDAT2Options
-from qsnn.data.formats.any_events import SUFFIXES, first_bytes, kind_of, load_events, told_sensor
+from qsnn.data.formats.any_events import SUFFIXES, first_bytes, kind_of, load_events, told_sensor, usual_sensor
 from qsnn.data.formats.clock import log_remarks
 from qsnn.data.recording import Recording
 from qsnn.data.sources.folder_files import files_below
@@ -22,9 +22,11 @@ class LooseFiles:
     in_time = False
 
     def __init__(
-        self, files: list[Path], classes: tuple[str, ...], sensor: tuple[int, int], options: AEDAT2Options
-    ) -> None:
+        self, files: list[Path], classes: tuple[str, ...], sensor: tuple[int, int], options: AEDAT2Options,
+        sensor_was_chosen: bool = False,
+    ) -> None:  # fmt: skip
         self.classes, self.sensor, self._files, self._options = classes, sensor, files, options
+        self._chosen = sensor_was_chosen
 
     def fingerprint(self) -> str:
         """A hash of names, sizes and times."""
@@ -42,7 +44,7 @@ class LooseFiles:
             if kind is None:
                 readable = f"{', '.join(SUFFIXES)} and what begins with #!AER-DAT"
                 raise DataError(f"{path} is no recording that can be read; read are {readable}")
-            told = told_sensor(kind, start)
+            told = told_sensor(kind, start) or (None if self._chosen else usual_sensor(kind))
             if told not in (None, self.sensor):
                 seen = f"{path} is of a camera with {told[0]} x {told[1]} pixels" if told else str(path)
                 raise DataError(f"{seen} (height, width), the net learned from {self.sensor[0]} x {self.sensor[1]}")
