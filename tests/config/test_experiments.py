@@ -1,6 +1,5 @@
 """Every experiment and every group option composes, builds and takes one step; the paper's experiments are the originals."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from qsnn.config.building.common import flatten, plain_config
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config, group_options
 from qsnn.dynamics.optimizers import AdamaxOption
-from qsnn.errors import ConfigError
 from qsnn.training.run import Run
 
 OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
@@ -120,18 +118,6 @@ def test_every_option_of_bptt_on_classes_composes_builds_and_takes_a_step(
     assert run.task.batches_per_epoch > 1
     assert run.learner.backend_name in ("eager", "numba")
     assert any(changed_by_a_step(run).values())
-
-
-def test_options_that_a_pattern_cannot_have_are_refused_and_no_others() -> None:
-    for group, option in OPTIONS:
-        if group != "experiment":
-            words = compose_config([f"{group}={option}"])
-            told = ()
-            try:
-                to_config(words)
-            except ConfigError as error:
-                told = tuple(text for text in error.args if re.match(rf".*{group}=\S+ (needs |does not give)", text))
-            assert bool(told) == ((group, option) in NO_PATTERN), (group, option, told)
 
 
 ORIGINAL_ARGUMENTS = {
