@@ -13,8 +13,8 @@ from qsnn.config.building.common import build_logging, flatten, plain_config, to
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.checking.checks import widths_there
+from qsnn.config.checking.remarks import remarks
 from qsnn.config.paths import AUTO, split_checkpoint
-from qsnn.config.remarks import remarks
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
 from qsnn.config.start_from import begin_with_source

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from qsnn.config.building.run import to_config
+from qsnn.config.checking.remarks import remarks
 from qsnn.config.command_line import compose_config
-from qsnn.config.remarks import remarks
 from qsnn.config.resume import restore
 from qsnn.config.run import start
 from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
