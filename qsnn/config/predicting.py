@@ -180,4 +180,4 @@ def _as_record(answer: Prediction) -> dict[str, Any]:
 def _votes(answer: Prediction) -> str:
     """The three classes with most votes."""
     first: list[tuple[str, Any]] = sorted(answer.votes.items(), key=lambda entry: -entry[1])[:3]
-    return ", ".join(f"{name} {vote:g}" for name, vote in first) + (" (tie)" if answer.tie else "")
+    return ", ".join(f"{name}: {vote:g}" for name, vote in first) + (" (tie)" if answer.tie else "")
