@@ -89,6 +89,11 @@ class Option:
         """Those of the `problems` that are of type, where a key takes several: told as early as any other wrong type."""
         yield from ()
 
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """With ``quantization.arithmetic=integer``: what of it no integer machine could compute in the run of ``config``, one
+        line each that names key, value and what to set."""
+        yield from ()
+
     def in_bounds(self, *names: str) -> bool:
         """Whether the values of these keys lie in their bounds."""
         return not any(True for name in names for _ in _problems_of(getattr(self, name), name, self._metadata(name)))

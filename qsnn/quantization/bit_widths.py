@@ -11,6 +11,7 @@ from qsnn.quantization.random_stream import RNG_RULES
 MAX_BITS, MAX_RNG_BITS = 16, 24
 FULL_PRECISION_BITS = 32
 FOLLOWS_STATE = "${.state_bits}"
+FLOAT, INTEGER = "float", "integer"
 ALLOWED = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of these, one a layer"
 
 
@@ -43,6 +44,12 @@ class BitWidths(Option):
         "unbiased",
         "original: rounds up 2^-rng_bits too often; unbiased: with the probability of the rounded fraction",
         choices=tuple(RNG_RULES),
+    )
+    arithmetic: str = key(
+        FLOAT,
+        "integer: every quantity of a training step is a code times a power of two, which a machine without floats can repeat; "
+        "what is not is refused by name. float: the papers' equations",
+        choices=(FLOAT, INTEGER),
     )
     synapse_trace_bits: Any = key(10, "synapse trace Q of local learning", "bits", "global_qb")
     membrane_trace_bits: Any = key(12, "membrane trace P of local learning", "bits", "global_pb")

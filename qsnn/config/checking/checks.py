@@ -11,6 +11,7 @@ from qsnn.config.paths import wrong_name
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, Option, impossible, misfits, value_problems
+from qsnn.quantization.bit_widths import INTEGER
 
 
 def chosen_options(config: Config) -> list[Option]:
@@ -30,9 +31,17 @@ def check_config(config: Config) -> None:
     alone = {one.group: tuple(_wrong_values(one)) for one in chosen_options(config)}
     right = {group for group, found in alone.items() if not found}
     together = () if unfit else tuple(config.trainer.problems_with(config, right))  # it builds on options that fit
-    wrong = (*unfit, *_wrong_at_the_root(config), *itertools.chain(*alone.values()), *together)
+    floats = () if unfit or len(right) < len(alone) else tuple(_float_quantities(config))
+    wrong = (*unfit, *_wrong_at_the_root(config), *itertools.chain(*alone.values()), *together, *floats)
     if wrong:
         raise ConfigError(*wrong)
+
+
+def _float_quantities(config: Config) -> Iterator[str]:
+    """What integer arithmetic leaves no room for."""
+    if config.quantization.arithmetic == INTEGER:
+        for one in chosen_options(config):
+            yield from one.float_quantities(config)
 
 
 def _wrong_at_the_root(config: Config) -> Iterator[str]:
