@@ -33,7 +33,12 @@ class TraceLIF(Option):
         at_most=1,
     )
     decay_bits: int | None = key(
-        None, "fractional bits of decays and gains; null: not rounded; quantization.arithmetic=integer needs it", "bits", "none", at_least=1, at_most=24
+        None,
+        "fractional bits of decays and gains; null: not rounded; integer arithmetic needs it",
+        "bits",
+        "none",
+        at_least=1,
+        at_most=24,
     )
 
     def float_quantities(self, config: Any) -> Iterator[str]:

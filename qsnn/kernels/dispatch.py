@@ -68,4 +68,8 @@ def select_local_backend(name: str) -> LocalBackend:
 
 def select_integer_local_backend(name: str) -> IntegerLocalBackend:
     """The same for local learning in integers."""
-    return INTEGER_LOCAL_EAGER
+    if name == "eager":
+        return INTEGER_LOCAL_EAGER
+    from qsnn.kernels.numba.integer_local.backend import INTEGER_LOCAL_NUMBA
+
+    return INTEGER_LOCAL_NUMBA

@@ -93,7 +93,7 @@ class IntegerLocalLayer(LocalLayer):
         )  # fmt: skip
         unit = s.weight_mult * 2.0 ** -point(w.weight_bits) / s.refractory.scale
         membrane = integer_membrane(unit, traces.full_scale, w.membrane_trace_bits, s.refractory)
-        matrices = (
+        weight, feedback = (
             to_codes(maps_last(matrix, self.pooled_shape()), symmetric(w.readout_weight_bits))
             for matrix in (self.readout_weight, self.readout_feedback)
         )
@@ -101,7 +101,7 @@ class IntegerLocalLayer(LocalLayer):
             w.membrane_bits, w.sigmoid_bits, w.readout_weight_bits, w.readout_bits, w.error_bits,
             math.frexp(s.readout_scale)[1] - 1,
         )  # fmt: skip
-        readout = integer_readout(*matrices, formats, s.l1, s.l2, s.refractory.pooling)
+        readout = integer_readout(weight, feedback, formats, s.l1, s.l2, s.refractory.pooling)
         tables = (membrane.subtracted, membrane.after, readout.activation, readout.slope)
         subtracted, after, activation, slope = (table.to(self.weight.device) for table in tables)
         return IntegerConstants(
@@ -118,7 +118,7 @@ class IntegerLocalLayer(LocalLayer):
             self.weight[0].numel(), math.prod(places), outputs, len(self.readout_weight), batch_size, w.weight_bits,
             w.readout_weight_bits, w.gradient_bits, rounding.rng_bits, rounding.eta,
         )  # fmt: skip
-        return accumulator_bits(*constants, extent)
+        return accumulator_bits(constants.traces, constants.membrane, constants.readout, extent)
 
     def check_widths(self, name: str, batch_size: int, rounding: GradientRounding) -> dict[str, int]:
         """`accumulator_bits`, or ConfigError, naming layer and sum, where there are not as many."""
@@ -155,9 +155,7 @@ class IntegerLocalLayer(LocalLayer):
         B, C, H, W = shape
         return feedback_sums(error, constants.readout).view(B, H, W, C).permute(0, 3, 1, 2)
 
-    def gradient(
-        self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: Any
-    ) -> LocalGradient:
+    def gradient(self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: Any) -> LocalGradient:
         """As in `LocalLayer`; ``weight`` and ``bias`` are sums of products of codes, int64."""
         outer = self.backend.readout_error(readout, target, mask, self.settings.error_bits)  # exact: codes times 2^-n
         back = self.feedback(outer.error, step.activation.feature.shape, constants)

@@ -1,13 +1,14 @@
 """Local learning in integers (``quantization.arithmetic=integer``): every quantity is a code, every step int64 can repeat.
 
-Sources: [DECOLLE], [ICONS]; NUMERICS sections 4 and 6. The float equations are those of `qsnn.dynamics.traces`, `refractory_lif`,
-`local_readout` and `local_gradient`; here is what an integer machine computes instead. Upper case: integers that follow from
-formats and time constants when the net is built (they belong into an artefact); lower case: codes that change. For the widths
+Sources: [DECOLLE], [ICONS]; NUMERICS sections 4 and 6. The float equations are those of `qsnn.dynamics.traces`,
+`refractory_lif`, `local_readout` and `local_gradient`; here is what an integer machine computes instead. Upper case: integers
+that follow from formats and time constants when the net is built (they belong into an artefact); lower case: codes that change.
+For the widths
 
     pb qb rb ub wb sb gb eb ab nb   of P, Q, R, U, weights, sigmoid z, readout and feedback matrix, errors, readout r, gradients
 
-two kinds of rounding: behind a multiplier half up, ``scaled(x) = (x + 2^(k-1)) >> k``; behind a power of two alone half to even,
-as every quantizer of `qsnn.quantization` has it (ties are frequent there, and half up would move errors upward).
+two kinds of rounding: behind a multiplier half up, ``(x + 2^(k-1)) >> k``; behind a power of two alone half to even, as every
+quantizer of `qsnn.quantization` has it (ties are frequent there, and half up would move errors upward).
 
     traces       p' = min((P1 p + P2 q + half) >> k, 2^pb - 1)          k = neuron.decay_bits, multipliers one for each input
                  q' = clamp((Q1 q + Q2 x + half) >> k, 0, 2^qb - 1)     p uses the old q; x: input spikes, -1, 0 or 1
@@ -27,6 +28,6 @@ as every quantizer of `qsnn.quantization` has it (ties are frequent there, and h
 
 ``code`` clamps to +-(2^(b-1) - 1); of one bit it is the sign, 0 upward. What differs from the float equations by more than the
 rounding of multipliers: the grid of U has the step 8 * 2^-(ub-1) where it was 8 / (2^(ub-1) - 1); l1 and l2 are rounded to 2^-8
-codes of the error, which for the papers' settings is 0; gradients are of codes, without the full scale of P, which is no power of
-two (at most a factor of sqrt(2) in size, as E and the rounding divide by a power of two).
+codes of the error, which for the papers' settings is 0; gradients are of codes, without the full scale of P, which is no
+power of two (at most a factor of sqrt(2) in size, as E and the rounding divide by a power of two).
 """

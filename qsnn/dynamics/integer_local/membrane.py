@@ -94,6 +94,4 @@ def membrane_step(accumulator: Tensor, bias: Tensor, refractory: Tensor, membran
     after = m.after[spikes.to(torch.int64), refractory.to(torch.int64)].to(refractory.dtype)
     pooled, winner = functional.max_pool2d(codes.double(), m.pooling, return_indices=True)
     kind = code_type(m.membrane_bits)
-    return MembraneStep(
-        codes.to(kind), after, pooled.to(kind), winner.to(torch.int32), codes.sum(), spikes.sum()
-    )
+    return MembraneStep(codes.to(kind), after, pooled.to(kind), winner.to(torch.int32), codes.sum(), spikes.sum())

@@ -29,8 +29,9 @@ SLOPE_POINT = 16
 
 
 class IntegerReadout(NamedTuple):
-    """``weight`` G and ``feedback`` F, codes (K, F), in the float type that holds their sums exactly; ``shift``: from their sum with z to the code of r;
-    ``activation`` Z and ``slope`` D, int64; ``l1`` A1 and ``l2`` A2, before they are divided by the count."""
+    """``weight`` G and ``feedback`` F, codes (K, F), in the float type that holds their sums exactly; ``shift``: from their
+    sum with z to the code of r; ``activation`` Z and ``slope`` D, int64; ``l1`` A1 and ``l2`` A2, before they are divided by
+    the count."""
 
     weight: Tensor
     feedback: Tensor
@@ -67,15 +68,19 @@ def exact_floats(codes: Tensor, dim: int, factor: int) -> Tensor:
 def integer_readout(
     weight: Tensor, feedback: Tensor, formats: ReadoutFormats, l1: float, l2: float, pooling: int
 ) -> IntegerReadout:
-    """``weight`` and ``feedback``: codes (K, F), whole numbers of an integer type. Raises ConfigError for constants of more than 53 bits."""
+    """``weight`` and ``feedback``: codes (K, F), of an integer type. Raises ConfigError for constants of more than 53 bits."""
     f, highest = formats, highest_code(formats.membrane_bits)
     potential = torch.arange(-highest, highest + 1, dtype=torch.float64) * potential_step(f.membrane_bits)
     sigmoid = potential.sigmoid()
     activation = (sigmoid * 2**f.sigmoid_bits).round().clamp(max=2**f.sigmoid_bits - 1)
     slope = (sigmoid * (1 - sigmoid) * 2**SLOPE_POINT).round()
     unit = 2.0 ** (point(f.error_bits) + FRACTION)
+    matrices = (
+        exact_floats(weight, 1, 2**f.sigmoid_bits - 1),
+        exact_floats(feedback, 0, highest_code(f.error_bits)),
+    )
     return IntegerReadout(
-        exact_floats(weight, 1, 2**f.sigmoid_bits - 1), exact_floats(feedback, 0, highest_code(f.error_bits)), f.sigmoid_bits + point(f.weight_bits) + f.scale_exponent - point(f.readout_bits),
+        *matrices, f.sigmoid_bits + point(f.weight_bits) + f.scale_exponent - point(f.readout_bits),
         activation.to(torch.int64), slope.to(torch.int64), constant(L1_FACTOR * l1 * unit),
         constant(L2_FACTOR * l2 * unit * 2.0**SLOPE_POINT),
         f.membrane_bits, f.sigmoid_bits, f.readout_bits, f.error_bits, pooling,

@@ -1,4 +1,4 @@
-"""Stochastic rounding of weight gradients that are sums of products of codes. Source: [WAGE] equations 10 and 11, in integers."""
+"""Stochastic rounding of weight gradients that are sums of products of codes. Source: [WAGE] equations 10, 11."""
 
 import math
 

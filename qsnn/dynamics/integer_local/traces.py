@@ -1,6 +1,6 @@
 """The traces of a local-learning layer in codes: one multiplier for each input and term, and a shift.
 
-With decays alpha and beta rounded to k = decay_bits fractional bits, gains a = 1/(1 - alpha) and b = 1/(1 - beta), and full scales
+With decays alpha and beta rounded to k = decay_bits fractional bits, gains a = 1/(1 - alpha), b = 1/(1 - beta), full scales
 Q_max = cap max(b/(1 - beta)), P_max = cap max(a max(b/(1 - beta)) / (1 - alpha)), a code p stands for P_max 2^-pb p, so that
 
     P1 = alpha 2^k      P2 = rint(a Q_max / P_max 2^(pb - qb) 2^k)      Q1 = beta 2^k      Q2 = rint(b / Q_max 2^qb 2^k)
@@ -19,7 +19,8 @@ from qsnn.dynamics.traces import TraceState
 
 
 class IntegerTraces(NamedTuple):
-    """Multipliers, int64 (C, H, W), of P and Q in P' and of Q and x in Q'; ``shift`` k; ``full_scale`` P_max in steps."""
+    """Multipliers, int64 (C, H, W), of P and Q in P' and of Q and x in Q'; ``shift`` k; ``full_scale`` P_max in steps;
+    ``largest_sums``: the largest that P' and Q' can be before they are shifted, half of a step included."""
 
     membrane_decay: Tensor
     membrane_gain: Tensor
@@ -29,10 +30,17 @@ class IntegerTraces(NamedTuple):
     membrane_bits: int
     synapse_bits: int
     full_scale: float
+    largest_sums: tuple[int, int]
 
 
 def integer_traces(
-    tau_mem: Tensor, tau_syn: Tensor, dt: float, trace_cap: float, membrane_bits: int, synapse_bits: int, decay_bits: int
+    tau_mem: Tensor,
+    tau_syn: Tensor,
+    dt: float,
+    trace_cap: float,
+    membrane_bits: int,
+    synapse_bits: int,
+    decay_bits: int,
 ) -> IntegerTraces:
     """From time constants (C, H, W) in seconds. Raises ConfigError for multipliers of more than 53 bits."""
     one = 2.0**decay_bits
@@ -46,9 +54,12 @@ def integer_traces(
     for gain in (membrane_gain, synapse_gain):
         constant(gain.max().item())
     whole = [part.round().to(torch.int64) for part in (decays[0], membrane_gain, decays[1], synapse_gain)]
+    highest, half = (2**membrane_bits - 1, 2**synapse_bits - 1), 1 << decay_bits >> 1
+    sums = whole[0] * highest[0] + whole[1] * highest[1], whole[2] * highest[1] + whole[3]
     return IntegerTraces(
-        whole[0], whole[1], whole[2], whole[3], decay_bits, membrane_bits, synapse_bits, membrane_max.item()
-    )
+        whole[0], whole[1], whole[2], whole[3], decay_bits, membrane_bits, synapse_bits, membrane_max.item(),
+        (int(sums[0].max()) + half, int(sums[1].max()) + half),
+    )  # fmt: skip
 
 
 def raw_traces(spikes: Tensor, state: TraceState, traces: IntegerTraces) -> TraceState:

@@ -1,7 +1,7 @@
-"""How many signed bits each sum of an integer layer can take, from its formats and constants: stated, and refused where too many.
+"""How many signed bits each sum of an integer layer can take, from its formats and constants: stated, and checked.
 
-Nothing here is measured: the bounds hold for every input and every weight that the formats allow. A bound from the actual weights
-may be lower (`convolution_bits`), which lets kernels sum in 32 bits what the formats alone would give 64.
+Nothing here is measured: the bounds hold for every input and every weight that the formats allow. A bound from the actual
+weights may be lower (`convolution_bits`), which lets kernels sum in 32 bits what the formats alone would give 64.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from qsnn.dynamics.integer_local.fixed_point import highest_code, point
 from qsnn.dynamics.integer_local.membrane import FRACTION as MEMBRANE_FRACTION
 from qsnn.dynamics.integer_local.membrane import IntegerMembrane
 from qsnn.dynamics.integer_local.readout import FRACTION as ERROR_FRACTION
-from qsnn.dynamics.integer_local.readout import SLOPE_POINT, IntegerReadout
+from qsnn.dynamics.integer_local.readout import IntegerReadout
 from qsnn.dynamics.integer_local.traces import IntegerTraces
 from qsnn.errors import ConfigError
 from qsnn.quantization import signed_bits
@@ -35,13 +35,6 @@ class LayerExtent(NamedTuple):
     gradient_bits: int
     rng_bits: int
     eta: float
-
-
-def _trace_bounds(traces: IntegerTraces) -> dict[str, int]:
-    t, half = traces, 1 << traces.shift >> 1
-    p, q = 2**t.membrane_bits - 1, 2**t.synapse_bits - 1
-    membrane = int((t.membrane_decay * p + t.membrane_gain * q).max()) + half
-    return {"membrane_trace": membrane, "synapse_trace": int((t.synapse_decay * q + t.synapse_gain).max()) + half}
 
 
 def drive_bound(trace_bits: int, weight: int) -> int:
@@ -96,7 +89,8 @@ def accumulator_bits(
     """Signed bits of every sum and product of a layer's step, by name, as the equations of `qsnn.dynamics.integer_local` have
     them; more than 32 mean an accumulator of 64."""
     bounds = {
-        **_trace_bounds(traces), **_membrane_bounds(membrane, extent, traces.membrane_bits), **_readout_bounds(readout),
+        **dict(zip(("membrane_trace", "synapse_trace"), traces.largest_sums, strict=True)),
+        **_membrane_bounds(membrane, extent, traces.membrane_bits), **_readout_bounds(readout),
         **_gradient_bounds(extent, traces.membrane_bits, readout.error_bits),
     }  # fmt: skip
     return {name: signed_bits(bound) for name, bound in bounds.items()}

@@ -41,7 +41,9 @@ def _share(codes: Tensor, shift: int, fmt: Any) -> Values:
     return Values(codes.double() * 2.0**-shift, fmt)
 
 
-def integer_error_values(layer: Any, step: LayerStep, target: Tensor, mask: Tensor, constants: Any) -> dict[str, Values]:
+def integer_error_values(
+    layer: Any, step: LayerStep, target: Tensor, mask: Tensor, constants: Any
+) -> dict[str, Values]:
     """Errors at the readout and at the membrane, in units of their power of two."""
     readout, fmt = layer.readout(step, constants), symmetric(layer.settings.error_bits)
     at_readout = (readout * mask - target) * mask

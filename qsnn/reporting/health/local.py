@@ -20,8 +20,8 @@ from qsnn.layers.integer_local_layer import IntegerLocalLayer
 from qsnn.layers.local_layer import LayerConstants, LayerState, LayerStep, LocalLayer, features
 from qsnn.quantization import divide, potential, shift, symmetric, unsigned
 from qsnn.reporting.health.code_tally import CodeTally
-from qsnn.reporting.health.integer_local import integer_error_values, integer_forward_values
 from qsnn.reporting.health.figures import Observation, Values, idle_neurons
+from qsnn.reporting.health.integer_local import integer_error_values, integer_forward_values
 from qsnn.training.code_changes import share_never_changed
 from qsnn.training.local_learning import LocalLearner
 from qsnn.training.run import Run

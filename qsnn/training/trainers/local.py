@@ -15,8 +15,8 @@ from qsnn.kernels.dispatch import select_integer_local_backend, select_local_bac
 from qsnn.losses.local_readout import READOUT_ERRORS
 from qsnn.models.geometry import LOCAL, Shape
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
-from qsnn.quantization.bit_widths import INTEGER, MAX_BITS
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
+from qsnn.quantization.bit_widths import INTEGER, MAX_BITS
 from qsnn.training.class_task import ClassTask, class_settings
 from qsnn.training.local_learning import LocalLearner, dropout_streams
 from qsnn.training.run import Run, RunSettings
