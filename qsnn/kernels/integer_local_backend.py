@@ -37,8 +37,8 @@ class IntegerLocalBackend(NamedTuple):
     """pooled membrane, constants -> spikes and z"""
     membrane_error: Callable[[Tensor, MembraneStep, IntegerReadout], MembraneError]
     """error before z, whole floats, the membrane's step, constants -> error at the membrane"""
-    weight_gradient: Callable[[MembraneError, Tensor, int, int], WeightGradient]
-    """error at the membrane, codes of P, side of the kernel, padding -> sums of products, int64"""
+    weight_gradient: Callable[[MembraneError, Tensor, int, int, int], WeightGradient]
+    """error at the membrane, codes of P, side of the kernel, padding, membrane_trace_bits -> sums of products, int64"""
     round_gradient: Callable[[Tensor, RandomStream, GradientRounding], RoundedGradient]
     """sums of products, stream, rounding -> what the stored weights move by, float32 on their grid"""
 
@@ -48,8 +48,8 @@ def drive(codes: Tensor, weight: Tensor, padding: int, trace_bits: int) -> Tenso
     return convolve_codes(codes, weight, padding)
 
 
-def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int) -> WeightGradient:
-    """``dw = sum e_U p`` (O, C, k, k) and ``db = sum e_U`` (O) over batch and space, int64."""
+def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int, trace_bits: int) -> WeightGradient:
+    """``dw = sum e_U p`` (O, C, k, k) and ``db = sum e_U`` (O) over batch and space, int64; ``trace_bits`` as in `drive`."""
     dense = error.dense()
     return WeightGradient(correlate_codes(dense, codes, size, padding), dense.sum((0, 2, 3), dtype=torch.int64))
 

@@ -161,7 +161,7 @@ class IntegerLocalLayer(LocalLayer):
         back = self.feedback(outer.error, step.activation.feature.shape, constants)
         error = self.integer.membrane_error(back, step.membrane, constants.readout)
         size, padding = self.weight.shape[-1], self.settings.padding
-        sums = self.integer.weight_gradient(error, step.trace, size, padding)
+        sums = self.integer.weight_gradient(error, step.trace, size, padding, constants.traces.membrane_bits)
         return LocalGradient(sums.weight, sums.bias, error, self._loss(outer.fit, step, constants.readout))
 
     def _loss(self, fit: Tensor, step: LayerStep, readout: IntegerReadout) -> Tensor:

@@ -128,15 +128,17 @@ def _half_even(x: int, shift: int) -> int:
     return x << -shift if shift <= 0 else (x + (1 << shift - 1) - 1 + (x >> shift & 1)) >> shift
 
 
-def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int) -> WeightGradient:
+def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int, trace_bits: int) -> WeightGradient:
     """`weight_gradient`, behind a pooling from the winners alone."""
     at_winners, places = error.at_winners, error.size[0] * error.size[1]
     if at_winners[0, 0].numel() == places or codes.dtype != torch.int16:
-        return INTEGER_LOCAL_EAGER.weight_gradient(error, codes, size, padding)
+        return INTEGER_LOCAL_EAGER.weight_gradient(error, codes, size, padding, trace_bits)
     elsewhere = int(error.elsewhere)
     floats, none = codes.to(torch.float32), torch.empty(0)
     as_floats = error._replace(at_winners=at_winners.to(torch.float32))
-    whole = TraceParameters(none, none, none, none, float(2**CODE_BITS), 1.0, CODE_BITS, None)  # codes stand for themselves
+    whole = TraceParameters(
+        none, none, none, none, 2.0**trace_bits, 1.0, trace_bits, None
+    )  # codes stand for themselves
     sums, bias = winner_products(as_floats, floats, size, padding, whole)
     if elsewhere != 0:
         sums += elsewhere * box_sums(floats, error.size, padding)
@@ -156,9 +158,6 @@ def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRou
     largest = max(share(errors.round_gradient, count, 20 * count, *arguments), default=0)
     return RoundedGradient(out, advance(stream, count), largest)
 
-
-CODE_BITS = 15
-"""Of codes in an int16."""
 
 INTEGER_LOCAL_NUMBA = IntegerLocalBackend(
     "numba", trace_step, drive, membrane_step, activate, membrane_error, weight_gradient, round_gradient

@@ -1,8 +1,8 @@
 """Jitted recurrences of local learning in integers, equal to `qsnn.dynamics.integer_local`.
 
-Maps lie in memory as (B, H, W, C); a row is one sample's map. Kernels work on samples ``begin`` to ``end``. Sums are of 32 bits
-where the caller has found that they fit, which gives twice as many lanes as 64. numba widens every product to 64 bits: casts back
-after each operation let LLVM do it in 32.
+Maps lie in memory as (B, H, W, C); a row is one sample's map. Kernels work on samples ``begin`` to ``end``. Sums are of 32
+bits where the caller has found that they fit, which gives twice as many lanes as 64. numba widens every product to 64 bits:
+casts back after each operation let LLVM do it in 32.
 """
 # mypy: allow-untyped-defs
 
@@ -57,7 +57,21 @@ def _membrane_row(a, r, u, bias, drive, subtracted, after, high):
 
 
 def _membrane_step(
-    begin, end, accumulator, refractory, membrane, pooled, winner, totals, spikes, side, bias, drive, subtracted, after, high
+    begin,
+    end,
+    accumulator,
+    refractory,
+    membrane,
+    pooled,
+    winner,
+    totals,
+    spikes,
+    side,
+    bias,
+    drive,
+    subtracted,
+    after,
+    high,
 ):
     """`membrane.membrane_step` of more than one bit; fills ``pooled`` and ``winner`` unless ``side`` is 1.
 
