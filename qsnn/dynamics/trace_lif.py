@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from qsnn.dynamics.time_constants import LONGEST_STEP, MAX_STEPS_OF_TAU, SHORTEST_STEP
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
@@ -33,8 +33,19 @@ class TraceLIF(Option):
         at_most=1,
     )
     decay_bits: int | None = key(
-        None, "fractional bits of decays and gains; null: not rounded", "bits", "none", at_least=1, at_most=24
+        None,
+        "fractional bits of decays and gains; null: not rounded; integer arithmetic needs it",
+        "bits",
+        "none",
+        at_least=1,
+        at_most=24,
     )
+
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """Decays that are not rounded."""
+        if self.decay_bits is None:
+            allowed = "quantization.arithmetic=integer multiplies by decay * 2^decay_bits and shifts: set neuron.decay_bits=16"
+            yield impossible("neuron.decay_bits", None, allowed)
 
     def problems(self) -> Iterator[str]:
         """Time constants that are not longer than a step, and ranges without a content."""

@@ -8,6 +8,7 @@ import torch
 from qsnn.errors import ConfigError
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.eager import EAGER
+from qsnn.kernels.integer_local_backend import INTEGER_LOCAL_EAGER, IntegerLocalBackend
 from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
 
 NAMES = ("auto", "eager", "numba", "triton")
@@ -63,3 +64,12 @@ def select_local_backend(name: str) -> LocalBackend:
     from qsnn.kernels.numba.local.backend import LOCAL_NUMBA  # takes numba with it, most of a second
 
     return LOCAL_NUMBA
+
+
+def select_integer_local_backend(name: str) -> IntegerLocalBackend:
+    """The same for local learning in integers."""
+    if name == "eager":
+        return INTEGER_LOCAL_EAGER
+    from qsnn.kernels.numba.integer_local.backend import INTEGER_LOCAL_NUMBA
+
+    return INTEGER_LOCAL_NUMBA

@@ -13,8 +13,9 @@ from qsnn.dynamics.local_drive import WeightGrid
 from qsnn.dynamics.local_readout import Activation, MembraneError, ReadoutParameters, local_loss, local_readout
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
+from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.kernels.local_backend import LocalBackend
-from qsnn.quantization import quantize, symmetric
+from qsnn.quantization import RandomStream, quantize, symmetric
 
 
 class LocalLayerSettings(NamedTuple):
@@ -37,6 +38,7 @@ class LocalLayerSettings(NamedTuple):
     l1: float
     l2: float
     readout_weight_bits: int | None = None
+    gradient_bits: int | None = None
 
 
 class LayerState(NamedTuple):
@@ -184,6 +186,21 @@ class LocalLayer(nn.Module):
         error = self.backend.membrane_error(back, step.activation.value, step.membrane, parameters)
         sums = self.backend.weight_gradient(error, step.trace, self.weight, self.settings.padding, constants.traces)
         return LocalGradient(sums.weight, sums.bias, error, loss)
+
+    def rounded_gradient(
+        self, values: Tensor, stream: RandomStream, rounding: GradientRounding, backend: Backend
+    ) -> RoundedGradient:
+        """A gradient of weights or bias as rows, one an output channel, rounded if it is quantized."""
+        flat = rows(values)
+        if rounding.gradient_bits is None:
+            # of the stored weights, which weight_mult multiplies
+            return RoundedGradient(flat * self.settings.weight_mult, stream, 0)
+        return backend.round_gradient(flat, stream, rounding)
+
+
+def rows(values: Tensor) -> Tensor:
+    """(O, ...) as (O, N), in the order in which random numbers are drawn."""
+    return values.contiguous(memory_format=torch.contiguous_format).view(len(values), -1)
 
 
 def features(activation: Tensor) -> Tensor:

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from qsnn.dynamics.refractory_lif import refractory_parameters
 from qsnn.dynamics.trace_lif import TraceLIF
+from qsnn.kernels.backend import GradientRounding
+from qsnn.kernels.integer_local_backend import INTEGER_LOCAL_EAGER, IntegerLocalBackend
 from qsnn.kernels.local_backend import LocalBackend
+from qsnn.layers.integer_local_layer import IntegerLocalLayer
 from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, LocalLayerSettings
 from qsnn.models.geometry import Geometry, Shape, local_names, output_shapes
 from qsnn.models.spiking_net import check_same_shapes
 from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
-from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
+from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, INTEGER, BitWidths
 
 
 class LocalInit(NamedTuple):
@@ -158,6 +161,14 @@ class LocalNet(nn.Module):
             state += math.prod(layer.output_shape()) * sum(bits or FULL_PRECISION_BITS for bits in neuron)
         return {"parameters": parameters / 8, "state": state / 8}
 
+    def accumulator_bits(self, batch_size: int, rounding: dict[str, GradientRounding]) -> dict[str, dict[str, int]]:
+        """Signed bits of every sum of each layer that computes in integers, in training with ``rounding`` at its largest eta.
+
+        Raises ConfigError, naming layer and sum, where they are more than what computes it has.
+        """
+        layers = {name: layer for name, layer in self.layers.items() if isinstance(layer, IntegerLocalLayer)}
+        return {name: layer.check_widths(name, batch_size, rounding[name]) for name, layer in layers.items()}
+
     def initial_states(self, batch_size: int) -> dict[str, LayerState]:
         """Every layer at rest."""
         return {name: layer.initial_state(batch_size) for name, layer in self.layers.items()}
@@ -170,8 +181,10 @@ class LocalNet(nn.Module):
 def build_local_net(
     inputs: Shape, geometries: list[Geometry], num_classes: int,
     neuron: TraceLIF, widths: Sequence[BitWidths], init: LocalInit, seed: int, backend: LocalBackend,
+    integer: IntegerLocalBackend = INTEGER_LOCAL_EAGER,
 ) -> LocalNet:  # fmt: skip
-    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W); ``widths``: one a layer.
+    """A net of fresh layers ``layer1``, ``layer2``, ... for ``inputs`` (C, H, W); ``widths``: one a layer; those whose
+    arithmetic is integer compute with ``integer``.
 
     Raises ConfigError if nothing is left of them.
     """
@@ -189,7 +202,12 @@ def build_local_net(
             refractory=refractory, weight_bits=bits.weight_bits, membrane_trace_bits=bits.membrane_trace_bits,
             synapse_trace_bits=bits.synapse_trace_bits, decay_bits=neuron.decay_bits, sigmoid_bits=bits.sigmoid_bits,
             readout_bits=bits.readout_bits, error_bits=bits.error_bits, l1=init.l1, l2=init.l2,
-            readout_weight_bits=bits.readout_weight_bits,
+            readout_weight_bits=bits.readout_weight_bits, gradient_bits=bits.gradient_bits,
         )  # fmt: skip
-        layers[name], inputs = LocalLayer(tensors, settings, backend), outputs
+        in_integers = bits.arithmetic == INTEGER
+        layers[name] = (
+            IntegerLocalLayer(tensors, settings, backend, integer) if in_integers
+            else LocalLayer(tensors, settings, backend)
+        )  # fmt: skip
+        inputs = outputs
     return LocalNet(layers, num_classes)

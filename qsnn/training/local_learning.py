@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from qsnn.data.events.batches import Batch
+from qsnn.dynamics.dropout import dropout_mask
 from qsnn.errors import NonFiniteError
-from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
+from qsnn.kernels.backend import Backend
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
-from qsnn.quantization import RandomStream, symmetric, uniform
+from qsnn.quantization import symmetric
 from qsnn.training.class_scores import LayerTally
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState
@@ -106,9 +107,9 @@ def train_batch(
 
 def _dropout_mask(state: TrainingState, name: str, shape: tuple[int, ...], dropout: float) -> Tensor:
     """1 with probability ``1 - dropout``, else 0; for all time steps of a batch at once."""
-    key = f"{name}/dropout"
-    numbers, state.streams[key] = uniform(state.streams[key], shape, next(state.model.parameters()).device)
-    return (numbers >= dropout).to(torch.float32)
+    key, device = f"{name}/dropout", next(state.model.parameters()).device
+    mask, state.streams[key] = dropout_mask(state.streams[key], shape, dropout, device)
+    return mask
 
 
 def update_layer(
@@ -119,9 +120,7 @@ def update_layer(
     moved, rule, rounding = 0, state.rule._replace(lr=state.rule.lr * rates.lr_factor), rates.rounding[name]
     for part, values in (("weight", gradient.weight), ("bias", gradient.bias)):
         key, parameter = f"{name}.{part}", getattr(layer, part)
-        flat, state.streams[key], code = rounded_gradient(
-            values, layer.settings.weight_mult, state.streams[key], rounding, backend
-        )
+        flat, state.streams[key], code = layer.rounded_gradient(values, state.streams[key], rounding, backend)
         state.largest_codes[name] = max(state.largest_codes[name], code)
         stored = parameter.data.view(flat.shape)
         stored, state.slots[key] = backend.update_weights(rule, stored, flat, state.slots[key], number)
@@ -131,16 +130,6 @@ def update_layer(
         parameter.data = stored.view(parameter.shape)
         moved += int(flat.bool().sum())  # count_nonzero is ten times slower
     return moved
-
-
-def rounded_gradient(
-    values: Tensor, weight_mult: float, stream: RandomStream, rounding: GradientRounding, backend: Backend
-) -> RoundedGradient:
-    """The gradient as rows, one an output channel, rounded if it is quantized."""
-    flat = values.contiguous(memory_format=torch.contiguous_format).view(len(values), -1)
-    if rounding.gradient_bits is None:
-        return RoundedGradient(flat * weight_mult, stream, 0)  # of the stored weights, which weight_mult multiplies
-    return backend.round_gradient(flat, stream, rounding)
 
 
 def _check_finite(state: TrainingState) -> None:

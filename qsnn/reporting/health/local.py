@@ -11,16 +11,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from qsnn.data.events.batches import Batch
+from qsnn.dynamics.dropout import dropout_mask
 from qsnn.dynamics.local_readout import membrane_gradient, readout_sums
 from qsnn.dynamics.refractory_lif import decayed_refractory
 from qsnn.dynamics.traces import TraceState, raw_traces
 from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.layers.integer_local_layer import IntegerLocalLayer
 from qsnn.layers.local_layer import LayerConstants, LayerState, LayerStep, LocalLayer, features
-from qsnn.quantization import divide, potential, shift, symmetric, uniform, unsigned
+from qsnn.quantization import divide, potential, shift, symmetric, unsigned
 from qsnn.reporting.health.code_tally import CodeTally
 from qsnn.reporting.health.figures import Observation, Values, idle_neurons
+from qsnn.reporting.health.integer_local import integer_error_values, integer_forward_values
 from qsnn.training.code_changes import share_never_changed
-from qsnn.training.local_learning import LocalLearner, rounded_gradient
+from qsnn.training.local_learning import LocalLearner
 from qsnn.training.run import Run
 from qsnn.training.state import TrainingState
 
@@ -98,14 +101,13 @@ class _Look:
     def backward(self, name: str, layer: LocalLayer, step: LayerStep, constants: LayerConstants) -> None:
         """Count errors and the gradient, as the training step of now would round it."""
         stream, rounding = self.state.streams[f"{name}/dropout"], self.settings.rounding[name]
-        numbers, _ = uniform(stream, self.target.shape, self.target.device)
-        mask = (numbers >= self.settings.dropout).to(torch.float32)
-        self._count(name, error_values(layer, step, self.target, mask, constants))
+        mask, _ = dropout_mask(stream, self.target.shape, self.settings.dropout, self.target.device)
+        errors = integer_error_values if isinstance(layer, IntegerLocalLayer) else error_values
+        self._count(name, errors(layer, step, self.target, mask, constants))
         if rounding.gradient_bits is not None:
             found = layer.gradient(step, layer.readout(step, constants), self.target, mask, constants).weight
-            rounded = rounded_gradient(
-                found, layer.settings.weight_mult, self.state.streams[f"{name}.weight"], rounding, self.settings.backend
-            ).gradient
+            stream, backend = self.state.streams[f"{name}.weight"], self.settings.backend
+            rounded = layer.rounded_gradient(found, stream, rounding, backend).gradient
             tally = self.tallies.setdefault(f"{name}.gradient", CodeTally())
             tally.add_gradient(found.reshape(rounded.shape), rounded, rounding.gradient_bits)
 
@@ -143,7 +145,9 @@ def observe_batch(state: TrainingState, batch: Batch, settings: Settings) -> Obs
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
             rates[name] += (step.membrane.membrane >= 0).sum(0)
             if before is not None:
-                look.forward(name, forward_values(layer, spikes, before, step, weights[name], constants[name]))
+                in_integers = isinstance(layer, IntegerLocalLayer)
+                values = integer_forward_values if in_integers else forward_values
+                look.forward(name, values(layer, spikes, before, step, weights[name], constants[name]))
                 look.backward(name, layer, step, constants[name])
             spikes = step.activation.spikes
     health = look.weights()

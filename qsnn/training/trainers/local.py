@@ -1,5 +1,6 @@
 """Local learning as an option: what it needs of the others, and the run that it builds. Source: [DECOLLE], [ICONS]."""
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from typing import Any, ClassVar
 
 from qsnn.data.events.windows import input_shape
 from qsnn.data.words import CLASSES
+from qsnn.dynamics.optimizers import SGDOption
 from qsnn.dynamics.trace_lif import TRACES
-from qsnn.kernels.dispatch import select_local_backend
+from qsnn.kernels.dispatch import select_integer_local_backend, select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
 from qsnn.models.geometry import LOCAL, Shape
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
+from qsnn.quantization.bit_widths import INTEGER, MAX_BITS
 from qsnn.training.class_task import ClassTask, class_settings
 from qsnn.training.local_learning import LocalLearner, dropout_streams
 from qsnn.training.run import Run, RunSettings
@@ -21,6 +24,33 @@ from qsnn.training.settings import Machine, RunConfig, rounding_by_layer
 from qsnn.training.state import new_training_state
 
 USUAL_INIT_BETA = 1.5
+IN_INTEGERS = f"quantization.arithmetic={INTEGER}"
+UNBIASED = "unbiased"
+WHOLE_SCHEDULES = {"lr_schedule": ("constant",), "eta_schedule": ("constant", "halving")}
+log = logging.getLogger(__name__)
+
+
+def _tell_widths(bits: dict[str, dict[str, int]]) -> None:
+    """What an integer machine's accumulators need, one line a layer."""
+    for layer, found in bits.items():
+        log.info("%s: signed bits of its sums: %s", layer, ", ".join(f"{name} {n}" for name, n in found.items()))
+
+
+def _float_rules(optimizer: Any) -> Iterator[str]:
+    """What moves stored weights by other than whole codes."""
+    if not isinstance(optimizer, SGDOption):
+        yield impossible("optimizer", optimizer.option, f"{IN_INTEGERS} moves weights by codes: optimizer=sgd does")
+        return
+    if optimizer.lr != 1.0:
+        yield impossible("optimizer.lr", optimizer.lr, f"{IN_INTEGERS} moves weights by the codes themselves: set 1")
+    if math.frexp(optimizer.eta)[0] != 0.5:
+        yield impossible("optimizer.eta", optimizer.eta, f"{IN_INTEGERS} shifts by log2 of it: give a power of two")
+    for name in ("lr_schedule", "eta_schedule"):
+        value, allowed = getattr(optimizer, name), WHOLE_SCHEDULES[name]
+        if value not in allowed:
+            yield impossible(f"optimizer.{name}", value, f"{IN_INTEGERS} allows {' or '.join(allowed)}")
+    if optimizer.momentum:
+        yield impossible("optimizer.momentum", optimizer.momentum, f"{IN_INTEGERS} has none in local learning: set 0")
 
 
 @option("trainer", "local")
@@ -117,6 +147,18 @@ class Local(Option):
             wanted = f"it needs 1 entry or {num_layers}, one for each layer"
             yield impossible("trainer.weight_mult", self.weight_mult, wanted)
 
+    def float_quantities(self, config: RunConfig) -> Iterator[str]:
+        """Widths of null in use, and rules whose numbers are no integers."""
+        widths, net = config.quantization, {name: getattr(config.quantization, name) for name in self.widths}
+        for name, value in net.items():
+            if value is None or (isinstance(value, list) and None in value):
+                yield impossible(f"quantization.{name}", value, f"{IN_INTEGERS} needs a width: give 1..{MAX_BITS}")
+        if widths.rng_rule != UNBIASED:
+            allowed = f"{IN_INTEGERS} rounds by the rule that is exact: set quantization.rng_rule={UNBIASED}"
+            yield impossible("quantization.rng_rule", widths.rng_rule, allowed)
+
+        yield from _float_rules(config.optimizer)
+
     def check_data(self, config: RunConfig) -> None:
         """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
         maps = input_shape(config.dataset.source().sensor, config.dataset.windows(config.neuron.dt, training=True))
@@ -130,7 +172,7 @@ class Local(Option):
         init = LocalInit(mults, model.fan_in, beta, self.bias_gain, self.readout_amplitude, loss.l1, loss.l2)
         return build_local_net(
             model.input_maps(inputs), geometries, num_outputs, config.neuron, config.quantization.by_layer(len(geometries)),
-            init, config.seed, select_local_backend(machine.backend.name),
+            init, config.seed, select_local_backend(machine.backend.name), select_integer_local_backend(machine.backend.name),
         ).to(machine.device)  # fmt: skip
 
     def build_learner(self, config: RunConfig, machine: Machine) -> LocalLearner:
@@ -149,6 +191,7 @@ class Local(Option):
         rule = optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
         rounding = rounding_by_layer(config, list(net.layers))
+        _tell_widths(net.accumulator_bits(self.batch_size, rounding))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
         settings = settings._replace(lr_div=self.lr_div)
         facts = {**facts, "data": prepared.fingerprint, "shapes": task.shapes()}

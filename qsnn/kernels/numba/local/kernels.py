@@ -113,7 +113,7 @@ def _pool_windows(rows, top, side, pooled, winner):
 
 
 @njit(**OPTIONS)
-def _pool_rows(rows, top, pooled, winner):
+def pool_rows(rows, top, pooled, winner):
     """`_pool_windows`; the loop over a window of the usual sides is unrolled, which lets that over channels be vectorised."""
     side = rows.shape[0]
     if side == 2:
@@ -145,7 +145,7 @@ def membrane_step(
             count += _membrane_rows(u, r, decay, r_scale, r_format, u_format, scale)
             total += _total(u)
             if side > 1 and top // side < pooled.shape[1]:
-                _pool_rows(membrane[b, rows], top, pooled[b, top // side], winner[b, top // side])
+                pool_rows(membrane[b, rows], top, pooled[b, top // side], winner[b, top // side])
         totals[b], spikes[b] = total, count
 
 

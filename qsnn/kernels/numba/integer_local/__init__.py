@@ -1,0 +1,1 @@
+"""Local learning in integers: traces, membranes, errors, rounding."""

@@ -1,0 +1,164 @@
+"""The numba operations of local learning in integers: tensors in and out, the loops in `kernels` and `errors`.
+
+What a kernel is not made for, widths of 1 or 16 bits and sums beyond 31, runs on its definition.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qsnn.dynamics.integer_local.fixed_point import highest_code, nearest_power, point
+from qsnn.dynamics.integer_local.membrane import FRACTION as SUBTRACTED_FRACTION
+from qsnn.dynamics.integer_local.membrane import IntegerMembrane
+from qsnn.dynamics.integer_local.readout import FRACTION, IntegerReadout, activity_term, potential_term
+from qsnn.dynamics.integer_local.rounding import eta_exponent
+from qsnn.dynamics.integer_local.traces import IntegerTraces
+from qsnn.dynamics.integer_local.widths import convolution_bits
+from qsnn.dynamics.local_gradient import WeightGradient
+from qsnn.dynamics.local_readout import Activation, MembraneError
+from qsnn.dynamics.refractory_lif import MembraneStep
+from qsnn.dynamics.traces import TraceParameters, TraceState
+from qsnn.kernels.backend import GradientRounding, RoundedGradient
+from qsnn.kernels.integer_local_backend import INTEGER_LOCAL_EAGER, IntegerLocalBackend
+from qsnn.kernels.numba.integer_local import errors, kernels
+from qsnn.kernels.numba.local.backend import box_sums
+from qsnn.kernels.numba.local.winners import winner_products
+from qsnn.kernels.numba.runtime.arrays import array, maps
+from qsnn.kernels.numba.runtime.openmp import share
+from qsnn.quantization import RandomStream, advance
+from qsnn.quantization.random_stream import GAMMA
+
+FLOAT_BITS = 25
+"""Signed integers that float32 holds."""
+
+
+def _rows(tensor: Tensor) -> np.ndarray:
+    """(B, C, H, W) as (B, H*W*C)."""
+    return maps(tensor).reshape(tensor.shape[0], -1)
+
+
+def _per_neuron(constant: Tensor) -> np.ndarray:
+    """(C, H, W) in the order of `_rows`, of 32 bits."""
+    return array(constant.permute(1, 2, 0)).reshape(-1).astype(np.int32)
+
+
+def _channels_last(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
+
+
+def trace_step(spikes: Tensor, state: TraceState, traces: IntegerTraces) -> TraceState:
+    """`traces.trace_step`, in place where the traces have the channels-last format."""
+    t = traces
+    if max(t.membrane_bits, t.synapse_bits) > 15 or max(t.largest_sums) >= 2**31:
+        return INTEGER_LOCAL_EAGER.trace_step(spikes, state, traces)
+    membrane, synapse = (trace.contiguous(memory_format=torch.channels_last) for trace in state)
+    constants = (t.membrane_decay, t.membrane_gain, t.synapse_decay, t.synapse_gain)
+    share(
+        kernels.trace_step, len(spikes), 5 * spikes.numel(), _rows(spikes.to(torch.float32)), _rows(membrane), _rows(synapse),
+        *(_per_neuron(constant) for constant in constants), t.shift, 2**t.membrane_bits - 1, 2**t.synapse_bits - 1,
+    )  # fmt: skip
+    return TraceState(membrane, synapse)
+
+
+def drive(codes: Tensor, weight: Tensor, padding: int, trace_bits: int) -> Tensor:
+    """`drive` by torch's float convolution, exact in float32 where the actual weights bound its sums by 2^24."""
+    if convolution_bits(weight, trace_bits) > FLOAT_BITS:
+        return INTEGER_LOCAL_EAGER.drive(codes, weight, padding, trace_bits)
+    return functional.conv2d(codes.to(torch.float32), weight.to(torch.float32), padding=padding)
+
+
+def membrane_step(accumulator: Tensor, bias: Tensor, refractory: Tensor, membrane: IntegerMembrane) -> MembraneStep:
+    """`membrane.membrane_step`, the refractory state in place where it has the channels-last format."""
+    m = membrane
+    if m.membrane_bits == 1 or m.refractory_bits > 15:
+        return INTEGER_LOCAL_EAGER.membrane_step(accumulator, bias, refractory, membrane)
+    B, C, H, W = accumulator.shape
+    sums, after = (part.contiguous(memory_format=torch.channels_last) for part in (accumulator, refractory))
+    codes = _channels_last((B, C, H, W), torch.int16)
+    if m.pooling == 1:
+        pooled, winner = codes, torch.arange(H * W, dtype=torch.int32).view(1, 1, H, W).expand(codes.shape)
+    else:
+        shape = (B, C, H // m.pooling, W // m.pooling)
+        pooled, winner = _channels_last(shape, torch.int16), _channels_last(shape, torch.int32)
+    totals, counts = np.empty(B, np.int64), np.empty(B, np.int64)
+    rows = maps(sums)
+    subtracted = array(m.subtracted << (m.drive.shift - SUBTRACTED_FRACTION))
+    share(
+        kernels.membrane_step[rows.dtype], B, 10 * codes.numel(), rows, maps(after), maps(codes), maps(pooled),
+        maps(winner[:0] if m.pooling == 1 else winner), totals, counts, m.pooling, array(bias),
+        (m.drive.multiplier, 1 << m.drive.shift >> 1, m.drive.shift), subtracted, array(m.after).astype(np.int16),
+        highest_code(m.membrane_bits),
+    )  # fmt: skip
+    return MembraneStep(codes, after, pooled, winner, torch.tensor(totals.sum()), torch.tensor(counts.sum()))
+
+
+def activate(pooled: Tensor, readout: IntegerReadout) -> Activation:
+    """`readout.activate`."""
+    spikes, feature = (_channels_last(pooled.shape, torch.float32) for _ in range(2))
+    totals, table = np.empty(len(pooled)), array(readout.activation.to(torch.float32))
+    rows = (_rows(pooled), table, highest_code(readout.membrane_bits), _rows(spikes), _rows(feature))
+    share(kernels.activate, len(pooled), 5 * pooled.numel(), *rows, totals)
+    return Activation(spikes, feature, feature, torch.tensor(round(totals.sum())))
+
+
+def membrane_error(back: Tensor, step: MembraneStep, readout: IntegerReadout) -> MembraneError:
+    """`readout.membrane_error`."""
+    r, count = readout, back.numel()
+    if r.error_bits == 1 or back.dtype != torch.float32:
+        return INTEGER_LOCAL_EAGER.membrane_error(back, step, readout)
+    flat, u = maps(back).reshape(-1), maps(step.pooled).reshape(-1)
+    most = max(share(errors.largest, count, count, flat), default=0.0)
+    elsewhere = potential_term(int(step.total), step.membrane.numel(), r)
+    highest = highest_code(r.error_bits)
+    factor = 2.0 ** (point(r.error_bits) - nearest_power(int(most)))
+    rest = (flat, u, array(r.slope), highest_code(r.membrane_bits))
+    rest = (*rest, (factor, float(highest), FRACTION, activity_term(count, r), elsewhere))
+    gaps = count < step.membrane.numel()
+    size = max(share(errors.largest_gradient, count, 5 * count, *rest), default=0)
+    shift = nearest_power(max(size, abs(elsewhere) if gaps else 0)) - point(r.error_bits)
+    codes = _channels_last(back.shape, torch.int16)
+    share(errors.membrane_error, count, 8 * count, *rest, shift, maps(codes).reshape(-1))
+    other = torch.tensor(max(-highest, min(highest, _half_even(elsewhere, shift))), dtype=torch.int16)
+    return MembraneError(codes, step.winner, other, tuple(step.membrane.shape[2:]), r.error_bits)
+
+
+def _half_even(x: int, shift: int) -> int:
+    """`fixed_point.half_even` of one number."""
+    return x << -shift if shift <= 0 else (x + (1 << shift - 1) - 1 + (x >> shift & 1)) >> shift
+
+
+def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int, trace_bits: int) -> WeightGradient:
+    """`weight_gradient`, behind a pooling from the winners alone."""
+    at_winners, places = error.at_winners, error.size[0] * error.size[1]
+    if at_winners[0, 0].numel() == places or codes.dtype != torch.int16:
+        return INTEGER_LOCAL_EAGER.weight_gradient(error, codes, size, padding, trace_bits)
+    elsewhere = int(error.elsewhere)
+    floats, none = codes.to(torch.float32), torch.empty(0)
+    as_floats = error._replace(at_winners=at_winners.to(torch.float32))
+    whole = TraceParameters(
+        none, none, none, none, 2.0**trace_bits, 1.0, trace_bits, None
+    )  # codes stand for themselves
+    sums, bias = winner_products(as_floats, floats, size, padding, whole)
+    if elsewhere != 0:
+        sums += elsewhere * box_sums(floats, error.size, padding)
+    bias += elsewhere * (len(codes) * (places - at_winners[0, 0].numel()))
+    return WeightGradient(sums.to(torch.int64), bias.to(torch.int64))
+
+
+def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
+    """`round_gradient`."""
+    assert rounding.gradient_bits is not None
+    flat, count = array(gradient).reshape(-1), gradient.numel()
+    size = max(share(errors.largest_size, count, count, flat), default=0)
+    shift = min(nearest_power(size) - eta_exponent(rounding.eta) - rounding.rng_bits, 62)
+    out = torch.empty(gradient.shape)
+    first = (stream.key + (stream.position + 1) * GAMMA) % 2**64
+    arguments = (flat, first, rounding.rng_bits, shift, 2.0 ** -point(rounding.gradient_bits), array(out).reshape(-1))
+    largest = max(share(errors.round_gradient, count, 20 * count, *arguments), default=0)
+    return RoundedGradient(out, advance(stream, count), largest)
+
+
+INTEGER_LOCAL_NUMBA = IntegerLocalBackend(
+    "numba", trace_step, drive, membrane_step, activate, membrane_error, weight_gradient, round_gradient
+)
