@@ -74,10 +74,27 @@ def _pack_maps(sample, unit, levels, padding, codes, words):
 
 
 @njit(**OPTIONS)
-def _convolve_row(words, first, padded, weights, block, taps, limit, zeros, sums, totals):
-    """``totals`` of a tile, from the words from ``first`` on and a ``block`` of the weights; ``padded``: planes, H and W."""
+def _write_pixel(sums, unit, bias, pixel):
+    """``unit`` times the ``sums`` of a pixel plus ``bias``."""
+    for n in range(pixel.size):
+        pixel[n] = sums[n] * unit + bias[n]
+
+
+@njit(**OPTIONS)
+def _write_tile(sums, unit, bias, pixels, start, step):
+    """The pixels of a tile: ``bias.size`` outputs each, ``step`` numbers from one to the next."""
+    for t in range(sums.size // OUTPUTS):
+        pixel = pixels[start + t * step : start + t * step + bias.size]
+        _write_pixel(sums[t * OUTPUTS : (t + 1) * OUTPUTS], unit, bias, pixel)
+
+
+@njit(**OPTIONS)
+def _convolve_tile(words, first, padded, weights, block, taps, limit, zeros, sums, totals):
+    """``sums`` of a tile, from the words from ``first`` on and a ``block`` of the weights; ``padded``: planes, H and W.
+
+    ``totals`` are the same where 32 bits hold only ``limit`` planes.
+    """
     planes, height, width = padded
-    totals[:] = 0.0
     for plane in range(0, planes, limit):
         counts = (min(limit, planes - plane), taps, taps)
         dot_tile(
@@ -85,8 +102,9 @@ def _convolve_row(words, first, padded, weights, block, taps, limit, zeros, sums
             weights, (block * planes + plane) * taps * taps * OUTPUTS, (taps * taps * OUTPUTS, taps * OUTPUTS, OUTPUTS),
             counts,
         )  # fmt: skip
-        for n in range(sums.size):
-            totals[n] += sums[n]
+        if limit < planes:
+            for n in range(sums.size):
+                totals[n] = sums[n] + (totals[n] if plane > 0 else 0.0)
 
 
 def _convolve(begin, end, source, code, padding, weights, taps, limit, unit, bias, zeros, out):
@@ -102,25 +120,27 @@ def _convolve(begin, end, source, code, padding, weights, taps, limit, unit, bia
     samples = max(1, BLOCK_WORDS // size)
     words, codes = np.zeros(samples * size, np.int32), np.zeros(width * 2 * padded[0], np.int16)
     sums = np.zeros(len(zeros) * OUTPUTS, np.int32)
-    totals = np.zeros(sums.size)
+    totals, pixels = np.zeros(sums.size), out.reshape(-1)
     for start in range(begin, end, samples):
         stop = min(end, start + samples)
         for b in range(start, stop):
             part = words[(b - start) * size : (b - start + 1) * size].reshape(padded)
             _pack_maps(source[b], code[0], code[1], padding, codes, part)
         for low in range(0, outputs, OUTPUTS):
-            shown = min(OUTPUTS, outputs - low)
+            biases = bias[low : low + OUTPUTS]
             for b in range(start, stop):
                 for y in range(rows):
                     for column in range(0, columns, len(zeros)):
                         x = min(column, columns - len(zeros))
                         first = (b - start) * size + y * padded[2] + x
-                        _convolve_row(
+                        _convolve_tile(
                             words, first, padded, weights, low // OUTPUTS, taps, limit, zeros, sums, totals
                         )
-                        for t in range(len(zeros)):
-                            for n in range(shown):
-                                out[b, y, x + t, low + n] = totals[t * OUTPUTS + n] * unit + bias[low + n]
+                        place = ((b * rows + y) * columns + x) * outputs + low
+                        if limit < padded[0]:
+                            _write_tile(totals, unit, biases, pixels, place, outputs)
+                        else:
+                            _write_tile(sums, unit, biases, pixels, place, outputs)
 
 
 class _Kernels(dict[tuple[str, int], Any]):

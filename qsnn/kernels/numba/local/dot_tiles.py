@@ -6,6 +6,8 @@ need two. The compiler would neither choose them nor keep the sums in registers 
 """
 # mypy: allow-untyped-defs
 
+import contextlib
+
 from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import config, types
 from numba.core import cgutils
@@ -55,12 +57,36 @@ def _broadcast(builder, word):
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, LANES), None))
 
 
+def _never_unrolled(module):
+    """What to hang on a loop's branch: two turns at a time would need more registers than there are."""
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    node = module.add_metadata([option, option])
+    node.operands = (node, option)  # a loop's first operand is itself
+    return node
+
+
+@contextlib.contextmanager
+def _loop(builder, count, last):
+    """Indices from 0 to ``count``, at least 1; the ``last`` loop of a nest is not unrolled."""
+    before, body = builder.block, builder.append_basic_block("loop")
+    builder.branch(body)
+    builder.position_at_end(body)
+    index = builder.phi(INT64)
+    index.add_incoming(INT64(0), before)
+    yield index
+    after = builder.add(index, INT64(1))
+    index.add_incoming(after, builder.block)
+    end = builder.append_basic_block("done")
+    branch = builder.cbranch(builder.icmp_signed("<", after, count), body, end)
+    if last:
+        branch.set_metadata("llvm.loop", _never_unrolled(builder.module))
+    builder.position_at_end(end)
+
+
 def _nest(builder, pointers, strides, counts):
     """Loops one inside the other, each of which moves the ``pointers`` by its ``strides``; yields them innermost."""
-    with cgutils.for_range(builder, counts[0]) as loop:
-        moved = [
-            builder.gep(p, [builder.mul(loop.index, steps[0])]) for p, steps in zip(pointers, strides, strict=True)
-        ]
+    with _loop(builder, counts[0], len(counts) == 1) as index:
+        moved = [builder.gep(p, [builder.mul(index, steps[0])]) for p, steps in zip(pointers, strides, strict=True)]
         if len(counts) == 1:
             yield moved
         else:
@@ -71,7 +97,7 @@ def _nest(builder, pointers, strides, counts):
 def dot_tile(typing, zeros, sums, words, start, word_strides, vectors, first, vector_strides, counts):
     """``sums[t, :] = sum over n of words[start + n * word_strides + t] * vectors[first + n * vector_strides :][:OUTPUTS]``.
 
-    n: three indices below ``counts``; t: below the length of the tuple ``zeros``; ``sums``, ``words`` and ``vectors``: flat
+    n: three indices below ``counts``, of which none is 0; t: below the length of the tuple ``zeros``; ``sums``, ``words`` and ``vectors``: flat
     arrays of int32, the last two of pairs of codes. Sums are modulo 2^32.
     """
     signature = types.void(zeros, sums, words, start, word_strides, vectors, first, vector_strides, counts)
