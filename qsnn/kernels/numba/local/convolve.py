@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-from qsnn.kernels.numba.local.dot_tiles import OUTPUTS, dot_tile, words_at_a_time
+from qsnn.kernels.numba.local.dot_tiles import OUTPUTS, dot_tile, words_at_a_time, write_scaled
 from qsnn.kernels.numba.runtime.arrays import maps
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled
 from qsnn.kernels.numba.runtime.openmp import share
@@ -81,11 +81,14 @@ def _write_pixel(sums, unit, bias, pixel):
 
 
 @njit(**OPTIONS)
-def _write_tile(sums, unit, bias, pixels, start, step):
+def _write_tile(sums, unit, bias, pixels, start, step, fast):
     """The pixels of a tile: ``bias.size`` outputs each, ``step`` numbers from one to the next."""
     for t in range(sums.size // OUTPUTS):
-        pixel = pixels[start + t * step : start + t * step + bias.size]
-        _write_pixel(sums[t * OUTPUTS : (t + 1) * OUTPUTS], unit, bias, pixel)
+        place = start + t * step
+        if fast:
+            write_scaled(sums, t * OUTPUTS, unit, bias, pixels, place)
+        else:
+            _write_pixel(sums[t * OUTPUTS : (t + 1) * OUTPUTS], unit, bias, pixels[place : place + bias.size])
 
 
 @njit(**OPTIONS)
@@ -138,9 +141,9 @@ def _convolve(begin, end, source, code, padding, weights, taps, limit, unit, bia
                         )
                         place = ((b * rows + y) * columns + x) * outputs + low
                         if limit < padded[0]:
-                            _write_tile(totals, unit, biases, pixels, place, outputs)
+                            _write_tile(totals, unit, biases, pixels, place, outputs, biases.size == OUTPUTS)
                         else:
-                            _write_tile(sums, unit, biases, pixels, place, outputs)
+                            _write_tile(sums, unit, biases, pixels, place, outputs, biases.size == OUTPUTS)
 
 
 class _Kernels(dict[tuple[str, int], Any]):

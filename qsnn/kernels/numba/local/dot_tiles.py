@@ -123,3 +123,29 @@ def dot_tile(typing, zeros, sums, words, start, word_strides, vectors, first, ve
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic
+def write_scaled(typing, sums, start, unit, bias, out, place):
+    """``out[place:][:OUTPUTS] = sums[start:][:OUTPUTS] * unit + bias``, in double until it is written; flat arrays."""
+    signature = types.void(sums, start, unit, bias, out, place)
+
+    def generate(context, builder, signature, arguments):
+        sums, bias, out = (context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (0, 3, 4))
+        double = ir.VectorType(ir.DoubleType(), OUTPUTS)
+        kinds = [context.get_value_type(signature.args[n].dtype) for n in (0, 4)]
+        source, target = (ir.VectorType(kind, OUTPUTS) for kind in kinds)
+        values = builder.load(builder.bitcast(builder.gep(sums, [arguments[1]]), source.as_pointer()), align=4)
+        if isinstance(source.element, ir.IntType):
+            values = builder.sitofp(values, double)
+        added = builder.load(builder.bitcast(bias, double.as_pointer()), align=8)
+        undefined = ir.Constant(double, ir.Undefined)
+        factor = builder.insert_element(undefined, arguments[2], INT32(0))
+        factor = builder.shuffle_vector(factor, undefined, ir.Constant(ir.VectorType(INT32, OUTPUTS), None))
+        total = builder.fadd(builder.fmul(values, factor), added)
+        convert = builder.fptosi if isinstance(target.element, ir.IntType) else builder.fptrunc
+        pointer = builder.bitcast(builder.gep(out, [arguments[5]]), target.as_pointer())
+        builder.store(convert(total, target), pointer, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
