@@ -5,13 +5,16 @@ import sys
 from qsnn.command import EXIT_BAD_INPUT, run_and_leave
 
 USAGE = """usage: python -m qsnn.predict run=outputs/<experiment>/<time> FILE_OR_FOLDER ... [format=table|csv|json] [out=FILE]
-                              [pictures=FOLDER] [device=... kernels=... threads=...]
+                              [votes=FILE] [pictures=FOLDER] [time_unit=s|us] [device=... kernels=... threads=...]
 
 Prints the class of each recording and its votes, from the run's best weights (or its last, or those of a checkpoint that
 run=.../checkpoints/<name>.pt names). A recording is any event file that can be read (AEDAT 2.0 and 3.1, N-MNIST .bin), every
-one in a folder, or a raster of 0 and 1, [steps, inputs], in a .npy or .npz. Of each the run's test window is looked at, from
-its start. The data that the net learned from are not needed. pictures= writes a picture of each: events, spikes, and votes
-over time.
+one in a folder, each sample of a .npz that dataset=arrays or dataset=array_maps would take (labels are not needed), or a
+raster of 0 and 1, [steps, inputs], in a .npy or .npz. Of each the run's test window is looked at, from its start. The data
+that the net learned from are not needed. pictures= writes a picture of each: events, spikes, and votes over time.
+
+Votes over time are in format=json; votes=FILE writes them as CSV, a row for each recording and step. format=csv out=answer.csv
+writes answer_votes.csv too. time_unit= is that of times in a .npz, as dataset.time_unit. Nothing is written over a file.
 """
 
 
@@ -28,7 +31,7 @@ def _predict(arguments: list[str]) -> None:
         sys.stderr.write(f"error: no run given\n\n{USAGE}")
         sys.exit(EXIT_BAD_INPUT)
     from qsnn.config.command_line import set_up
-    from qsnn.config.predicting import predict
+    from qsnn.config.predicting.predict import predict
 
     set_up()
     print(predict(arguments))

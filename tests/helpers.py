@@ -1,7 +1,11 @@
 """What several test files use: golden passes, small runs, and the commands as a user types them."""
 
+import importlib
+import io
+import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,3 +132,19 @@ def command(module: str, *arguments: str, folder: Path, **options: object) -> "s
     """Run ``python -m qsnn.<module>`` in ``folder`` as a user would."""
     words = [sys.executable, "-m", f"qsnn.{module}", *arguments]
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=180, **options)  # type: ignore[call-overload]
+
+
+def in_process(module: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """What `command` gives, in a tenth of the time, for what needs no process of its own."""
+    out, error, code, words, place = io.StringIO(), io.StringIO(), 0, sys.argv, os.getcwd()
+    with redirect_stdout(out), redirect_stderr(error):
+        try:
+            os.chdir(folder)
+            sys.argv = [module, *arguments]
+            importlib.import_module(f"qsnn.{module}").main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            sys.argv = words
+            os.chdir(place)
+    return subprocess.CompletedProcess(sys.argv, code, out.getvalue(), error.getvalue())

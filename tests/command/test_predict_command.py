@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from event_builders import write_nmnist
-from helpers import command
+from helpers import command, in_process
 from PIL import Image
 
 from qsnn.config.command_line import compose_config
@@ -63,14 +63,14 @@ def test_predict_writes_csv_and_pictures_and_never_over_a_file(run: Path, tmp_pa
     assert row["file"] == str(file)
     (picture,) = (tmp_path / "seen").glob("*.png")
     assert Image.open(picture).width > 300
-    again = command("predict", *words, folder=tmp_path)
+    again = in_process("predict", *words, folder=tmp_path)
     assert again.returncode == 2
     assert "out=answer.csv is there already: choose another file" in again.stderr
 
 
 def test_predict_takes_a_raster_of_the_nets_inputs(run: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "spikes.npy", np.zeros((20, 2 * 9 * 9), dtype=np.uint8))
-    done = command("predict", f"run={run}", "spikes.npy", folder=tmp_path)
+    done = in_process("predict", f"run={run}", "spikes.npy", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("(tie)  spikes.npy\n")
 
@@ -91,7 +91,7 @@ def test_predict_mistake_is_one_line(words: list[str], reason: str, run: Path, t
     np.save(tmp_path / "wrong.npy", np.zeros((20, 5), dtype=np.uint8))
     (tmp_path / "notes.txt").write_text("no events")
     (tmp_path / "empty").mkdir()
-    done = command("predict", f"run={run}", *words, folder=tmp_path)
+    done = in_process("predict", f"run={run}", *words, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1

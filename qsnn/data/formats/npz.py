@@ -28,6 +28,16 @@ class Declared(NamedTuple):
     dtype: np.dtype[Any]
 
 
+def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape that each array in a .npz says it has, whatever their names. Raises DataError where it is none."""
+    shapes = {}
+    with data_error_if_broken(path, "a .npz of arrays", ADVICE), zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                shapes[entry.filename.removesuffix(".npy")] = declared_array(file, entry.file_size)[0]
+    return shapes
+
+
 class NpzFile:
     """The arrays in ``path`` by name.
 

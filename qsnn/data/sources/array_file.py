@@ -2,7 +2,7 @@
 
 N samples, E events, T steps, C channels, H height, W width:
 
-labels (N,); classes (K,) text, groups (N,), is_test (N,): optional
+labels (N,), which only learning needs; classes (K,) text, groups (N,), is_test (N,): optional
 spikes (N, T, C), or (N, T, C, H, W) with C of 1 or 2, of 0 and 1, and step, seconds a step;
 or times (E,) with offsets (N + 1,) or index (E,), and units (E,), num_units, or x (E,), y (E,), polarity (E,), sensor (2,)
 """
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from qsnn.data.events.cache import MAX_TIME
 from qsnn.data.events.dataset import MAX_PIXELS, MAX_SIDE
 from qsnn.data.formats.event_file import first_true
-from qsnn.data.formats.npz import NpzFile
+from qsnn.data.formats.npz import NpzFile, npz_shapes
 from qsnn.data.recording import Events
 from qsnn.errors import DataError
 
 HELP = "docs/data/arrays.md says what a file holds"
+MAX_SAMPLES = 2**24  # where nothing but their own numbers tells how many there are
 TIME_UNITS = {"s": 1e6, "us": 1.0}
 _KINDS = {
     "labels": "iu", "classes": "U", "groups": "iuU", "is_test": "biu",
@@ -52,24 +53,31 @@ CHANNELS = Layout("arrays", "(N, T, C)", ("units",), "num_units")
 PIXELS = Layout("array_maps", "(N, T, C, H, W)", ("x", "y"), "sensor", ("polarity",))
 
 
+def holds_samples(path: Path) -> bool:
+    """Whether a file is a .npz of many samples, as `ArrayFile` reads it, rather than of one raster (T, N). Raises DataError."""
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
+    shapes = npz_shapes(path)
+    return "times" in shapes or any(len(shape) > 2 for shape in shapes.values())
+
+
 class ArrayFile:
     """The spikes of a file.
 
-    ``path``: the .npz; ``layout``: what it must hold; ``time_unit``: of ``times``, one of `TIME_UNITS`. ``num_samples``: N;
-    ``sensor``: (height, width), (1, C) of channels. Names, shapes and kinds are checked at once, values when they are read.
+    ``path``: the .npz; ``layout``: what it must hold; ``time_unit``: of ``times``, one of `TIME_UNITS`; ``labelled``: whether
+    labels must be there. ``num_samples``: N; ``sensor``: (height, width), (1, C) of channels. Names, shapes and kinds are
+    checked at once, values when they are read.
 
     Raises:
         DataError: the file is none, or does not hold what the layout says.
     """
 
-    def __init__(self, path: Path, layout: Layout, time_unit: str) -> None:
+    def __init__(self, path: Path, layout: Layout, time_unit: str, labelled: bool = True) -> None:
         self.file = NpzFile(path, _KINDS)
-        self._layout, self._time_unit = layout, time_unit
+        self._layout, self._time_unit, self._needed = layout, time_unit, {"labels"} if labelled else set()
         self._shapes = {name: declared.shape for name, declared in self.file.declared.items()}
         self._check_names()
-        if len(self._shapes["labels"]) != 1 or not self._shapes["labels"][0]:
-            raise self._wrong_shape("labels", "(N,), a class for each sample")
-        self.num_samples = self._shapes["labels"][0]
+        self.num_samples = self._count_samples()
         self._check_shapes()
         self.sensor = self._raster_sensor() if "spikes" in self._shapes else self._event_sensor()
         height, width = self.sensor
@@ -110,15 +118,29 @@ class ArrayFile:
             needed, optional = {"spikes", "step"}, set()
         else:
             needed, optional = {"times", *layout.places, layout.size}, {*layout.optional, "offsets", "index"}
-        missing, extra = sorted((needed | {"labels"}) - names), sorted(names - needed - optional - _ABOUT_SAMPLES)
+        missing, extra = sorted((needed | self._needed) - names), sorted(names - needed - optional - _ABOUT_SAMPLES)
         if missing or extra:
             kind = "spikes and step" if "spikes" in names else f"times, {', '.join((*layout.places, layout.size))}"
+            kind = f"labels, {kind}" if self._needed else kind
             fault = (
                 f"lacks {', '.join(missing)}" if missing else f"has {', '.join(extra)} too, which does not go with them"
             )
-            raise self.file.error(f"a file of labels, {kind} {fault}; {HELP}")
+            raise self.file.error(f"a file of {kind} {fault}; {HELP}")
         if "times" in names and len(names & {"offsets", "index"}) != 1:
             raise self.file.error(f"it needs offsets or index, one of them, to tell whose events are whose; {HELP}")
+
+    def _count_samples(self) -> int:
+        """N by labels; without these, by whatever else has a place for each sample."""
+        if self.has("labels"):
+            if len(self._shapes["labels"]) != 1 or not self._shapes["labels"][0]:
+                raise self._wrong_shape("labels", "(N,), a class for each sample")
+            return self._shapes["labels"][0]
+        if self.has("index"):
+            index = self.file.read("index")
+            self.check("index", index, (index >= 0) & (index < MAX_SAMPLES), f"0..{MAX_SAMPLES - 1}, a sample")
+            return int(index.max(initial=0)) + 1
+        first = self._shapes["spikes" if self.has("spikes") else "offsets"][:1] or (0,)
+        return max(1, first[0] - self.has("offsets"))
 
     def _check_shapes(self) -> None:
         samples, events = (self.num_samples,), self._shapes.get("times", ())
@@ -129,9 +151,8 @@ class ArrayFile:
         expected |= {"offsets": (self.num_samples + 1,), "step": (), "num_units": (), "sensor": (2,)}
         for name, shape in expected.items():
             if self._shapes.get(name, shape) != shape:
-                raise self._wrong_shape(
-                    name, f"{list(shape)}: labels has {self.num_samples} samples" if shape else "[]"
-                )
+                told = "labels has" if self.has("labels") else "there are"
+                raise self._wrong_shape(name, f"{list(shape)}: {told} {self.num_samples} samples" if shape else "[]")
         if len(self._shapes.get("classes", (0,))) != 1:
             raise self._wrong_shape("classes", "(K,), a name for each class")
 

@@ -1,5 +1,6 @@
 """Your own event recordings, in folders named by class: any kind of file that is read, and any sensor."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from qsnn.data.events.dataset import MAX_PIXELS, MAX_SIDE
+from qsnn.data.events.dataset import MAX_PIXELS, MAX_SIDE, EventDataset
 from qsnn.data.events.options import EventData
 from qsnn.data.formats.aedat2 import AEDAT2Options
 from qsnn.data.formats.any_events import KINDS, load_events, usual_sensor
@@ -15,21 +16,26 @@ from qsnn.data.formats.clock import Reading, log_remarks
 from qsnn.data.recording import Events, Recording
 from qsnn.data.sources.files import files_fingerprint, root_of
 from qsnn.data.sources.folder_files import ADVICE, FoundFile, Layout, find_files
-from qsnn.data.sources.held_out import hold_out_groups, hold_out_recordings
-from qsnn.data.sources.pieces import Cutting, cut, num_test_pieces, piece_edges
+from qsnn.data.sources.held_out import enough_recordings, hold_out_groups, hold_out_recordings
+from qsnn.data.sources.pieces import AutomaticCutting, Cutting, cut, num_test_pieces, piece_edges
 from qsnn.errors import ConfigError, DataError
 from qsnn.options import impossible, key, option
+
+CUT = "cut because whole recordings are too few to split"
+log = logging.getLogger(__name__)
 
 
 class FolderSettings(NamedTuple):
     """How the files of a folder are read: see the keys of `EventFolderOption`. ``cutting``: neither by time nor by events
-    leaves recordings whole; its ``test_share`` counts all the same."""
+    leaves recordings whole, unless ``automatic`` says how they are cut where whole ones are too few (None: never). The
+    ``test_share`` of cutting counts all the same."""
 
     format: str = "auto"
     sensor: tuple[int, int] | None = None
     group_by: str | None = None
     cutting: Cutting = Cutting(None, None)
     options: AEDAT2Options = AEDAT2Options()
+    automatic: AutomaticCutting | None = None
 
 
 class EventFolder:
@@ -39,7 +45,7 @@ class EventFolder:
 
     - ``Train`` and ``Test`` tell it;
     - ``group_by`` is set: a share of the groups, drawn;
-    - recordings are cut: the last pieces of each (``in_time``);
+    - recordings are cut, by what is set or as `AutomaticCutting` says: the last pieces of each (``in_time``);
     - else a share of each class's recordings, drawn.
 
     Without ``group_by``, pieces are split in time and whole recordings are independent.
@@ -56,9 +62,28 @@ class EventFolder:
         """Whether the recordings are consecutive pieces of long ones."""
         return self._cuts and self._settings.group_by is None
 
-    @property
+    @cached_property
     def _cuts(self) -> bool:
-        return self._settings.cutting[:2] != (None, None)
+        return self._settings.cutting[:2] != (None, None) or self.cut_by_itself
+
+    @cached_property
+    def cut_by_itself(self) -> bool:
+        """Whether recordings are cut only because whole ones are too few. Raises DataError."""
+        chosen = self._settings
+        if chosen.automatic is None:
+            return False
+        labels = [file.label for file in self.layout.files if not file.is_test]
+        test_share = 0.0 if self.layout.has_parts else chosen.cutting.test_share
+        return not enough_recordings(labels, len(self.classes), test_share, chosen.automatic.validation_share)
+
+    @cached_property
+    def _cutting(self) -> Cutting:
+        """How recordings are cut. Reads all of them to find out, where that is not set. Raises DataError."""
+        cutting, automatic = self._settings.cutting, self._settings.automatic
+        if automatic is None or not self.cut_by_itself:
+            return cutting
+        shortest = min(self._load(file).events.t[-1] for file in self.layout.files)
+        return cutting._replace(duration=automatic.piece_duration(int(shortest) + 1))
 
     @cached_property
     def layout(self) -> Layout:
@@ -102,6 +127,9 @@ class EventFolder:
         options = {**chosen._asdict(), **chosen.cutting._asdict(), **chosen.options._asdict()}
         kinds = [file.kind for file in self.layout.files]
         options |= {"cutting": None, "options": None, "source": self.name, "sensor": self.sensor, "kinds": kinds}
+        del options["automatic"]
+        if chosen.automatic is not None and self.cut_by_itself:
+            options["longest_piece"] = chosen.automatic.longest  # the length follows from it and from the files
         return files_fingerprint([file.path for file in self.layout.files], self.root, options)
 
     def __len__(self) -> int:
@@ -109,7 +137,7 @@ class EventFolder:
         files = self.layout.files
         if not self._cuts:
             return len(files)
-        pieces = len(piece_edges(self._load(files[0]).events.t, self._settings.cutting))
+        pieces = len(piece_edges(self._load(files[0]).events.t, self._cutting))
         return max(1, round(pieces * sum(file.path.stat().st_size for file in files) / files[0].path.stat().st_size))
 
     def recordings(self) -> Iterator[Recording]:
@@ -123,7 +151,9 @@ class EventFolder:
                 yield Recording(name, file.label, group, bool(is_test), reading.events, reading.remarks)
                 continue
             for number, (piece, piece_is_test) in enumerate(self._pieces(file, reading.events, is_test)):
-                remarks = reading.remarks if number == 0 else {}
+                remarks = dict(reading.remarks) if number == 0 else {}
+                if self.cut_by_itself:
+                    remarks[f"pieces of {self._cutting.duration:g} s, {CUT}"] = 1
                 yield Recording(f"{name}/{number}", file.label, group, piece_is_test, piece, remarks)
 
     def _load(self, file: FoundFile) -> Reading:
@@ -131,7 +161,7 @@ class EventFolder:
 
     def _pieces(self, file: FoundFile, events: Events, is_test: bool | None) -> Iterator[tuple[Events, bool]]:
         """The pieces of a recording and whether each is for testing; ``is_test`` of the file, None: the last pieces are."""
-        cutting = self._settings.cutting
+        cutting = self._cutting
         edges = piece_edges(events.t, cutting)
         if is_test is None:
             num_test = num_test_pieces(file.path, events.t, edges, cutting.test_share)
@@ -201,11 +231,12 @@ class EventFolderOption(EventData):
         "a user's name; null: pieces of a recording are split in time, whole recordings are independent",
     )  # fmt: skip
     piece_duration: float | None = key(
-        None, "length of the pieces that a recording is cut into; null: by piece_events, if that is set", "s",
+        None, "length of the pieces that a recording is cut into; null: by piece_events, if that is set, else recordings stay "
+        "whole, unless that leaves too few to split: then as long as the longer window, and ten or more of each recording", "s",
         at_least=0.001, at_most=4000,
     )  # fmt: skip
     piece_events: int | None = key(
-        None, "events of a piece; null: by piece_duration, if that is set", "events", at_least=1, at_most=10**9
+        None, "events of a piece; null: as piece_duration says", "events", at_least=1, at_most=10**9
     )
     on_bit: int = key(1, "value of the polarity bit that means ON, 0 or 1", choices=(0, 1))
     mirror_x: bool = key(False, "exchange left and right")
@@ -234,6 +265,20 @@ class EventFolderOption(EventData):
         options = AEDAT2Options(**{name: getattr(self, name) for name in AEDAT2Options._fields})
         sensor = None if self.sensor is None else (self.sensor[0], self.sensor[1])
         cutting = Cutting(self.piece_duration, self.piece_events, self.test_share)
+        automatic = None
+        if (self.piece_duration, self.piece_events, self.group_by) == (None, None, None):
+            validation_share = self.validation_share if self.num_folds is None else 0.0
+            automatic = AutomaticCutting(max(self.window_train, self.window_test), validation_share)
         return EventFolder(
-            root_of(self.root, ADVICE), FolderSettings(self.format, sensor, self.group_by, cutting, options)
+            root_of(self.root, ADVICE), FolderSettings(self.format, sensor, self.group_by, cutting, options, automatic)
         )
+
+    def prepare(self, progress: bool) -> EventDataset:
+        """The prepared recordings; the log tells where they were cut without having been asked to. Raises ConfigError and
+        DataError."""
+        prepared = super().prepare(progress)
+        for remark, count in prepared.remarks.items():
+            if remark.endswith(CUT):
+                chosen = "validated and tested are the last; dataset.piece_duration sets another length"
+                log.info("%s: %d %s; %s", self.root, count, remark, chosen)
+        return prepared

@@ -30,6 +30,16 @@ def hold_out_recordings(labels: Sequence[int], classes: Sequence[str], share: fl
     return is_test
 
 
+def enough_recordings(labels: Sequence[int], num_classes: int, test_share: float, validation_share: float) -> bool:
+    """Whether whole recordings, those of Test left out, can be split: every class has one for training and, with a
+    ``test_share`` above 0, another for testing, and some class one for validation, if that has a share."""
+    counts = np.bincount(labels, minlength=num_classes)
+    if counts.min() < 1 + (test_share > 0):
+        return False
+    rest = counts - (np.clip(np.round(test_share * counts), 1, counts - 1) if test_share > 0 else 0)
+    return validation_share == 0 or bool((np.round(validation_share * rest) >= 1).any())
+
+
 def hold_out_groups(
     groups: Sequence[str], labels: Sequence[int], classes: Sequence[str], share: float
 ) -> NDArray[np.bool_]:

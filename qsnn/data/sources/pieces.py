@@ -1,5 +1,6 @@
 """Long recordings cut into pieces: by time or by number of events."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from qsnn.data.recording import Events
 from qsnn.errors import DataError
+
+LEAST_PIECES = 10  # of a recording that is cut by itself: with the usual shares 6 train, 2 validate and 2 test
 
 
 class Cutting(NamedTuple):
@@ -21,6 +24,18 @@ class Cutting(NamedTuple):
     duration: float | None = 0.5
     num_events: int | None = None
     test_share: float = 0.2
+
+
+class AutomaticCutting(NamedTuple):
+    """How recordings are cut where whole ones are too few for a split in which validation has ``validation_share``:
+    into pieces of ``longest`` seconds, or shorter ones, so that the shortest recording has `LEAST_PIECES`."""
+
+    longest: float
+    validation_share: float
+
+    def piece_duration(self, shortest: int) -> float:
+        """Length of a piece in s, whole milliseconds, where the shortest recording lasts ``shortest`` microseconds."""
+        return max(1, math.floor(min(self.longest * 1e3, shortest / 1e3 / LEAST_PIECES) + 1e-6)) / 1e3
 
 
 def piece_edges(t: NDArray[np.int64], cutting: Cutting) -> NDArray[np.int64]:
