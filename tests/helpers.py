@@ -103,7 +103,9 @@ def originals_binary(backend: Backend) -> Backend:
 
     replaced = backend._replace(
         input_current=lambda x, *stored: backend.input_current(x, *without_third_value(*stored)),
-        input_error=lambda error, *stored: backend.input_error(error, *without_third_value(*stored)),
+        input_error=lambda error, w, bits, scale, error_bits=None: backend.input_error(
+            error, *without_third_value(w, bits, scale), error_bits
+        ),
     )
     return replaced._replace(net_gradients=lambda *arguments: compose_gradients(replaced, *arguments))
 

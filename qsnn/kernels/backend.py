@@ -1,11 +1,12 @@
 """What a backend is: one implementation of every expensive equation, all equal to the last bit on grids."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters, Slots, UpdateRule
+from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters
 from qsnn.quantization import RandomStream
 
 
@@ -49,29 +50,59 @@ class WeightUpdate(NamedTuple):
     largest_code: int
 
 
-class LayerSettings(NamedTuple):
-    """A layer: stored weights (I, N), their bits and attenuation, and its neurons."""
+class WeightSettings(NamedTuple):
+    """Stored weights (I, N), their bits and attenuation."""
 
     weight: Tensor
     weight_bits: int | None
     scale: float
-    lif: NeuronParameters
+
+
+class LayerSettings(NamedTuple):
+    """A layer: stored weights (I, N), their bits and attenuation, its neurons, and its recurrent weights (N, N), if any."""
+
+    weight: Tensor
+    weight_bits: int | None
+    scale: float
+    lif: NeuronParameters | IntegratorParameters
+    recurrent: WeightSettings | None = None
 
 
 class LayerPass(NamedTuple):
-    """What a layer did, forward and back: input current, activity, gradients at the current and at the weights."""
+    """What a layer did, forward and back: input current, activity, gradients at the current and at the weights; ``drive``: what
+    of the current came from the layer below, None if it is all of it."""
 
     current: Tensor
-    activity: LIFActivity
+    activity: LIFActivity | IntegratorActivity
     grad_current: Tensor
     gradient: Tensor
+    drive: Tensor | None = None
+    recurrent_gradient: Tensor | None = None
+
+
+OutputLoss = Callable[[Tensor], tuple[float, Tensor]]
+"""From the last layer's output (T, B, N) to the loss and its gradient there."""
 
 
 class NetPass(NamedTuple):
-    """The van Rossum distance, and every layer, input first."""
+    """The loss, and every layer, input first."""
 
     distance: float
     layers: tuple[LayerPass, ...]
+
+
+class InputError(Protocol):
+    """``error_bits`` as quantized errors have; None: sums in any order."""
+
+    def __call__(  # noqa: D102
+        self, error: Tensor, weight: Tensor, weight_bits: int | None, scale: float, error_bits: int | None = None
+    ) -> Tensor: ...
+
+
+class WeightGradient(Protocol):
+    """Likewise."""
+
+    def __call__(self, spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor: ...  # noqa: D102
 
 
 class Backend(NamedTuple):
@@ -86,16 +117,31 @@ class Backend(NamedTuple):
     """(I, N) stored weights, weight_bits -> the same in place, within the range of their format"""
     input_current: Callable[[Tensor, Tensor, int | None, float], Tensor]
     """(T, B, I) input spikes, (I, N) stored weights, weight_bits, scale -> (T, B, N)"""
-    input_error: Callable[[Tensor, Tensor, int | None, float], Tensor]
-    """(T, B, N) errors, (I, N) stored weights, weight_bits, scale -> (T, B, I)"""
-    weight_gradient: Callable[[Tensor, Tensor], Tensor]
-    """(T, B, I) input spikes, (T, B, N) errors -> (I, N), summed over time and batch"""
+    input_error: InputError
+    """(T, B, N) errors, (I, N) stored weights, weight_bits, scale, error_bits -> (T, B, I)"""
+    weight_gradient: WeightGradient
+    """(T, B, I) input spikes, (T, B, N) errors, error_bits -> (I, N), summed over time and batch"""
     quantize_error: Callable[[Tensor, int | None], Tensor]
     """(T, B, N) gradient -> errors over the whole sequence's maximum"""
     lif_sequence: Callable[[Tensor, LIFState | None, NeuronParameters], LIFActivity]
     """input current (T, B, N), state (None: at rest), parameters -> spikes and states"""
     lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState | None, NeuronParameters], Tensor]
     """gradient at the spikes, input current, activity, state before it, parameters -> gradient at the current"""
+    recurrent_sequence: Callable[
+        [Tensor, LIFState | None, NeuronParameters, WeightSettings], tuple[Tensor, LIFActivity]
+    ]
+    """drive (T, B, N), state (None: at rest), parameters, recurrent weights (N, N) -> whole current, spikes and states"""
+    recurrent_sequence_backward: Callable[
+        [Tensor, Tensor, LIFActivity, LIFState | None, NeuronParameters, WeightSettings], Tensor
+    ]
+    """gradient at the spikes, whole current, activity, state before it, parameters, recurrent weights -> gradient at the
+    current"""
+    integrator_sequence: Callable[[Tensor, LIFState | None, IntegratorParameters], IntegratorActivity]
+    """as `lif_sequence`, of a membrane readout"""
+    integrator_sequence_backward: Callable[
+        [Tensor, Tensor, IntegratorActivity, LIFState | None, IntegratorParameters], Tensor
+    ]
+    """gradient at the readout, likewise"""
     van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
     van_rossum_codes: Callable[[Tensor, Tensor, float, int], Tensor]
@@ -111,3 +157,5 @@ class Backend(NamedTuple):
     net_gradients: Callable[..., NetPass]
     """input spikes, target, one layer or more (input first), decay and tau of the van Rossum distance, and perhaps
     filter_bits -> `NetPass`"""
+    loss_gradients: Callable[[Tensor, Sequence[LayerSettings], OutputLoss], NetPass]
+    """input spikes, layers, any loss of the last one's output -> `NetPass`"""

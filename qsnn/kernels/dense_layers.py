@@ -1,4 +1,4 @@
-"""Distance and gradients of a net of spiking dense layers, composed of the operations of a backend."""
+"""Loss and gradients of a net of dense and recurrent layers without a graph, composed of the operations of a backend."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,54 +6,95 @@ from typing import NamedTuple
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity
-from qsnn.kernels.backend import Backend, LayerPass, LayerSettings, NetPass
+from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters
+from qsnn.kernels.backend import Backend, LayerPass, LayerSettings, NetPass, OutputLoss
 
 
 class _Forward(NamedTuple):
-    """What a layer made of its input spikes."""
+    """What a layer made of its input spikes; ``drive``: what arrived from below, the current unless it is recurrent."""
 
     x: Tensor
+    drive: Tensor
     current: Tensor
-    activity: LIFActivity
+    activity: LIFActivity | IntegratorActivity
 
 
-def _forward(backend: Backend, x: Tensor, layers: Sequence[LayerSettings]) -> list[_Forward]:
-    """All layers one after the other, at rest at the beginning."""
-    done: list[_Forward] = []
+def _forward(backend: Backend, x: Tensor, layer: LayerSettings) -> _Forward:
+    """A layer, at rest at the beginning."""
+    drive = backend.input_current(x, layer.weight, layer.weight_bits, layer.scale)
+    if isinstance(layer.lif, IntegratorParameters):
+        return _Forward(x, drive, drive, backend.integrator_sequence(drive, None, layer.lif))
+    if layer.recurrent is None:
+        return _Forward(x, drive, drive, backend.lif_sequence(drive, None, layer.lif))
+    return _Forward(x, drive, *backend.recurrent_sequence(drive, None, layer.lif, layer.recurrent))
+
+
+def _back_through_neurons(backend: Backend, grad_output: Tensor, done: _Forward, layer: LayerSettings) -> Tensor:
+    """Gradient at the current, from that at what the layer hands on."""
+    if isinstance(layer.lif, IntegratorParameters):
+        activity = IntegratorActivity(*done.activity)
+        return backend.integrator_sequence_backward(grad_output, done.current, activity, None, layer.lif)
+    known = grad_output, done.current, LIFActivity(*done.activity), None, layer.lif
+    if layer.recurrent is None:
+        return backend.lif_sequence_backward(*known)
+    return backend.recurrent_sequence_backward(*known, layer.recurrent)
+
+
+def _layer_pass(
+    backend: Backend, done: _Forward, grad_current: Tensor, error: Tensor, layer: LayerSettings
+) -> LayerPass:
+    """All that a layer did, with its weight gradients: ``dw = x^T e_h``, ``dw_r`` of its own spikes one step before."""
+    bits, recurrent = layer.lif.error_bits, None
+    if layer.recurrent is not None:
+        recurrent = recurrent_gradient(backend, done.activity[0], error, bits)
+    gradient = backend.weight_gradient(done.x, error, bits)
+    return LayerPass(done.current, done.activity, grad_current, gradient, done.drive, recurrent)
+
+
+def recurrent_gradient(backend: Backend, spikes: Tensor, error: Tensor, error_bits: int | None) -> Tensor:
+    """``dw_r = sum_t s[t-1]^T e_h[t]``, (N, N); zeros for a single step."""
+    if len(spikes) == 1:
+        return spikes.new_zeros(2 * spikes.shape[2:])
+    return backend.weight_gradient(spikes[:-1], error[1:], error_bits)
+
+
+def compose_loss_gradients(backend: Backend, x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:
+    """From input spikes (T, B, I), all layers at rest at the beginning, and the loss of the last one's output.
+
+    The errors of a layer, ``e_h = quantize_error(g_h)``, go back as ``e_h @ w_q^T`` and into ``dw = x^T e_h``: straight
+    through the quantization of the weights, without the factor 1/scale.
+    """
+    forward: list[_Forward] = []
     for layer in layers:
-        spikes = done[-1].activity.spikes if done else x
-        current = backend.input_current(spikes, layer.weight, layer.weight_bits, layer.scale)
-        done.append(_Forward(spikes, current, backend.lif_sequence(current, None, layer.lif)))
-    return done
+        forward.append(_forward(backend, forward[-1].activity[0] if forward else x, layer))
+    value, grad_output = loss(forward[-1].activity[0])
+    back: list[tuple[Tensor, Tensor]] = []
+    for number in reversed(range(len(layers))):
+        layer, bits = layers[number], layers[number].lif.error_bits
+        grad_current = _back_through_neurons(backend, grad_output, forward[number], layer)
+        error = backend.quantize_error(grad_current, bits)
+        back.append((grad_current, error))
+        if number > 0:
+            grad_output = backend.input_error(error, layer.weight, layer.weight_bits, layer.scale, bits)
+    # Weight gradients last, so that every layer's errors go back while they are in the cache.
+    passes = tuple(
+        _layer_pass(backend, done, *errors, layer)
+        for done, errors, layer in zip(forward, reversed(back), layers, strict=True)
+    )
+    return NetPass(value, passes)
 
 
 def compose_gradients(
     backend: Backend, x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float,
     filter_bits: int | None = None,
 ) -> NetPass:  # fmt: skip
-    """From input spikes (T, B, I) and target (T, B, N), all layers at rest at the beginning. ``filter_bits``: of the loss's
-    gradient in fixed point, None for a float.
+    """`compose_loss_gradients` of the van Rossum distance to ``target`` (T, B, N). ``filter_bits``: of the loss's gradient in
+    fixed point, None for a float."""
 
-    The errors of a layer, ``e_h = quantize_error(g_h)``, go back as ``e_h @ w_q^T`` and into ``dw = x^T e_h``: straight
-    through the quantization of the weights, without the factor 1/scale.
-    """
-    forward = _forward(backend, x, layers)
-    distance, difference = backend.van_rossum_distance(forward[-1].activity.spikes, target, decay, tau)
-    if filter_bits is None:
-        grad_spikes = backend.van_rossum_gradient(difference, distance, decay, tau)
-    else:
-        grad_spikes = backend.van_rossum_codes(forward[-1].activity.spikes, target, decay, filter_bits)
-    back: list[tuple[Tensor, Tensor]] = []
-    for number in reversed(range(len(layers))):
-        (_, current, activity), layer = forward[number], layers[number]
-        grad_current = backend.lif_sequence_backward(grad_spikes, current, activity, None, layer.lif)
-        error = backend.quantize_error(grad_current, layer.lif.error_bits)
-        back.append((grad_current, error))
-        if number > 0:
-            grad_spikes = backend.input_error(error, layer.weight, layer.weight_bits, layer.scale)
-    # Weight gradients last, so that every layer's errors go back while they are in the cache.
-    passes = tuple(
-        LayerPass(done.current, done.activity, grad_current, backend.weight_gradient(done.x, error))
-        for done, (grad_current, error) in zip(forward, reversed(back), strict=True)
-    )
-    return NetPass(distance.item(), passes)
+    def loss(output: Tensor) -> tuple[float, Tensor]:
+        distance, difference = backend.van_rossum_distance(output, target, decay, tau)
+        if filter_bits is not None:
+            return distance.item(), backend.van_rossum_codes(output, target, decay, filter_bits)
+        return distance.item(), backend.van_rossum_gradient(difference, distance, decay, tau)
+
+    return compose_loss_gradients(backend, x, layers, loss)

@@ -1,5 +1,6 @@
 """The plain-torch backend: any device, and the truth that the other backends are tested against."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -14,16 +15,20 @@ from qsnn.dynamics import (
     van_rossum_distance,
     van_rossum_gradient,
 )
+from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters, integrator_backward
+from qsnn.dynamics.integrator import integrator_sequence as integrate
 from qsnn.kernels.backend import (
     Backend,
     GradientRounding,
     LayerSettings,
     NetPass,
+    OutputLoss,
     RoundedGradient,
     StoredWeight,
+    WeightSettings,
     WeightUpdate,
 )
-from qsnn.kernels.dense_layers import compose_gradients
+from qsnn.kernels.dense_layers import compose_gradients, compose_loss_gradients
 from qsnn.quantization import (
     RandomStream,
     largest_code,
@@ -33,6 +38,9 @@ from qsnn.quantization import (
     symmetric,
     uniform_codes,
 )
+
+EXACT_SUM = 2**24
+"""Up to here float32 counts in ones."""
 
 
 def quantize_weights(weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
@@ -47,19 +55,34 @@ def clamp_weights(weight: Tensor, weight_bits: int | None) -> None:
         weight.clamp_(fmt.smallest, fmt.largest)
 
 
+def exact_product(a: Tensor, b: Tensor, *bits: int | None) -> Tensor:
+    """``a @ b`` of tensors on grids: symmetric(bits) for each of ``bits`` that is given, spikes (-1, 0 or 1) otherwise.
+
+    The sums are exact, and rounded once to the dtype of ``a``: where their largest possible integer exceeds what a float32
+    counts in ones, they are taken in float64, which holds them all (2^53). ``bits`` with a None: full precision, in whose dtype
+    it is summed in any order.
+    """
+    highest = a.shape[-1] * math.prod(symmetric(width).high for width in bits if width is not None)
+    if highest <= EXACT_SUM or None in bits:
+        return a @ b
+    return (a.double() @ b.double()).to(a.dtype)
+
+
 def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """``h[t] = x[t] @ w_q``."""
-    return spikes @ quantize_weights(weight, weight_bits, scale)
+    return exact_product(spikes, quantize_weights(weight, weight_bits, scale), weight_bits)
 
 
-def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
+def input_error(
+    error: Tensor, weight: Tensor, weight_bits: int | None, scale: float, error_bits: int | None = None
+) -> Tensor:
     """``g_x[t] = e_h[t] @ w_q^T``."""
-    return error @ quantize_weights(weight, weight_bits, scale).T
+    return exact_product(error, quantize_weights(weight, weight_bits, scale).T, weight_bits, error_bits)
 
 
-def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
+def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
     """``dw = sum over t and batch of x[t]^T e_h[t]``."""
-    return spikes.flatten(0, 1).T @ error.flatten(0, 1)
+    return exact_product(spikes.flatten(0, 1).T, error.flatten(0, 1), error_bits)
 
 
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
@@ -73,6 +96,50 @@ def lif_sequence_backward(
     """The neuron's own `sequence_backward`, likewise."""
     initial = LIFState.zeros(current[0]) if initial is None else initial
     return parameters.sequence_backward(grad_spikes, current, activity, initial)
+
+
+def recurrent_sequence(
+    drive: Tensor, state: LIFState | None, parameters: NeuronParameters, weights: WeightSettings
+) -> tuple[Tensor, LIFActivity]:
+    """The neuron's own `sequence`, with ``h[t] = drive[t] + s[t-1] @ w_rq`` for its current."""
+    current, w_q = drive.clone(), quantize_weights(*weights)
+    state = LIFState.zeros(current[0]) if state is None else state
+    return current, parameters.sequence(current, state, lambda spikes: exact_product(spikes, w_q, weights.weight_bits))
+
+
+def recurrent_sequence_backward(
+    grad_spikes: Tensor,
+    current: Tensor,
+    activity: LIFActivity,
+    initial: LIFState | None,
+    parameters: NeuronParameters,
+    weights: WeightSettings,
+) -> Tensor:
+    """The neuron's own `sequence_backward`, with ``g_s[t-1] += e[t] @ w_rq^T``, e the error at the step's current."""
+    back, bits = quantize_weights(*weights).T.contiguous(), (weights.weight_bits, parameters.error_bits)
+    initial = LIFState.zeros(current[0]) if initial is None else initial
+    return parameters.sequence_backward(
+        grad_spikes, current, activity, initial, lambda error: exact_product(error, back, *bits)
+    )
+
+
+def integrator_sequence(
+    current: Tensor, state: LIFState | None, parameters: IntegratorParameters
+) -> IntegratorActivity:
+    """`qsnn.dynamics.integrator.integrator_sequence`, at rest if there is no state."""
+    return integrate(current, LIFState.zeros(current[0]) if state is None else state, parameters)
+
+
+def integrator_sequence_backward(
+    grad_output: Tensor,
+    current: Tensor,
+    activity: IntegratorActivity,
+    initial: LIFState | None,
+    parameters: IntegratorParameters,
+) -> Tensor:
+    """`integrator_backward`, likewise."""
+    initial = LIFState.zeros(current[0]) if initial is None else initial
+    return integrator_backward(grad_output, current, activity, initial, parameters)
 
 
 def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
@@ -121,6 +188,11 @@ def net_gradients(
     return compose_gradients(EAGER, x, target, layers, decay, tau, filter_bits)
 
 
+def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:
+    """`dense_layers.compose_loss_gradients` of these operations."""
+    return compose_loss_gradients(EAGER, x, layers, loss)
+
+
 EAGER = Backend(
     name="eager",
     clamp_weights=clamp_weights,
@@ -130,6 +202,10 @@ EAGER = Backend(
     quantize_error=quantize_error,
     lif_sequence=lif_sequence,
     lif_sequence_backward=lif_sequence_backward,
+    recurrent_sequence=recurrent_sequence,
+    recurrent_sequence_backward=recurrent_sequence_backward,
+    integrator_sequence=integrator_sequence,
+    integrator_sequence_backward=integrator_sequence_backward,
     van_rossum_distance=van_rossum_distance,
     van_rossum_gradient=van_rossum_gradient,
     van_rossum_codes=van_rossum_codes,
@@ -138,4 +214,5 @@ EAGER = Backend(
     train_weights=train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
+    loss_gradients=loss_gradients,
 )

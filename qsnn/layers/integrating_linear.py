@@ -9,10 +9,9 @@ from qsnn.dynamics import LIFState
 from qsnn.dynamics.integrator import (
     IntegratorActivity,
     IntegratorParameters,
-    integrator_backward,
-    integrator_sequence,
     raw_integrator,
 )
+from qsnn.kernels.backend import Backend, LayerSettings
 from qsnn.layers.activity import SpikingActivity
 from qsnn.layers.linear import QuantizedLinear
 from qsnn.layers.stored_weight import StoredWeights
@@ -23,19 +22,20 @@ class _IntegratorSequence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, current: Tensor, state: LIFState, parameters: IntegratorParameters
+        ctx: Any, current: Tensor, state: LIFState, parameters: IntegratorParameters, backend: Backend
     ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.parameters = parameters
-        activity = integrator_sequence(current, state, parameters)
+        ctx.parameters, ctx.backend = parameters, backend
+        activity = backend.integrator_sequence(current, state, parameters)
         ctx.save_for_backward(current, *activity, *state)
         ctx.mark_non_differentiable(activity.synapse, activity.membrane)
         return activity.output, activity.synapse, activity.membrane
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         current, *rest = ctx.saved_tensors
         activity, initial = IntegratorActivity(*rest[:3]), LIFState(*rest[3:])
-        return integrator_backward(grads[0], current, activity, initial, ctx.parameters), None, None
+        grad = ctx.backend.integrator_sequence_backward(grads[0], current, activity, initial, ctx.parameters)
+        return grad, None, None, None
 
 
 class IntegratingLinear(nn.Module):
@@ -50,7 +50,9 @@ class IntegratingLinear(nn.Module):
         N)."""
         current = self.linear(x.flatten(2))
         state = LIFState.zeros(current[0]) if state is None else state
-        output, synapse, membrane = _IntegratorSequence.apply(current, state, self.parameters_of_neurons)
+        output, synapse, membrane = _IntegratorSequence.apply(
+            current, state, self.parameters_of_neurons, self.linear.backend
+        )
         activity = SpikingActivity(current, output.detach()[..., :0], synapse, membrane, output, current)
         return activity, LIFState(synapse[-1], membrane[-1])
 
@@ -66,6 +68,10 @@ class IntegratingLinear(nn.Module):
         """`raw_integrator`."""
         synapse = torch.cat([torch.zeros_like(activity.synapse[:1]), activity.synapse[:-1]])
         return raw_integrator(LIFState(synapse, activity.output), activity.current, self.parameters_of_neurons)
+
+    def settings(self) -> LayerSettings:
+        """The layer as `Backend.loss_gradients` wants it."""
+        return LayerSettings(*self.linear.settings(), self.parameters_of_neurons)
 
     @property
     def num_neurons(self) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qsnn.kernels.backend import WeightSettings
 from qsnn.layers.stored_weight import StoredWeights
 
 
@@ -26,8 +27,9 @@ class _QuantizedProduct(torch.autograd.Function):
         (x, weight), (needs_x, needs_weight, _) = ctx.saved_tensors, ctx.needs_input_grad
         backend = layer.backend
         error = backend.quantize_error(grads[0], layer.error_bits)
-        grad_x = backend.input_error(error, weight, layer.weight_bits, layer.attenuation) if needs_x else None
-        return grad_x, backend.weight_gradient(x, error) if needs_weight else None, None
+        stored = weight, layer.weight_bits, layer.attenuation
+        grad_x = backend.input_error(error, *stored, layer.error_bits) if needs_x else None
+        return grad_x, backend.weight_gradient(x, error, layer.error_bits) if needs_weight else None, None
 
 
 class QuantizedLinear(StoredWeights):
@@ -35,6 +37,10 @@ class QuantizedLinear(StoredWeights):
 
     ``weight``: (I, N), see `StoredWeights` [ISCAS].
     """
+
+    def settings(self) -> WeightSettings:
+        """The weights as backends want them."""
+        return WeightSettings(self.weight, self.weight_bits, self.attenuation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Input spikes (T, B, I) to input current (T, B, N)."""

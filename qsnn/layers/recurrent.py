@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
+from qsnn.kernels.backend import LayerSettings
+from qsnn.kernels.dense_layers import recurrent_gradient
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.linear import QuantizedLinear
 from qsnn.layers.stored_weight import StoredWeights
@@ -23,23 +25,23 @@ class _RecurrentSequence(torch.autograd.Function):
     def forward(
         ctx: Any, drive: Tensor, weight: Tensor, state: LIFState, layer: "RecurrentLinear"
     ) -> tuple[Tensor, ...]:
-        ctx.layer, quantized = layer, layer.recurrent.quantized_weight()
-        current = drive.clone()
-        activity = layer.dynamics.sequence(current, state, lambda spikes: spikes @ quantized)
-        ctx.save_for_backward(current, quantized, *activity, *state)
+        ctx.layer = layer
+        current, activity = layer.recurrent.backend.recurrent_sequence(
+            drive, state, layer.dynamics, layer.recurrent.settings()
+        )
+        ctx.save_for_backward(current, *activity, *state)
         ctx.mark_non_differentiable(activity.synapse, activity.membrane, current)
         return *activity, current
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         layer: RecurrentLinear = ctx.layer
-        current, quantized, *rest = ctx.saved_tensors
+        current, *rest = ctx.saved_tensors
         activity, initial = LIFActivity(*rest[:3]), LIFState(*rest[3:])
-        back = quantized.T.contiguous()
-        grad = layer.dynamics.sequence_backward(grads[0], current, activity, initial, lambda error: error @ back)
-        error = layer.recurrent.backend.quantize_error(grad, layer.recurrent.error_bits)
-        gradient = layer.recurrent.backend.weight_gradient(activity.spikes[:-1].contiguous(), error[1:].contiguous())
-        return grad, gradient, None, None
+        weights, backend, bits = layer.recurrent.settings(), layer.recurrent.backend, layer.recurrent.error_bits
+        grad = backend.recurrent_sequence_backward(grads[0], current, activity, initial, layer.dynamics, weights)
+        error = backend.quantize_error(grad, bits)
+        return grad, recurrent_gradient(backend, activity.spikes, error, bits), None, None
 
 
 class RecurrentLinear(nn.Module):
@@ -70,6 +72,10 @@ class RecurrentLinear(nn.Module):
     def raw_states(self, activity: SpikingActivity) -> LIFState:
         """`raw_lif_states`."""
         return raw_lif_states(activity, self.dynamics)
+
+    def settings(self) -> LayerSettings:
+        """The layer as `Backend.loss_gradients` wants it."""
+        return LayerSettings(*self.linear.settings(), self.dynamics, self.recurrent.settings())
 
     @property
     def num_neurons(self) -> int:

@@ -52,5 +52,4 @@ class SpikingLinear(nn.Module):
 
     def settings(self) -> LayerSettings:
         """The layer as `Backend.net_gradients` wants it."""
-        linear = self.linear
-        return LayerSettings(linear.weight, linear.weight_bits, linear.attenuation, self.lif.dynamics)
+        return LayerSettings(*self.linear.settings(), self.lif.dynamics)

@@ -8,11 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFState
+from qsnn.dynamics.integrator import IntegratorActivity
+from qsnn.kernels.backend import LayerPass, OutputLoss
 from qsnn.layers import SpikingActivity, SpikingLinear
 from qsnn.layers.activity import Layer
+from qsnn.layers.integrating_linear import IntegratingLinear
+from qsnn.layers.recurrent import RecurrentLinear
 from qsnn.layers.stored_weight import StoredWeights
 from qsnn.quantization.bit_widths import FULL_PRECISION_BITS
 
+WITHOUT_GRAPH = (SpikingLinear, RecurrentLinear, IntegratingLinear)
 Activity = dict[str, SpikingActivity]
 """What the layers did, by name, input first."""
 State = dict[str, LIFState]
@@ -88,13 +93,13 @@ class SpikingNet(nn.Module):
     def gradients(self, x: Tensor, target: Tensor, loss: Loss) -> NetGradients:
         """A forward pass from rest, the loss, and the backward pass.
 
-        With the van Rossum distance on dense layers it needs no graph, and with the numba backend it is one kernel: the same
-        numbers as autograd gives, several times faster.
+        Dense, recurrent and integrating layers need no graph, and with the numba backend and the van Rossum distance dense ones
+        are one kernel: the same numbers as autograd gives, several times faster.
         """
-        dense = {name: layer for name, layer in self.layers.items() if isinstance(layer, SpikingLinear)}
-        if loss.filter is not None and len(dense) == len(self.layers):
-            return _without_graph(dense, x, target, *loss.filter)
-        return self._by_autograd(x, target, loss)
+        fast = {name: layer for name, layer in self.layers.items() if isinstance(layer, WITHOUT_GRAPH)}
+        if len(fast) < len(self.layers):
+            return self._by_autograd(x, target, loss)
+        return _without_graph(fast, x, target, loss)
 
     @torch.enable_grad()
     def _by_autograd(self, x: Tensor, target: Tensor, loss: Loss) -> NetGradients:
@@ -146,17 +151,48 @@ def _gradient_of(tensor: Tensor) -> Tensor:
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
 
 
+def _at_output(loss: Loss, target: Tensor) -> OutputLoss:
+    """A loss and its gradient at the output alone."""
+
+    @torch.enable_grad()
+    def both(output: Tensor) -> tuple[float, Tensor]:
+        leaf = output.detach().requires_grad_()
+        value = loss(leaf, target)
+        value.backward()
+        return value.item(), _gradient_of(leaf)
+
+    return both
+
+
 @torch.no_grad()
-def _without_graph(layers: dict[str, SpikingLinear], x: Tensor, target: Tensor, *loss: float | None) -> NetGradients:
-    backend = next(iter(layers.values())).linear.backend
-    done = backend.net_gradients(x.flatten(2), target, [layer.settings() for layer in layers.values()], *loss)
+def _without_graph(
+    layers: dict[str, SpikingLinear | RecurrentLinear | IntegratingLinear], x: Tensor, target: Tensor, loss: Loss
+) -> NetGradients:
+    backend, settings = (
+        next(iter(layers.values())).linear.backend,
+        [layer.settings() for layer in layers.values()],
+    )
+    if loss.filter is not None and all(isinstance(layer, SpikingLinear) for layer in layers.values()):
+        done = backend.net_gradients(x.flatten(2), target, settings, *loss.filter)
+    else:
+        done = backend.loss_gradients(x.flatten(2), settings, _at_output(loss, target))
     passes = dict(zip(layers, done.layers, strict=True))
     return NetGradients(
         done.distance,
-        {
-            name: SpikingActivity(layer.current, *layer.activity, layer.activity.spikes, layer.current)
-            for name, layer in passes.items()
-        },
+        {name: _activity_of(layer) for name, layer in passes.items()},
         {name: layer.grad_current for name, layer in passes.items()},
-        {f"{name}.weight": layer.gradient for name, layer in passes.items()},
+        {
+            f"{name}.{part}": gradient
+            for name, layer in passes.items()
+            for part, gradient in (("weight", layer.gradient), ("recurrent_weight", layer.recurrent_gradient))
+            if gradient is not None
+        },
     )
+
+
+def _activity_of(layer: LayerPass) -> SpikingActivity:
+    """What `forward` tells of a layer."""
+    output, synapse, membrane = layer.activity
+    spikes = output[..., :0] if isinstance(layer.activity, IntegratorActivity) else output
+    drive = layer.current if layer.drive is None else layer.drive
+    return SpikingActivity(layer.current, spikes, synapse, membrane, output, drive)

@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
-from qsnn.kernels.backend import Backend, LayerSettings, NetPass
-from qsnn.kernels.dense_layers import compose_gradients
+from qsnn.dynamics.lif import LeakyParameters
+from qsnn.kernels.backend import Backend, LayerSettings, NetPass, OutputLoss
+from qsnn.kernels.dense_layers import compose_gradients, compose_loss_gradients
 from qsnn.kernels.eager import EAGER
-from qsnn.kernels.numba import weights
+from qsnn.kernels.numba import recurrences, weights
 from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products import products
-from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager, tell_of_definition
+from qsnn.kernels.numba.recurrences import NEURONS, has_kernel
+from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager
 from qsnn.kernels.numba.rounding.quantizers import error_factors, to_floats
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
@@ -29,7 +31,6 @@ from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
 
 CHUNK = 2**16
-NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
 
 
 @or_eager("quantize_error")
@@ -50,8 +51,9 @@ def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
 @or_eager("lif_sequence")
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
     """`qsnn.dynamics.lif_sequence`; another neuron's own definition."""
-    if not isinstance(parameters, LIFParameters):
-        tell_of_definition(type(parameters).__name__)
+    if type(parameters) is LeakyParameters:
+        return recurrences.leaky_sequence(current, state, parameters)
+    if not has_kernel(parameters) or not isinstance(parameters, LIFParameters):
         return EAGER.lif_sequence(current, state, parameters)
     p, shape, out = parameters, current.shape[1:], empty(3, *current.shape)
     formats = grids(p.synapse_bits, p.membrane_bits)
@@ -70,8 +72,9 @@ def lif_sequence_backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: NeuronParameters
 ) -> Tensor:
     """`qsnn.dynamics.lif_sequence_backward`; likewise."""
-    tabled = isinstance(parameters, LIFParameters) and parameters.surrogate_bits is not None
-    if not isinstance(parameters, LIFParameters) or (tabled and parameters.error_bits is None):
+    if type(parameters) is LeakyParameters and has_kernel(parameters):
+        return recurrences.leaky_sequence_backward(grad_spikes, current, activity, initial, parameters)
+    if not has_kernel(parameters) or not isinstance(parameters, LIFParameters):
         return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
@@ -141,6 +144,11 @@ def net_gradients(
     return compose_gradients(NUMBA, x, target, layers, *loss) if fused is None else fused
 
 
+def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:
+    """`dense_layers.compose_loss_gradients` of these operations."""
+    return compose_loss_gradients(NUMBA, x, layers, loss)
+
+
 NUMBA = Backend(
     name="numba",
     clamp_weights=weights.clamp_weights,
@@ -150,6 +158,10 @@ NUMBA = Backend(
     quantize_error=quantize_error,
     lif_sequence=lif_sequence,
     lif_sequence_backward=lif_sequence_backward,
+    recurrent_sequence=recurrences.recurrent_sequence,
+    recurrent_sequence_backward=recurrences.recurrent_sequence_backward,
+    integrator_sequence=recurrences.integrator_sequence,
+    integrator_sequence_backward=recurrences.integrator_sequence_backward,
     van_rossum_distance=van_rossum_distance,
     van_rossum_gradient=van_rossum_gradient,
     van_rossum_codes=van_rossum_codes,
@@ -158,4 +170,5 @@ NUMBA = Backend(
     train_weights=weights.train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
+    loss_gradients=loss_gradients,
 )

@@ -32,7 +32,9 @@ from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import Format, potential, symmetric, unsigned
 
-DENSE = 5  # times as many places as winners: so many dense products in integers are worth those of the winners in floats
+DENSE = (
+    5  # times as many places as winners: so many dense products in integers are worth those of the winners in floats
+)
 _packed_weights: Any = WeakIdKeyDictionary()
 
 
@@ -189,9 +191,7 @@ def weight_gradient(
     fmt, code = symmetric(error.bits), _codes_of(parameters)
     places, winners = math.prod(error.size), error.at_winners[0, 0].numel()
     if fmt is not None and code[1] > 0 and AVAILABLE and places <= DENSE * winners:
-        products = correlate(
-            error, fmt.levels, trace, _largest_code(trace, code), code, weight.shape[-1], padding
-        )
+        products = correlate(error, fmt.levels, trace, _largest_code(trace, code), code, weight.shape[-1], padding)
         if products is not None:
             summed = gradient(products, trace_unit(parameters) / fmt.levels, tuple(weight.shape))
             rest = error.elsewhere.item() * (trace.shape[0] * (places - winners))

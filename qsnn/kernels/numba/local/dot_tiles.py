@@ -29,7 +29,9 @@ AVAILABLE = WIDE or "avx2" in FEATURES
 LANES = 16 if WIDE else 8
 VECTORS = 2
 OUTPUTS = VECTORS * LANES  # sums of one broadcast word
-MOST_WORDS = 14 if "avx512vnni" in FEATURES else (13 if WIDE else 5)  # broadcast at a time: as many as registers can take
+MOST_WORDS = (
+    14 if "avx512vnni" in FEATURES else (13 if WIDE else 5)
+)  # broadcast at a time: as many as registers can take
 WORDS = ir.VectorType(INT32, LANES)
 
 
@@ -131,7 +133,9 @@ def write_scaled(typing, sums, start, unit, bias, out, place):
     signature = types.void(sums, start, unit, bias, out, place)
 
     def generate(context, builder, signature, arguments):
-        sums, bias, out = (context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (0, 3, 4))
+        sums, bias, out = (
+            context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (0, 3, 4)
+        )
         double = ir.VectorType(ir.DoubleType(), OUTPUTS)
         kinds = [context.get_value_type(signature.args[n].dtype) for n in (0, 4)]
         source, target = (ir.VectorType(kind, OUTPUTS) for kind in kinds)

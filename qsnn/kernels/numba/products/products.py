@@ -145,7 +145,7 @@ def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale
         return eager.input_current(spikes, weight, weight_bits, scale)  # which says what is wrong
     lists = known(spikes, "rows", spike_lists)
     codes = weight_codes(weight, weight_bits, scale) if lists else None
-    if codes is None:
+    if codes is None or (weight_bits is not None and not _exact(lists, weight.shape[0], codes.high)):
         return eager.input_current(spikes, weight, weight_bits, scale)
     out = empty(*spikes.shape[:-1], weight.shape[1])
     one_block = Spikes(lists.starts[None], lists.ends[None], lists.indices)
@@ -153,14 +153,23 @@ def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale
     return out
 
 
-def weight_gradient(spikes: Tensor, error: Tensor) -> Tensor:
+def _exact(lists: Spikes, most_rows: int, high: int) -> bool:
+    """Whether a float holds the sums of so many rows of integers up to ``high`` as the longest list has; ``most_rows``: as many
+    as it can have at most."""
+    if most_rows * high <= eager.EXACT_SUM:
+        return True
+    counts = np.atleast_2d(lists.ends - lists.starts).sum(0)
+    return int(counts.max()) * high <= eager.EXACT_SUM
+
+
+def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
     """`eager.weight_gradient`: for each input the sum of the error rows of its spikes."""
     if spikes.shape[:-1] != error.shape[:-1]:
-        return eager.weight_gradient(spikes, error)  # which says what is wrong
+        return eager.weight_gradient(spikes, error, error_bits)  # which says what is wrong
     lists = known(spikes, "columns", column_lists)
     codes = known(error, "codes", _integer_codes) if lists else None
-    if codes is None:
-        return eager.weight_gradient(spikes, error)
+    if codes is None or (error_bits is not None and not _exact(lists, len(codes.integers), codes.high)):
+        return eager.weight_gradient(spikes, error, error_bits)
     out = empty(spikes.shape[-1], error.shape[-1])
     remember(out, "largest", _sum_rows(codes, lists, array(out)))
     return out
@@ -213,12 +222,14 @@ def _fits(error: Tensor, weight: Tensor) -> bool:
     return error.shape[-1] == weight.shape[1] and error.shape[-1] * 127**2 <= 2**24
 
 
-def input_error(error: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
+def input_error(
+    error: Tensor, weight: Tensor, weight_bits: int | None, scale: float, error_bits: int | None = None
+) -> Tensor:
     """`eager.input_error`, in integers where both have codes of 8 bits whose sum a float holds."""
     codes: Codes | None = known(error, "codes", _integer_codes) if _fits(error, weight) else None
     weights = weight_codes(weight, weight_bits, scale) if codes is not None else None
     if codes is None or weights is None or {codes.integers.dtype, weights.integers.dtype} != {np.dtype(np.int8)}:
-        return eager.input_error(error, weight, weight_bits, scale)
+        return eager.input_error(error, weight, weight_bits, scale, error_bits)
     shape = (*error.shape[:-1], len(weight))
     if has_integer_product():
         return _dense_error(codes, weights).reshape(shape)

@@ -3,13 +3,17 @@ every few rows, and ask for each whether it overlaps them. LLVM turns its vector
 """
 # mypy: allow-untyped-defs
 
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from qsnn.kernels.numba.runtime.compile import OPTIONS
+
 VECTOR_BYTES = 64
 WIDTH = 128  # columns of integers at a time; the columns of a matrix of integers are padded to a multiple of it
+LANES = VECTOR_BYTES // 4  # of float32
 INT, DOUBLE = ir.IntType(64), ir.DoubleType()
 
 
@@ -116,3 +120,88 @@ def add_multiples(typing_context, factors, matrix, low, indices, begin, end, tot
 
     int64 = types.int64
     return types.void(factors, matrix, int64, indices, int64, int64, total), generate
+
+
+@intrinsic
+def _ones_of(typing_context, bits, place):
+    """Which of the 64 integers from ``bits[place]`` on are not 0, as the bits of a word."""
+
+    def generate(context, builder, signature, arguments):
+        numbers, element = (
+            context.make_array(signature.args[0])(context, builder, arguments[0]),
+            signature.args[0].dtype,
+        )
+        start = builder.gep(numbers.data, [arguments[1]])
+        _, values = _load(builder, start, context.get_data_type(element), 64, element.bitwidth // 8)
+        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(values.type, None)), INT)
+
+    return types.uint64(bits, types.int64), generate
+
+
+@intrinsic
+def _lowest(typing_context, word):
+    """The number of the lowest bit that is 1; some is."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), generate
+
+
+@njit(**OPTIONS)
+def list_ones(row, indices):
+    """Where the integers of ``row`` are not 0: their places in ascending order at the start of ``indices``, which has room for
+    all; how many. For few of them: 64 at a time become the bits of a word, whose ones are then looked up."""
+    count, whole = 0, row.size - row.size % 64
+    for low in range(0, whole, 64):
+        word = _ones_of(row, low)
+        while word != 0:
+            indices[count] = low + _lowest(word)
+            count += 1
+            word &= word - np.uint64(1)
+    for place in range(whole, row.size):
+        if row[place] != 0:
+            indices[count] = place
+            count += 1
+    return count
+
+
+@intrinsic
+def multiply_block(typing_context, errors, row, weights, low, out, zeros):
+    """``out[row + s, low : low + 4 * LANES] = errors[row + s] @ weights[:, low : low + 4 * LANES]`` for each s of ``zeros``.
+
+    ``errors`` (B, N) and ``weights`` (N, padded), of which both may be float32, or the weights and ``out`` float64. Products
+    and sums may be fused.
+    """
+    signature = types.void(errors, types.int64, weights, types.int64, out, zeros)
+
+    def generate(context, builder, signature, arguments):
+        kinds, samples = signature.args, signature.args[5].count
+        e, w, o = (context.make_array(kinds[n])(context, builder, arguments[n]) for n in (0, 2, 4))
+        element, (columns, width) = (
+            context.get_data_type(kinds[2].dtype),
+            (builder.extract_value(array.shape, 1) for array in (e, w)),
+        )
+        vector = ir.VectorType(element, LANES)
+        sums = [
+            [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(4)] for _ in range(samples)
+        ]
+        rows = [builder.mul(builder.add(arguments[1], INT(s)), columns) for s in range(samples)]
+        with cgutils.for_range(builder, columns) as loop:
+            start = builder.gep(w.data, [builder.add(builder.mul(loop.index, width), arguments[3])])
+            taken = [_load(builder, builder.gep(start, [INT(v * LANES)]), element, LANES, 1)[1] for v in range(4)]
+            for s, first in enumerate(rows):
+                factor = builder.load(builder.gep(e.data, [builder.add(first, loop.index)]))
+                factor = factor if factor.type == element else builder.fpext(factor, element)
+                many = _broadcast(builder, factor, LANES)
+                for total, values in zip(sums[s], taken, strict=True):
+                    product = builder.fmul(values, many, flags=("contract",))
+                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+        for s in range(samples):
+            place = builder.add(builder.mul(builder.add(arguments[1], INT(s)), width), arguments[3])
+            for v, total in enumerate(sums[s]):
+                pointer = builder.gep(o.data, [builder.add(place, INT(v * LANES))])
+                builder.store(builder.load(total), builder.bitcast(pointer, vector.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -1,0 +1,184 @@
+"""The numba operations on sequences of recurrent layers, of neurons without a synaptic filter, and of membrane readouts."""
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
+from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters
+from qsnn.dynamics.lif import LeakyParameters
+from qsnn.kernels.backend import WeightSettings
+from qsnn.kernels.eager import EAGER, EXACT_SUM
+from qsnn.kernels.numba.neurons import lif, recurrent
+from qsnn.kernels.numba.neurons.states import decays, states, surrogate
+from qsnn.kernels.numba.products.products import Codes, weight_codes
+from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, or_eager, tell_of_definition
+from qsnn.kernels.numba.runtime.arrays import array, matrix
+from qsnn.kernels.numba.runtime.buffers import empty
+from qsnn.kernels.numba.runtime.memory import remember
+from qsnn.kernels.numba.runtime.team import run_together
+from qsnn.kernels.numba.runtime.threads import split
+
+NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
+NO_CODES = np.empty((0, 0), np.int8)
+NO_WEIGHTS = np.empty((0, 0), np.float32)
+LARGEST_CODE = 2**31 - 1  # of a sum of rows
+
+
+def has_kernel(parameters: NeuronParameters) -> bool:
+    """Whether the kernels know the neuron, with errors in full precision unless a table stands for its surrogate; else it is
+    told, once."""
+    if type(parameters) in (LIFParameters, LeakyParameters):
+        assert isinstance(parameters, LIFParameters | LeakyParameters)
+        return parameters.surrogate_bits is None or parameters.error_bits is not None
+    tell_of_definition(type(parameters).__name__)
+    return False
+
+
+def _cuba(parameters: NeuronParameters) -> LIFParameters:
+    """The same neuron as one with a synapse, of the membrane's width, which its kernels leave out."""
+    if isinstance(parameters, LIFParameters):
+        return parameters
+    assert isinstance(parameters, LeakyParameters)
+    p = parameters
+    return LIFParameters(
+        0.0, p.membrane_decay, p.threshold, p.surrogate_slope, p.membrane_bits, p.membrane_bits, p.error_bits,
+        p.threshold_mask, p.surrogate_bits,
+    )  # fmt: skip
+
+
+def _forward(current: Tensor, state: LIFState | None, parameters: NeuronParameters, codes: Codes | None) -> LIFActivity:
+    """`sequence`, the feedback added to ``current``."""
+    p, (T, B, N), out = _cuba(parameters), current.shape, empty(3, *current.shape)
+    formats, integers = grids(p.synapse_bits, p.membrane_bits), NO_CODES if codes is None else codes.integers
+    spikes = array(out[0]).view(np.int32)
+    sizes = split(
+        recurrent.recurrent_forward[len(formats[0]), integers.dtype], B, 3 * current.numel(),
+        N, isinstance(parameters, LeakyParameters), array(current).reshape(T, -1), integers,
+        1.0 if codes is None else codes.step, states(state, current.shape[1:]), decays(p, current.shape[1:]), p.threshold,
+        *formats, spikes, array(out).reshape(3, T, -1),
+    )  # fmt: skip
+    activity = LIFActivity(*out.unbind())
+    remember(activity.membrane, "largest", max(sizes))
+    return activity
+
+
+def _backward(
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None,
+    parameters: NeuronParameters, weights: np.ndarray,
+) -> Tensor:  # fmt: skip
+    """`sequence_backward`, ``weights`` as `recurrent.recurrent_backward` wants them."""
+    p, shape, out = _cuba(parameters), current.shape[1:], empty(*current.shape)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    team = max(1, min(torch.get_num_threads(), shape[0], shape.numel() // NEURONS))
+    factor = surrogate(p)
+    size = run_together(
+        recurrent.recurrent_backward[len(formats[0]), weights.dtype, len(factor)], team, np.empty((2, team, 16), np.int32),
+        isinstance(parameters, LeakyParameters), weights,
+        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
+        p.threshold, factor, formats, array(out),
+    )  # fmt: skip
+    remember(out, "largest", size)
+    return out
+
+
+def leaky_sequence(current: Tensor, state: LIFState | None, parameters: LeakyParameters) -> LIFActivity:
+    """`LeakyParameters.sequence`."""
+    return _forward(current, state, parameters, None)
+
+
+def leaky_sequence_backward(
+    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LeakyParameters
+) -> Tensor:
+    """`LeakyParameters.sequence_backward`."""
+    return _backward(grad_spikes, current, activity, initial, parameters, NO_WEIGHTS)
+
+
+@or_eager("recurrent_sequence")
+def recurrent_sequence(
+    drive: Tensor, state: LIFState | None, parameters: NeuronParameters, weights: WeightSettings
+) -> tuple[Tensor, LIFActivity]:
+    """`eager.recurrent_sequence`: for each spike of a step the row of its weights' codes, in the next step."""
+    codes = weight_codes(*weights) if has_kernel(parameters) else None
+    if codes is None or drive.shape[2:] != weights.weight.shape[1:] or len(weights.weight) * codes.high > EXACT_SUM:
+        return EAGER.recurrent_sequence(drive, state, parameters, weights)
+    current = empty(*drive.shape)
+    current.copy_(drive)
+    return current, _forward(current, state, parameters, codes)
+
+
+def _turned(weights: WeightSettings, error_bits: int | None) -> np.ndarray | None:
+    """The quantized weights by output, (N, padded), of a type that holds every sum of their products with errors; None in full
+    precision."""
+    if error_bits is None or weights.weight_bits is None:
+        return None
+    codes = weight_codes(*weights)
+    if codes is None:
+        return None
+    N = len(weights.weight)
+    kind = np.float32 if N * codes.high * grid(error_bits)[1] <= EXACT_SUM else np.float64
+    turned = np.zeros((N, -(-N // recurrent.COLUMNS) * recurrent.COLUMNS), kind)
+    np.multiply(codes.integers[:, :N].T, codes.step, out=turned[:, :N], casting="unsafe")
+    return turned
+
+
+@or_eager("recurrent_sequence_backward")
+def recurrent_sequence_backward(
+    grad_spikes: Tensor,
+    current: Tensor,
+    activity: LIFActivity,
+    initial: LIFState | None,
+    parameters: NeuronParameters,
+    weights: WeightSettings,
+) -> Tensor:
+    """`eager.recurrent_sequence_backward`: the errors of a step times the weights, a step earlier."""
+    turned = _turned(weights, parameters.error_bits) if has_kernel(parameters) else None
+    if turned is None or current.shape[2:] != weights.weight.shape[1:]:
+        return EAGER.recurrent_sequence_backward(grad_spikes, current, activity, initial, parameters, weights)
+    return _backward(grad_spikes, current, activity, initial, parameters, turned)
+
+
+@functools.cache
+def _as_lif(p: IntegratorParameters) -> LIFParameters:
+    """An integrator as a neuron with a threshold out of reach; backward its surrogate is 1, see `integrator_sequence_backward`."""
+    bits = p.integrator_bits
+    return LIFParameters(p.synapse_decay, p.membrane_decay, float("inf"), 0.0, bits, bits, p.error_bits, False)
+
+
+@or_eager("integrator_sequence")
+def integrator_sequence(
+    current: Tensor, state: LIFState | None, parameters: IntegratorParameters
+) -> IntegratorActivity:
+    """`qsnn.dynamics.integrator.integrator_sequence`."""
+    p, shape, out = _as_lif(parameters), current.shape[1:], empty(3, *current.shape)
+    formats, initial = grids(p.synapse_bits, p.membrane_bits), states(state, shape)
+    sizes = split(
+        lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
+        matrix(current), initial, decays(p, shape), p.threshold, *formats, array(out).reshape(3, len(current), -1),
+    )  # fmt: skip
+    output, synapse, membrane = out.unbind()
+    output[0], output[1:] = torch.from_numpy(initial[1]).view(shape), membrane[:-1]
+    remember(membrane, "largest", max(sizes))
+    return IntegratorActivity(output, synapse, membrane)
+
+
+@or_eager("integrator_sequence_backward")
+def integrator_sequence_backward(
+    grad_output: Tensor,
+    current: Tensor,
+    activity: IntegratorActivity,
+    initial: LIFState | None,
+    parameters: IntegratorParameters,
+) -> Tensor:
+    """`integrator_backward`: `lif_backward` of neurons that never spiked, whose threshold is 0 so that it stays finite."""
+    p, shape, out = _as_lif(parameters), current.shape[1:], empty(*current.shape)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, False)
+    known = (grad_output, current, torch.zeros_like(current), activity.synapse, activity.membrane)
+    size = run_together(
+        lif.lif_backward[len(formats[0]), 1], 1, np.empty((2, 1, 16), np.int32), *(matrix(tensor) for tensor in known),
+        states(initial, shape), decays(p, shape), 0.0, (0.0,), formats, matrix(out),
+    )  # fmt: skip
+    remember(out, "largest", size)
+    return out
