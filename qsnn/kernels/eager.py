@@ -15,12 +15,20 @@ from qsnn.dynamics import (
 )
 from qsnn.kernels.backend import (
     Backend,
+    ConvolutionPass,
+    ConvolutionSettings,
     GradientRounding,
     LayerSettings,
     NetPass,
     RoundedGradient,
     StoredWeight,
     WeightUpdate,
+)
+from qsnn.kernels.convolution import (
+    compose_sequence,
+    compose_sequence_backward,
+    convolution_current,
+    convolution_errors,
 )
 from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.quantization import (
@@ -118,6 +126,20 @@ def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], de
     return compose_gradients(EAGER, x, target, layers, decay, tau)
 
 
+def convolution_sequence(
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+) -> ConvolutionPass:
+    """`convolution.compose_sequence` of these operations."""
+    return compose_sequence(EAGER, x, state, layer, neuron, pooling)
+
+
+def convolution_sequence_backward(
+    grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+) -> Tensor:
+    """`convolution.compose_sequence_backward` of these operations."""
+    return compose_sequence_backward(EAGER, grad, done, state, neuron, pooling)
+
+
 EAGER = Backend(
     name="eager",
     clamp_weights=clamp_weights,
@@ -134,4 +156,8 @@ EAGER = Backend(
     train_weights=train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
+    convolution_current=convolution_current,
+    convolution_errors=convolution_errors,
+    convolution_sequence=convolution_sequence,
+    convolution_sequence_backward=convolution_sequence_backward,
 )

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend, LayerSettings, NetPass
+from qsnn.kernels.convolution import compose_sequence, compose_sequence_backward
 from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba import weights
+from qsnn.kernels.numba.convolution import products as products_conv
 from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states
@@ -140,4 +142,8 @@ NUMBA = Backend(
     train_weights=weights.train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
+    convolution_current=or_eager("convolution_current")(products_conv.convolution_current),
+    convolution_errors=or_eager("convolution_errors")(products_conv.convolution_errors),
+    convolution_sequence=lambda x, state, layer, neuron, pooling, keep: compose_sequence(NUMBA, x, state, layer, neuron, pooling),
+    convolution_sequence_backward=lambda *a: compose_sequence_backward(NUMBA, *a),
 )
