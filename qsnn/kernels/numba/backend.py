@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
-from qsnn.kernels.backend import Backend, LayerSettings, NetPass
+from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings, LayerSettings, NetPass
 from qsnn.kernels.convolution import compose_sequence, compose_sequence_backward
 from qsnn.kernels.dense_layers import compose_gradients
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba import weights
-from qsnn.kernels.numba.convolution import products as products_conv
+from qsnn.kernels.numba.convolution import layers as convolutional
+from qsnn.kernels.numba.convolution import products as convolution
 from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states
@@ -126,6 +127,22 @@ def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], de
     return compose_gradients(NUMBA, x, target, layers, decay, tau) if fused is None else fused
 
 
+def convolution_sequence(
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+) -> ConvolutionPass:
+    """`qsnn.kernels.convolution.compose_sequence`, in one kernel where that can be."""
+    fused = convolutional.sequence(x, state, layer, neuron, pooling)
+    return compose_sequence(NUMBA, x, state, layer, neuron, pooling) if fused is None else fused
+
+
+def convolution_sequence_backward(
+    grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+) -> Tensor:
+    """`qsnn.kernels.convolution.compose_sequence_backward`, likewise."""
+    fused = convolutional.sequence_backward(grad, done, neuron, pooling)
+    return compose_sequence_backward(NUMBA, grad, done, state, neuron, pooling) if fused is None else fused
+
+
 NUMBA = Backend(
     name="numba",
     clamp_weights=weights.clamp_weights,
@@ -142,8 +159,8 @@ NUMBA = Backend(
     train_weights=weights.train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
-    convolution_current=or_eager("convolution_current")(products_conv.convolution_current),
-    convolution_errors=or_eager("convolution_errors")(products_conv.convolution_errors),
-    convolution_sequence=lambda x, state, layer, neuron, pooling, keep: compose_sequence(NUMBA, x, state, layer, neuron, pooling),
-    convolution_sequence_backward=lambda *a: compose_sequence_backward(NUMBA, *a),
+    convolution_current=or_eager("convolution_current")(convolution.convolution_current),
+    convolution_errors=or_eager("convolution_errors")(convolution.convolution_errors),
+    convolution_sequence=convolution_sequence,
+    convolution_sequence_backward=convolution_sequence_backward,
 )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qsnn.kernels.numba.convolution.vectors import SIDE
+from qsnn.kernels.numba.convolution.vectors import SIDE, VECTOR_BYTES
 
 SLACK = 64  # numbers behind the maps, which the last vector of a run may reach
 
@@ -18,6 +18,13 @@ SLACK = 64  # numbers behind the maps, which the last vector of a run may reach
 def whole(size: int, unit: int) -> int:
     """``size`` to a multiple of ``unit``, upwards."""
     return -(-size // unit) * unit
+
+
+def aligned(size: int) -> np.ndarray:
+    """So many int16 from the start of a cache line on."""
+    memory = np.zeros(2 * size + VECTOR_BYTES, np.int8)
+    first = -memory.ctypes.data % VECTOR_BYTES
+    return memory[first : first + 2 * size].view(np.int16)
 
 
 class Kernel(NamedTuple):
@@ -90,7 +97,7 @@ def in_runs(codes: np.ndarray, kernel: Kernel, run: int) -> np.ndarray:
     parts = square.reshape(O, C, taps, stride, taps, stride).transpose(3, 5, 1, 2, 4, 0)[:, :, :, :, ::-1]
     wide = np.zeros((*parts.shape[:-1], kernel.depth), np.int16)
     wide[..., :O] = parts
-    out = np.zeros((stride * stride, C, taps, run), np.int16)
+    out = aligned(stride * stride * C * taps * run).reshape(stride * stride, C, taps, run)
     out[..., : taps * kernel.depth] = wide.reshape(stride * stride, C, taps, -1)
     return out
 
@@ -131,6 +138,7 @@ def in_pairs(codes: np.ndarray, kernel: Kernel) -> np.ndarray:
     whole_depth = np.zeros((kernel.depth, C, side, side), np.int16)
     whole_depth[:O] = codes
     pairs = whole_depth.reshape(-1, 2, C, side, side).transpose(0, 3, 4, 2, 1).reshape(kernel.depth // 2, side, -1)
-    out = np.zeros((*pairs.shape[:2], whole(side * C, SIDE) * 2), np.int16)
+    length = whole(side * C, SIDE) * 2
+    out = aligned(pairs.shape[0] * side * length).reshape(*pairs.shape[:2], length)
     out[..., : pairs.shape[2]] = pairs
     return out

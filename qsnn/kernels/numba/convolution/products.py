@@ -84,7 +84,7 @@ def drive_of(x: Tensor, layer: ConvolutionSettings) -> Drive | None:
     run = whole(kernel.taps * kernel.depth, RUN)
     at = places(kernel, run)
     table = in_runs(weights.codes, kernel, run).reshape(-1)
-    kind = np.empty(at.size, np.int16 if bound < 2**15 else np.int32)
+    kind = np.zeros(at.size, np.int16 if bound < 2**15 else np.int32)
     work = len(lists.indices) * TENTHS * kernel.taps * run // RUN
     arguments = (table, run, kernel.taps, at.neurons, at.runs, at.weights, at.row)
     return Drive(tuple(lists), arguments, kind, weights.step, work)

@@ -7,12 +7,20 @@ Spikes are lists, see `qsnn.kernels.numba.products.products.Spikes`. Maps of sum
 import numpy as np
 from numba import njit
 
-from qsnn.kernels.numba.convolution.vectors import SIDE, add_products, add_runs, channels_first, channels_last
+from qsnn.kernels.numba.convolution.vectors import SIDE, VECTOR_BYTES, add_products, add_runs, channels_first, channels_last
 from qsnn.kernels.numba.rounding.scalars import code_of
 from qsnn.kernels.numba.runtime.compile import GRID, MATRIX, OPTIONS, compiled, compiled_for
 
 LISTS = "int64[::1], int64[::1], int32[::1]"
 LONG = "int64[::1]"
+
+
+@njit(**OPTIONS)
+def aligned(size, zero):
+    """Zeros from the start of a cache line on: no vector of whole pixels then lies in two."""
+    memory = np.full(size + VECTOR_BYTES, zero)
+    start = (-memory.ctypes.data % VECTOR_BYTES) // memory.itemsize
+    return memory[start : start + size]
 
 
 @njit(**OPTIONS)
@@ -51,16 +59,16 @@ def sum_of_sample(r, lists, table, run, taps, runs, weights, row, sums):
 )
 def currents(start, stop, lists, table, run, taps, neurons, runs, weights, row, kind, depth, channels, step, out):
     """Currents (S, O, H', W'), flat in ``out``. ``kind``: an array as large as the maps of sums, of their type."""
-    sums, size = np.empty_like(kind), neurons.size * channels
+    sums, size = aligned(kind.size, kind[0]), neurons.size * channels
     for r in range(start, stop):
         sum_of_sample(r, lists, table, run, taps, runs, weights, row, sums)
         to_maps(sums, neurons, depth, step, channels, out, r * size)
 
 
 @njit(**OPTIONS)
-def _codes_of(grad, place, factors, grid, codes, count):
-    for i in range(np.uint64(count)):
-        codes[i] = np.int32(code_of(grad[place + i] * factors[0] * factors[1], grid))
+def _codes_of(grad, factors, grid, codes):
+    for i in range(grad.size):
+        codes[i] = np.int32(code_of(grad[i] * factors[0] * factors[1], grid))
 
 
 @njit(**OPTIONS)
@@ -109,12 +117,12 @@ def errors(
     starts, ends, indices = lists
     pixels = neurons.size
     codes = np.zeros(depth * pixels, np.int32)
-    maps = np.zeros(size, np.int16)
+    maps = aligned(size, np.int16(0))
     pairs, listed = maps.view(np.int32), np.empty(depth // 2 + 1, np.int64)
-    sums, at_inputs = np.zeros(total, np.int32), np.empty(in_size, np.int32)
+    sums, at_inputs = aligned(total, np.int32(0)), aligned(in_size, np.int32(0))
     totals = np.zeros(total, np.int64)
     for r in range(start, stop):
-        _codes_of(grad, r * channels * pixels, factors, grid, codes, channels * pixels)
+        _codes_of(grad[r * channels * pixels : (r + 1) * channels * pixels], factors, grid, codes)
         _map_codes(codes, neurons, channels, maps)
         for i in range(starts[r], ends[r]):
             n = indices[i]

@@ -5,7 +5,10 @@ channels of some pixels side by side. LLVM turns its vectors into the widest tha
 """
 # mypy: allow-untyped-defs
 
+import functools
+
 from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -88,6 +91,31 @@ def add_runs(typing, target, place, stride, source, start, step, rows, vectors):
     return types.void(target, long, long, source, long, long, long, long), generate
 
 
+@functools.cache
+def _pair_instruction():
+    """The CPU's multiplication of 16-bit pairs with sums of 32 bits, by its LLVM name, and the lanes of its sums; None if it has none."""
+    features = get_host_cpu_features()
+    if features.get("avx512bw"):
+        return "llvm.x86.avx512.pmaddw.d.512", 16
+    return ("llvm.x86.avx2.pmadd.wd", 8) if features.get("avx2") else None
+
+
+def _pair_sums(builder, one, other):
+    """``one[2 n] other[2 n] + one[2 n + 1] other[2 n + 1]``, int32, of int16."""
+    lanes, instruction = one.type.count // 2, _pair_instruction()
+    if instruction is None:
+        wide = ir.VectorType(INT32, lanes)
+        parts = [[builder.sext(_shuffled(builder, v, v, list(range(n, 2 * lanes, 2))), wide) for v in (one, other)] for n in (0, 1)]
+        return builder.add(*(builder.mul(*part) for part in parts))
+    name, width = instruction
+    short, wide = ir.VectorType(ir.IntType(16), 2 * width), ir.VectorType(INT32, width)
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wide, [short, short]), name)
+    if width == lanes:
+        return builder.call(function, [one, other])
+    halves = [[_shuffled(builder, v, v, list(range(n, n + lanes))) for v in (one, other)] for n in (0, lanes)]
+    return _shuffled(builder, *(builder.call(function, half) for half in halves), list(range(lanes)))
+
+
 @intrinsic
 def add_products(typing, target, place, stride, source, start, pair, rows, vectors):
     """``target[place + j stride + i] += pair[0] source[n] + pair[1] source[n + 1]``, n = start + 2 (j length + i).
@@ -99,19 +127,14 @@ def add_products(typing, target, place, stride, source, start, pair, rows, vecto
         into, out_of = _data(context, builder, signature, arguments, 0, 3)
         _, place, stride, _, start, pair, rows, vectors = arguments
         lanes = VECTOR_BYTES // 4
-        short, wide = ir.VectorType(ir.IntType(16), 2 * lanes), ir.VectorType(INT32, lanes)
-        factors = builder.bitcast(_broadcast(builder, pair, lanes), short)
+        factors = builder.bitcast(_broadcast(builder, pair, lanes), ir.VectorType(ir.IntType(16), 2 * lanes))
         length = builder.mul(vectors, INT(2 * lanes))
-
-        def part(numbers, first):
-            return builder.sext(_shuffled(builder, numbers, numbers, list(range(first, 2 * lanes, 2))), wide)
 
         def emit(row, vector):
             here = builder.add(builder.add(place, builder.mul(vector, INT(lanes))), builder.mul(row, stride))
             there = builder.add(builder.add(start, builder.mul(vector, INT(2 * lanes))), builder.mul(row, length))
             numbers = _load(builder, out_of, there, ir.IntType(16), 2 * lanes)
-            products = [builder.mul(part(numbers, n), part(factors, n)) for n in (0, 1)]  # one instruction, where there is one
-            total = builder.add(_load(builder, into, here, INT32, lanes), builder.add(*products))
+            total = builder.add(_load(builder, into, here, INT32, lanes), _pair_sums(builder, numbers, factors))
             builder.store(total, _pointer(builder, into, here, INT32, lanes), align=4)
 
         _for_each_vector(builder, rows, vectors, emit)
