@@ -17,7 +17,7 @@ from qsnn.kernels.numba.products.products import Spikes
 from qsnn.kernels.numba.rounding.calls import backward_grids, largest
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
-from qsnn.kernels.numba.runtime.buffers import block, empty
+from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
@@ -28,9 +28,14 @@ NEURONS = 4000  # that a thread must have in each step of the way back, to be wo
 class Tape(NamedTuple):
     """What the way back needs, see `neurons`: (T, M) ``masks``, (T, windows) ``winners`` and ``divisors``."""
 
-    masks: np.ndarray
-    winners: np.ndarray
-    divisors: np.ndarray
+    masks: Tensor
+    winners: Tensor
+    divisors: Tensor
+
+    @classmethod
+    def empty(cls, num_steps: int, neurons: int, windows: int) -> "Tape":
+        """Of any content."""
+        return cls(_bytes(num_steps, neurons), _bytes(num_steps, windows), empty(num_steps, windows))
 
 
 def is_plain(neuron: NeuronParameters, layer: ConvolutionSettings, pooling: int) -> bool:
@@ -44,8 +49,8 @@ def is_plain(neuron: NeuronParameters, layer: ConvolutionSettings, pooling: int)
     return None not in widths and neuron.error_bits != 1 and neuron == LIFParameters(*neuron[:8])
 
 
-def _bytes(rows: int, columns: int) -> np.ndarray:
-    return block(-(-rows * columns // 4)).view(np.uint8)[: rows * columns].reshape(rows, columns)
+def _bytes(rows: int, columns: int) -> Tensor:
+    return empty(-(-rows * columns // 4)).view(torch.uint8)[: rows * columns].view(rows, columns)
 
 
 def _is_finite(state: LIFState | None) -> bool:
@@ -81,12 +86,13 @@ def _sequence(
         current, lists = empty(T, *shape), drive.lists
         arguments, kind, work = (*drive.arguments, kernel.depth, drive.step), drive.kind, drive.work
     out, output = empty(3, T, *shape), empty(T, B, *windows)
-    tape = Tape(_bytes(T, shape.numel()), _bytes(T, output[0].numel()), block(output.numel()).reshape(T, -1))
+    tape = Tape.empty(T, shape.numel(), output[0].numel())
     syn, mem, _, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     sizes = split(
         neurons.forward[len(mem), kind.dtype], B, work + 10 * current.numel(), tuple(lists), arguments, kind, kernel.maps, pooling,
         matrix(current), states(state, shape), (p.synapse_decay, p.membrane_decay), p.threshold, p.surrogate_slope,
-        (syn, mem, passing), array(out).reshape(3, T, -1), tape.masks, matrix(output), tape.winners, tape.divisors,
+        (syn, mem, passing), array(out).reshape(3, T, -1), array(tape.masks), matrix(output), array(tape.winners),
+        array(tape.divisors),
     )  # fmt: skip
     activity = LIFActivity(*out.unbind())
     remember(activity.membrane, "largest", max(sizes))
@@ -108,16 +114,16 @@ def sequence_backward(grad: Tensor, done: ConvolutionPass, neuron: NeuronParamet
     assert isinstance(neuron, LIFParameters)
     tape, p, (channels, height, width) = done.tape, neuron, done.maps
     T, B = grad.shape[:2]
-    errors, sizes = block(grad.numel()).reshape(T, -1), np.empty(T, np.int32)
-    split(neurons.threshold_gradients, T, 5 * grad.numel(), matrix(grad), tape.divisors, errors, sizes)
+    errors, sizes = empty(T, grad[0].numel()), np.empty(T, np.int32)
+    split(neurons.threshold_gradients, T, 5 * grad.numel(), matrix(grad), array(tape.divisors), array(errors), sizes)
     if sizes.max() >= INFINITY:
         return None
     out, corners = empty(*done.current.shape), _windows(height, width, pooling)
     fmt = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)[2]
     team = max(1, min(torch.get_num_threads(), out[0].numel() // NEURONS, B * channels))
     size = run_together(
-        neurons.backward[len(fmt)], team, np.empty((2, team, 16), np.int32), B * channels, errors, sizes, tape.winners, tape.masks,
-        *corners, (p.synapse_decay, p.membrane_decay), (fmt,), matrix(out),
+        neurons.backward[len(fmt)], team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
+        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), (fmt,), matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out
