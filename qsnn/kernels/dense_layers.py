@@ -28,16 +28,21 @@ def _forward(backend: Backend, x: Tensor, layers: Sequence[LayerSettings]) -> li
 
 
 def compose_gradients(
-    backend: Backend, x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float
-) -> NetPass:
-    """From input spikes (T, B, I) and target (T, B, N), all layers at rest at the beginning.
+    backend: Backend, x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float,
+    filter_bits: int | None = None,
+) -> NetPass:  # fmt: skip
+    """From input spikes (T, B, I) and target (T, B, N), all layers at rest at the beginning. ``filter_bits``: of the loss's
+    gradient in fixed point, None for a float.
 
     The errors of a layer, ``e_h = quantize_error(g_h)``, go back as ``e_h @ w_q^T`` and into ``dw = x^T e_h``: straight
     through the quantization of the weights, without the factor 1/scale.
     """
     forward = _forward(backend, x, layers)
     distance, difference = backend.van_rossum_distance(forward[-1].activity.spikes, target, decay, tau)
-    grad_spikes = backend.van_rossum_gradient(difference, distance, decay, tau)
+    if filter_bits is None:
+        grad_spikes = backend.van_rossum_gradient(difference, distance, decay, tau)
+    else:
+        grad_spikes = backend.van_rossum_codes(forward[-1].activity.spikes, target, decay, filter_bits)
     back: list[tuple[Tensor, Tensor]] = []
     for number in reversed(range(len(layers))):
         (_, current, activity), layer = forward[number], layers[number]

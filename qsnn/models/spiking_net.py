@@ -32,8 +32,8 @@ class Loss(Protocol):
     """What a net is to make small."""
 
     @property
-    def filter(self) -> tuple[float, float] | None:
-        """Decay and tau, if it is the van Rossum distance, for which backends have a kernel of the whole net."""
+    def filter(self) -> tuple[float, float, int | None] | None:
+        """Decay, tau and filter_bits, if it is the van Rossum distance, for which backends have a kernel of the whole net."""
 
     def __call__(self, output: Tensor, target: Tensor, /) -> Tensor:
         """A scalar, of the last layer's output (T, B, N) and a target."""
@@ -145,11 +145,9 @@ class SpikingNet(nn.Module):
 
 
 @torch.no_grad()
-def _without_graph(
-    layers: dict[str, SpikingLinear], x: Tensor, target: Tensor, decay: float, tau: float
-) -> NetGradients:
+def _without_graph(layers: dict[str, SpikingLinear], x: Tensor, target: Tensor, *loss: float | None) -> NetGradients:
     backend = next(iter(layers.values())).linear.backend
-    done = backend.net_gradients(x.flatten(2), target, [layer.settings() for layer in layers.values()], decay, tau)
+    done = backend.net_gradients(x.flatten(2), target, [layer.settings() for layer in layers.values()], *loss)
     passes = dict(zip(layers, done.layers, strict=True))
     return NetGradients(
         done.distance,
