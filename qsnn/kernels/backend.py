@@ -1,7 +1,7 @@
 """What a backend is: one implementation of every expensive equation, all equal to the last bit on grids."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -105,6 +105,30 @@ class WeightGradient(Protocol):
     def __call__(self, spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor: ...  # noqa: D102
 
 
+class ConvolutionSettings(NamedTuple):
+    """A convolution: stored weights (O, C, k, k), their bits and attenuation, the errors' bits, and where its kernel goes."""
+
+    weight: Tensor
+    weight_bits: int | None
+    scale: float
+    error_bits: int | None
+    stride: int
+    padding: int
+
+
+class ConvolutionPass(NamedTuple):
+    """What a convolutional layer did forward, neurons flat (T, B, N) but for ``output`` (T, B, O, H'', W''), pooled spikes.
+
+    ``maps``: (O, H', W') of the neurons; ``tape``: what the backend that made it keeps for its way back.
+    """
+
+    current: Tensor
+    activity: LIFActivity
+    output: Tensor
+    maps: tuple[int, int, int]
+    tape: Any = None
+
+
 class Backend(NamedTuple):
     """The operations of a training step. T time, B batch, I inputs, N neurons; tensors are float32.
 
@@ -159,3 +183,15 @@ class Backend(NamedTuple):
     filter_bits -> `NetPass`"""
     loss_gradients: Callable[[Tensor, Sequence[LayerSettings], OutputLoss], NetPass]
     """input spikes, layers, any loss of the last one's output -> `NetPass`"""
+    convolution_current: Callable[[Tensor, ConvolutionSettings], Tensor]
+    """input spikes (S, C, H, W), convolution -> (S, O, H', W'), see `qsnn.kernels.convolution`"""
+    convolution_errors: Callable[[Tensor, Tensor, ConvolutionSettings, bool], tuple[Tensor | None, Tensor]]
+    """input spikes, gradient at the current, convolution, whether to return the first -> gradients at the input, if asked for, and at
+    the weights (O, C, k, k)"""
+    convolution_sequence: Callable[
+        [Tensor, LIFState | None, ConvolutionSettings, NeuronParameters, int, bool], ConvolutionPass
+    ]
+    """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the pooling window, whether there will be a
+    way back -> `ConvolutionPass`"""
+    convolution_sequence_backward: Callable[[Tensor, ConvolutionPass, LIFState | None, NeuronParameters, int], Tensor]
+    """gradient at the pooled spikes, pass, state before it, neuron, side of the window -> gradient at the current (T, B, N)"""

@@ -19,6 +19,8 @@ from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters, i
 from qsnn.dynamics.integrator import integrator_sequence as integrate
 from qsnn.kernels.backend import (
     Backend,
+    ConvolutionPass,
+    ConvolutionSettings,
     GradientRounding,
     LayerSettings,
     NetPass,
@@ -27,6 +29,12 @@ from qsnn.kernels.backend import (
     StoredWeight,
     WeightSettings,
     WeightUpdate,
+)
+from qsnn.kernels.convolution import (
+    compose_sequence,
+    compose_sequence_backward,
+    convolution_current,
+    convolution_errors,
 )
 from qsnn.kernels.dense_layers import compose_gradients, compose_loss_gradients
 from qsnn.quantization import (
@@ -193,6 +201,20 @@ def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss)
     return compose_loss_gradients(EAGER, x, layers, loss)
 
 
+def convolution_sequence(
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+) -> ConvolutionPass:
+    """`convolution.compose_sequence` of these operations."""
+    return compose_sequence(EAGER, x, state, layer, neuron, pooling)
+
+
+def convolution_sequence_backward(
+    grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+) -> Tensor:
+    """`convolution.compose_sequence_backward` of these operations."""
+    return compose_sequence_backward(EAGER, grad, done, state, neuron, pooling)
+
+
 EAGER = Backend(
     name="eager",
     clamp_weights=clamp_weights,
@@ -215,4 +237,8 @@ EAGER = Backend(
     all_finite=all_finite,
     net_gradients=net_gradients,
     loss_gradients=loss_gradients,
+    convolution_current=convolution_current,
+    convolution_errors=convolution_errors,
+    convolution_sequence=convolution_sequence,
+    convolution_sequence_backward=convolution_sequence_backward,
 )

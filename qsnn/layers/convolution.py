@@ -5,78 +5,107 @@ spike is 1 if any neuron of its window spikes. The window's winner is the neuron
 the first of equals in the order of rows: it spikes exactly if any does, and it alone gets the error.
 """
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.backends import cudnn, nnpack
-from torch.nn import functional
-from torch.nn.grad import conv2d_input, conv2d_weight
 
-from qsnn.dynamics import LIFState, NeuronParameters
-from qsnn.dynamics.cuba_lif import states_before
-from qsnn.kernels.backend import Backend
+from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
+from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings
+from qsnn.kernels.convolution import membranes_before, pooled_backward
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.lif import LIF
 from qsnn.layers.stored_weight import StoredWeights
 
-EXACT_SUM = 2**24
-"""Up to here float32 counts in ones."""
 
-
-class _QuantizedConvolution(torch.autograd.Function):
-    """``h = conv2d(x, w_q)`` and back: ``e_h = quantize_error(g_h)``, ``g_x`` by w_q, ``dw`` the sum of x times e_h.
-
-    The gradient passes straight through the quantization of the weights, without the factor 1/scale.
-    """
+class _Convolution(torch.autograd.Function):
+    """Input (S, C, H, W) to current and back, by the layer's backend."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, layer: "QuantizedConvolution") -> Tensor:
         ctx.layer = layer
-        quantized = layer.quantized_weight()
-        ctx.save_for_backward(x, quantized)
-        with _sums_of_products():
-            return functional.conv2d(x, quantized, stride=layer.stride, padding=layer.padding)
+        ctx.save_for_backward(x)
+        return layer.backend.convolution_current(x, layer.settings())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        layer: QuantizedConvolution = ctx.layer
-        x, quantized = ctx.saved_tensors
-        error = layer.backend.quantize_error(grads[0].contiguous(), layer.error_bits)
-        place = {"stride": layer.stride, "padding": layer.padding}
-        with _sums_of_products():
-            grad_x = conv2d_input(x.shape, quantized, error, **place) if ctx.needs_input_grad[0] else None
-            return grad_x, summed_products(x, error, tuple(quantized.shape), layer.error_bits, **place), None
+        (x,), layer = ctx.saved_tensors, ctx.layer
+        return *layer.backend.convolution_errors(x, grads[0], layer.settings(), ctx.needs_input_grad[0]), None
 
 
-@contextlib.contextmanager
-def _sums_of_products() -> Iterator[None]:
-    """Convolutions as the sums that they are: NNPACK, which torch takes where it has no oneDNN, and cuDNN on a GPU go by way of
-    transforms that round."""
-    with nnpack.flags(enabled=False), cudnn.flags(enabled=False, deterministic=True, allow_tf32=False):
-        yield
+class _Sequence:
+    """A layer's pass over a sequence, which two autograd nodes share: the current between them is on the way of the errors."""
+
+    done: ConvolutionPass
+
+    def __init__(self, layer: "SpikingConvolution", state: LIFState | None) -> None:
+        self.backend, self.settings, self.state = layer.convolution.backend, layer.convolution.settings(), state
+        self.neuron, self.pooling = layer.lif.dynamics, layer.pooling
+
+    def run(self, x: Tensor, keep: bool) -> ConvolutionPass:
+        """Input spikes (T, B, C, H, W) to all that the layer does; ``keep``: there will be a way back."""
+        return self.backend.convolution_sequence(x, self.state, self.settings, self.neuron, self.pooling, keep)
+
+    def gradient(self, grad_spikes: Tensor | None, grad_output: Tensor | None) -> Tensor | None:
+        """At the current, from those at all spikes and at the pooled ones."""
+        if grad_output is None and grad_spikes is None:
+            return None
+        if grad_spikes is None:
+            return self.backend.convolution_sequence_backward(
+                grad_output, self.done, self.state, self.neuron, self.pooling
+            )
+        if grad_output is not None:
+            membrane = membranes_before(self.done.activity, self.state).view(-1, *self.done.maps)
+            more = pooled_backward(grad_output.flatten(0, 1), membrane, self.pooling)
+            grad_spikes = grad_spikes + more.view(grad_spikes.shape)
+        current, activity = self.done.current, self.done.activity
+        return self.backend.lif_sequence_backward(grad_spikes, current, activity, self.state, self.neuron)
 
 
-def summed_products(
-    x: Tensor, error: Tensor, shape: tuple[int, ...], error_bits: int | None, stride: int, padding: int
-) -> Tensor:
-    """Weight gradient (O, C, k, k): over all samples and pixels the sum of inputs (-1, 0, 1) times errors.
+class _Drive(torch.autograd.Function):
+    """Input spikes (T, B, C, H, W) to current (T, B, N); leaves all else that the layer does in ``sequence``."""
 
-    Of quantized errors it is exact: float32 sums so few samples at a time that their integers stay below 2^24, and float64
-    the rest; all of it where the maps of one sample are too large or its errors too fine for that.
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, sequence: _Sequence) -> Tensor:
+        ctx.sequence = sequence
+        ctx.save_for_backward(x)
+        done = sequence.run(x, True)
+        # What is handed on will know its node: to keep that here would make a circle, and memory that is never freed.
+        sequence.done = done._replace(current=done.current.detach())
+        return done.current
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (x,), sequence = ctx.saved_tensors, ctx.sequence
+        maps, grad = x.flatten(0, 1), grads[0].view(-1, *sequence.done.maps)
+        grad_x, grad_weight = sequence.backend.convolution_errors(
+            maps, grad, sequence.settings, ctx.needs_input_grad[0]
+        )
+        return None if grad_x is None else grad_x.view(x.shape), grad_weight, None
+
+
+class _Neurons(torch.autograd.Function):
+    """Current to spikes, states and pooled spikes, which `_Drive` has left in ``sequence``.
+
+    Only spikes carry a gradient, pooled ones and all, and only to the current, see `qsnn.layers.lif`.
     """
-    place = {"stride": stride, "padding": padding}
-    if error_bits is None:
-        return conv2d_weight(x, shape, error, **place)
-    pixels, highest = error[0, 0].numel(), 2 ** (error_bits - 1)
-    chunk = max(1, EXACT_SUM // (pixels * highest))
-    kind = x.dtype if pixels * highest <= EXACT_SUM else torch.float64
-    total = torch.zeros(shape, dtype=torch.float64, device=x.device)
-    for part, errors in zip(x.split(chunk), error.split(chunk), strict=True):
-        total += conv2d_weight(part.to(kind), shape, errors.to(kind), **place)
-    return total.to(x.dtype)
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, sequence: _Sequence) -> tuple[Tensor, ...]:
+        ctx.sequence, done = sequence, sequence.done
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(done.activity.synapse, done.activity.membrane)
+        kept = LIFActivity(*(part.detach() for part in done.activity))
+        sequence.done = done._replace(activity=kept, output=done.output.detach())
+        # Without pooling the output is the spikes, and one tensor cannot be returned twice.
+        return (*done.activity, done.output) if sequence.pooling > 1 else done.activity
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None]:
+        if ctx.sequence.pooling > 1:
+            return ctx.sequence.gradient(grads[0], grads[3]), None
+        output = ctx.sequence.done.output
+        return ctx.sequence.gradient(None, None if grads[0] is None else grads[0].view(output.shape)), None
 
 
 class QuantizedConvolution(StoredWeights):
@@ -91,18 +120,13 @@ class QuantizedConvolution(StoredWeights):
 
     def forward(self, x: Tensor) -> Tensor:
         """Input to current."""
-        return _QuantizedConvolution.apply(x, self.weight, self)
+        return _Convolution.apply(x, self.weight, self)
 
-
-def pooled(spikes: Tensor, membrane: Tensor, window: int) -> Tensor:
-    """Spikes (S, O, H, W) to those of each window's winner, (S, O, H//window, W//window), which carry gradients back.
-
-    ``membrane``: from before the step.
-    """
-    if window == 1:
-        return spikes
-    _, winner = functional.max_pool2d(membrane, window, return_indices=True)
-    return spikes.flatten(2).gather(2, winner.flatten(2)).view(winner.shape)
+    def settings(self) -> ConvolutionSettings:
+        """What a backend needs to know of it."""
+        return ConvolutionSettings(
+            self.weight, self.weight_bits, self.attenuation, self.error_bits, self.stride, self.padding
+        )
 
 
 class SpikingConvolution(nn.Module):
@@ -118,14 +142,18 @@ class SpikingConvolution(nn.Module):
 
     def forward(self, x: Tensor, state: LIFState | None = None) -> tuple[SpikingActivity, LIFState]:
         """Input spikes (T, B, C, H, W) to activity, neurons flat (T, B, N), ``output`` (T, B, O, H'', W''), and last state."""
-        steps = x.shape[:2]
-        current = self.convolution(x.flatten(0, 1)).view(*steps, -1)
-        activity, last = self.lif(current, state)
-        initial = LIFState.zeros(current[0]) if state is None else state
-        membrane = states_before(activity, initial).membrane
-        maps = (-1, *self.maps)
-        output = pooled(activity.spikes.view(maps), membrane.view(maps), self.pooling).view(*steps, *self.output_shape)
-        return SpikingActivity(current, activity.spikes, activity.synapse, activity.membrane, output, current), last
+        sequence = _Sequence(self, state)
+        if torch.is_grad_enabled():
+            current = _Drive.apply(x, self.convolution.weight, sequence)
+            *parts, output = (
+                _Neurons.apply(current, sequence) if self.pooling > 1 else (*_Neurons.apply(current, sequence), None)
+            )
+        else:
+            current, parts, output, *_ = sequence.run(x, False)
+        activity = LIFActivity(*parts)
+        output = activity.spikes.view(*x.shape[:2], *self.maps) if self.pooling == 1 else output
+        last = LIFState(activity.synapse[-1], activity.membrane[-1])
+        return SpikingActivity(current, *activity, output, current), last
 
     def weights(self) -> dict[str, StoredWeights]:
         """``weight``."""

@@ -1,6 +1,7 @@
 """Nets that learn by backpropagation through time: named layers of any kind, one after the other, without delay."""
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple, Protocol, cast
 
@@ -105,11 +106,12 @@ class SpikingNet(nn.Module):
     def _by_autograd(self, x: Tensor, target: Tensor, loss: Loss) -> NetGradients:
         self.zero_grad(set_to_none=True)
         activity, _ = self(x)
-        for layer in activity.values():
-            layer.drive.retain_grad()
+        currents: dict[str, Tensor] = {}
+        for name, layer in activity.items():  # retain_grad would make copies
+            layer.drive.register_hook(partial(currents.__setitem__, name))
         value = loss(list(activity.values())[-1].output, target)
         value.backward()
-        currents = {name: _gradient_of(layer.drive) for name, layer in activity.items()}
+        currents = {n: currents[n] if n in currents else torch.zeros_like(layer.drive) for n, layer in activity.items()}
         weights = {name: w.gradient() for name, w in self.weights().items()}
         detached = {name: SpikingActivity(*(part.detach() for part in layer)) for name, layer in activity.items()}
         return NetGradients(value.item(), detached, currents, weights)

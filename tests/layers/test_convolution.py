@@ -12,8 +12,9 @@ from torch.nn import functional
 from qsnn.dynamics import LIFParameters
 from qsnn.dynamics.cuba_lif import CubaLIF
 from qsnn.kernels.backend import Backend
+from qsnn.kernels.convolution import pooled, summed_products
 from qsnn.kernels.eager import EAGER
-from qsnn.layers.convolution import QuantizedConvolution, SpikingConvolution, pooled, summed_products
+from qsnn.layers.convolution import QuantizedConvolution, SpikingConvolution
 from qsnn.models.conv import Conv
 from qsnn.models.geometry import Geometry
 from qsnn.quantization import quantize_error, symmetric, to_codes, weight_init

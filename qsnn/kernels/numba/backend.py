@@ -12,10 +12,13 @@ from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
 from qsnn.dynamics.lif import LeakyParameters
-from qsnn.kernels.backend import Backend, LayerSettings, NetPass, OutputLoss
+from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings, LayerSettings, NetPass, OutputLoss
+from qsnn.kernels.convolution import compose_sequence, compose_sequence_backward
 from qsnn.kernels.dense_layers import compose_gradients, compose_loss_gradients
 from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba import recurrences, weights
+from qsnn.kernels.numba.convolution import layers as convolutional
+from qsnn.kernels.numba.convolution import products as convolution
 from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
@@ -149,6 +152,22 @@ def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss)
     return compose_loss_gradients(NUMBA, x, layers, loss)
 
 
+def convolution_sequence(
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+) -> ConvolutionPass:
+    """`qsnn.kernels.convolution.compose_sequence`, in one kernel where that can be."""
+    fused = convolutional.sequence(x, state, layer, neuron, pooling)
+    return compose_sequence(NUMBA, x, state, layer, neuron, pooling) if fused is None else fused
+
+
+def convolution_sequence_backward(
+    grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+) -> Tensor:
+    """`qsnn.kernels.convolution.compose_sequence_backward`, likewise."""
+    fused = convolutional.sequence_backward(grad, done, neuron, pooling)
+    return compose_sequence_backward(NUMBA, grad, done, state, neuron, pooling) if fused is None else fused
+
+
 NUMBA = Backend(
     name="numba",
     clamp_weights=weights.clamp_weights,
@@ -171,4 +190,8 @@ NUMBA = Backend(
     all_finite=all_finite,
     net_gradients=net_gradients,
     loss_gradients=loss_gradients,
+    convolution_current=or_eager("convolution_current")(convolution.convolution_current),
+    convolution_errors=or_eager("convolution_errors")(convolution.convolution_errors),
+    convolution_sequence=convolution_sequence,
+    convolution_sequence_backward=convolution_sequence_backward,
 )

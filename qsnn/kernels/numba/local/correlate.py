@@ -15,7 +15,7 @@ from numba import njit
 from torch import Tensor
 
 from qsnn.dynamics.local_readout import MembraneError
-from qsnn.kernels.numba.local.convolve import LARGEST, LARGEST_SUM, MAPS, WORDS, write_codes
+from qsnn.kernels.numba.local.convolve import LARGEST, LARGEST_SUM, MAPS, write_codes
 from qsnn.kernels.numba.local.dot_tiles import OUTPUTS, dot_tile, words_at_a_time
 from qsnn.kernels.numba.runtime.arrays import maps
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled

@@ -1,0 +1,129 @@
+"""Whole convolutional layers in one kernel each way, where the neuron and the widths allow it; else composed of other operations."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
+from qsnn.kernels.backend import ConvolutionPass, ConvolutionSettings
+from qsnn.kernels.numba.convolution import neurons
+from qsnn.kernels.numba.convolution.geometry import Kernel
+from qsnn.kernels.numba.convolution.products import convolution_current, drive_of, kernel_of
+from qsnn.kernels.numba.neurons.states import states
+from qsnn.kernels.numba.products.products import Spikes
+from qsnn.kernels.numba.rounding.calls import backward_grids, largest
+from qsnn.kernels.numba.rounding.scalars import INFINITY
+from qsnn.kernels.numba.runtime.arrays import array, matrix
+from qsnn.kernels.numba.runtime.buffers import empty
+from qsnn.kernels.numba.runtime.memory import remember
+from qsnn.kernels.numba.runtime.team import run_together
+from qsnn.kernels.numba.runtime.threads import split
+
+NEURONS = 4000  # that a thread must have in each step of the way back, to be worth their meeting
+
+
+class Tape(NamedTuple):
+    """What the way back needs, see `neurons`: (T, M) ``masks``, (T, windows) ``winners`` and ``divisors``."""
+
+    masks: Tensor
+    winners: Tensor
+    divisors: Tensor
+
+    @classmethod
+    def empty(cls, num_steps: int, neurons: int, windows: int) -> "Tape":
+        """Of any content."""
+        return cls(_bytes(num_steps, neurons), _bytes(num_steps, windows), empty(num_steps, windows))
+
+
+def is_plain(neuron: NeuronParameters, layer: ConvolutionSettings, pooling: int) -> bool:
+    """Whether the kernels are made for it: a LIF neuron with one decay for all, all its states and errors quantized."""
+    if not isinstance(neuron, LIFParameters) or pooling > neurons.LARGEST_WINDOW:
+        return False
+    if isinstance(neuron.synapse_decay, Tensor) or isinstance(neuron.membrane_decay, Tensor):
+        return False
+    widths = neuron.synapse_bits, neuron.membrane_bits, neuron.error_bits
+    # One bit has no zero: neurons that are no winners would have errors as well.
+    return None not in widths and neuron.error_bits != 1 and neuron == LIFParameters(*neuron[:8])
+
+
+def _bytes(rows: int, columns: int) -> Tensor:
+    return empty(-(-rows * columns // 4)).view(torch.uint8)[: rows * columns].view(rows, columns)
+
+
+def _is_finite(state: LIFState | None) -> bool:
+    return state is None or all(largest(part) < INFINITY for part in state)
+
+
+def sequence(
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int
+) -> ConvolutionPass | None:
+    """`qsnn.kernels.convolution.compose_sequence` in one kernel; None if it is not made for this."""
+    kernel, numbers = kernel_of(x, layer), (x.dtype, layer.weight.dtype)
+    if numbers != (torch.float32,) * 2 or not x.numel() or min(kernel.maps) < pooling or not _is_finite(state):
+        return None
+    if not is_plain(neuron, layer, pooling):
+        return None
+    assert isinstance(neuron, LIFParameters)
+    return _sequence(x, state, layer, kernel, neuron, pooling)
+
+
+def _sequence(
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, kernel: Kernel, p: LIFParameters, pooling: int
+) -> ConvolutionPass | None:
+    (T, B), (O, H, W), drive = x.shape[:2], kernel.maps, drive_of(x, layer)
+    shape, windows = torch.Size((B, O * H * W)), (O, H // pooling, W // pooling)
+    if drive is None:
+        current = convolution_current(x.flatten(0, 1), layer).view(T, *shape)
+        if largest(current) >= INFINITY:
+            return None
+        lists = Spikes(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
+        none = np.empty(0, np.int64)
+        arguments, kind, work = (np.empty(0, np.int16), 0, 0, none, none, none, 0, 0, 0.0), np.zeros(1, np.int16), 0
+    else:
+        current, lists = empty(T, *shape), drive.lists
+        arguments, kind, work = (*drive.arguments, kernel.depth, drive.step), drive.kind, drive.work
+    out, output = empty(3, T, *shape), empty(T, B, *windows)
+    tape = Tape.empty(T, shape.numel(), output[0].numel())
+    syn, mem, _, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    sizes = split(
+        neurons.forward[len(mem), kind.dtype], B, work + 10 * current.numel(), tuple(lists), arguments, kind, kernel.maps, pooling,
+        matrix(current), states(state, shape), (p.synapse_decay, p.membrane_decay), p.threshold, p.surrogate_slope,
+        (syn, mem, passing), array(out).reshape(3, T, -1), array(tape.masks), matrix(output), array(tape.winners),
+        array(tape.divisors),
+    )  # fmt: skip
+    activity = LIFActivity(*out.unbind())
+    remember(activity.membrane, "largest", max(sizes))
+    return ConvolutionPass(current, activity, output, kernel.maps, tape)
+
+
+@functools.lru_cache(maxsize=64)
+def _windows(height: int, width: int, pooling: int) -> tuple[np.ndarray, np.ndarray]:
+    """The corner of each window in a map, and from there each place of a window."""
+    y, x = np.indices((height // pooling, width // pooling)) * pooling
+    dy, dx = np.indices((pooling, pooling))
+    return (y * width + x).reshape(-1), (dy * width + dx).reshape(-1)
+
+
+def sequence_backward(grad: Tensor, done: ConvolutionPass, neuron: NeuronParameters, pooling: int) -> Tensor | None:
+    """`qsnn.kernels.convolution.compose_sequence_backward` in one kernel, from the tape; None if there is none."""
+    if done.tape is None or grad.dtype != torch.float32 or largest(grad) >= INFINITY:
+        return None
+    assert isinstance(neuron, LIFParameters)
+    tape, p, (channels, height, width) = done.tape, neuron, done.maps
+    T, B = grad.shape[:2]
+    errors, sizes = empty(T, grad[0].numel()), np.empty(T, np.int32)
+    split(neurons.threshold_gradients, T, 5 * grad.numel(), matrix(grad), array(tape.divisors), array(errors), sizes)
+    if sizes.max() >= INFINITY:
+        return None
+    out, corners = empty(*done.current.shape), _windows(height, width, pooling)
+    fmt = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)[2]
+    team = max(1, min(torch.get_num_threads(), out[0].numel() // NEURONS, B * channels))
+    size = run_together(
+        neurons.backward[len(fmt)], team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
+        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), (fmt,), matrix(out),
+    )  # fmt: skip
+    remember(out, "largest", size)
+    return out

@@ -1,0 +1,228 @@
+"""Jitted layers of LIF neurons, one a pixel, from spikes to pooled spikes and back. Arrays (T, M) with M = B*N neurons, time outer.
+
+Forward a sample goes through all its steps while its states are in the cache. It leaves a tape, from which alone the way back is found,
+with a fifth of the memory traffic of states and currents: for each neuron whether synapse and membrane were in range (`SYNAPSE`,
+`MEMBRANE`), for each window its winner's place, and whether its threshold lets errors pass (`PASSES`), and the winner's surrogate divisor.
+Equations: `qsnn.dynamics.cuba_lif`, `qsnn.kernels.convolution`; habits of the loops: `qsnn.kernels.numba.neurons.lif`.
+"""
+# mypy: allow-untyped-defs
+
+import numpy as np
+from numba import njit
+
+from qsnn.kernels.numba.convolution.sums import LISTS, LONG, aligned, sum_of_sample, to_maps
+from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, quantized, size_of, state_of
+from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled
+from qsnn.kernels.numba.runtime.team import meet, share
+
+SYNAPSE, MEMBRANE, PASSES = np.uint8(1), np.uint8(2), np.uint8(128)
+LARGEST_WINDOW = 11  # whose places leave a bit of a byte for `PASSES`
+GROUP = 4096  # neurons whose e_thr are made at a time: whole maps, few left over by whole vectors
+BYTES = "uint8[:,::1]"
+
+
+@njit(**OPTIONS)
+def _step(t, low, high, current, syn, mem, decays, theta, syn_grid, mem_grid, out, masks):
+    """Neurons ``low`` to ``high`` in step ``t``; ``syn`` and ``mem`` are the states before it. The bits of the membranes' maximum."""
+    largest = np.int32(0)
+    for n in range(low, high):
+        spike = ONE if state_of(mem[n] - theta, mem_grid) > ZERO else ZERO
+        raw_syn = decays[0] * syn[n] + current[t, n]
+        raw_mem = decays[1] * mem[n] + syn[n] - spike
+        new_syn, new_mem = state_of(raw_syn, syn_grid), state_of(raw_mem, mem_grid)
+        out[0, t, n], out[1, t, n], out[2, t, n] = spike, new_syn, new_mem
+        masks[t, n] = np.uint8(np.int32(in_range(raw_syn, syn_grid)) + 2 * np.int32(in_range(raw_mem, mem_grid)))
+        largest = max(largest, size_of(new_mem))
+    return largest
+
+
+@njit(**OPTIONS)
+def _choose(t, q, best, place, theta, slope, grid, passing, output, winners, divisors):
+    """Window ``q``'s pooled spike and tape, of the winner's membrane and place."""
+    distance = state_of(best - theta, grid)
+    root = slope * abs(distance) + ONE
+    output[t, q] = ONE if distance > ZERO else ZERO
+    winners[t, q] = np.uint8(place + np.int32(128) * np.int32(in_range(best - theta, passing)))
+    divisors[t, q] = root * root
+
+
+@njit(**OPTIONS)
+def _pairs(t, first, last, mem, above, below, theta, slope, grid, passing, output, winners, divisors):
+    """Windows of two by two, ``first`` to ``last``, whose rows begin so far before those windows, ``above`` and ``below``."""
+    for q in range(first, last):
+        a, b, c, d = mem[above + 2 * q], mem[above + 2 * q + 1], mem[below + 2 * q], mem[below + 2 * q + 1]
+        top, bottom = max(a, b), max(c, d)
+        place = np.int32(b > a) if top >= bottom else np.int32(2) + np.int32(d > c)
+        _choose(t, q, max(top, bottom), place, theta, slope, grid, passing, output, winners, divisors)
+
+
+@njit(**OPTIONS)
+def _window(mem, corner, width, window):
+    """The largest membrane of a window, and its place."""
+    best, place = mem[corner], 0
+    for y in range(window):
+        for x in range(window):
+            other = mem[corner + y * width + x]
+            if other > best:
+                best, place = other, y * window + x
+    return best, np.int32(place)
+
+
+@njit(**OPTIONS)
+def _pool(t, neuron, q, mem, maps, window, theta, slope, grid, passing, output, winners, divisors):
+    """Step ``t`` of a sample, whose first neuron and window these are."""
+    channels, height, width = maps
+    rows, columns = height // window, width // window
+    for c in range(channels):
+        for y in range(rows):
+            corner = neuron + (c * height + y * window) * width
+            if window == 2:
+                above = corner - 2 * q
+                for first, last in parts_of(q, q + columns, 16):
+                    _pairs(
+                        t, first, last, mem, np.uint64(above), np.uint64(above + width), theta, slope, grid, passing, output,
+                        winners, divisors,
+                    )  # fmt: skip
+            else:
+                for x in range(columns):
+                    best, place = _window(mem, corner + x * window, width, window)
+                    _choose(t, q + x, best, place, theta, slope, grid, passing, output, winners, divisors)
+            q += columns
+
+
+def _forward(
+    start, stop, lists, drive, kind, maps, window, current, initial, decays, theta, slope, grids, out, masks, output, winners,
+    divisors,
+):  # fmt: skip
+    """Samples ``start`` to ``stop`` of a batch through all steps; the bits of the membranes' maximum.
+
+    ``drive``: what `sum_of_sample` takes, depth and step; without a table of weights the currents are there already. ``initial`` (2, M),
+    ``out`` (3, T, M) as `LIFActivity`; ``output``, ``winners`` and ``divisors`` (T, windows).
+    """
+    table, run, taps, neurons, runs, weights, row, depth, step = drive
+    sums, largest, flat = aligned(kind.size, kind[0]), np.int32(0), current.reshape(-1)
+    N, steps = maps[0] * maps[1] * maps[2], current.shape[0]
+    B = current.shape[1] // N
+    for b in range(start, stop):
+        syn, mem = initial[0], initial[1]
+        for t in range(steps):
+            if table.size:
+                sum_of_sample(t * B + b, lists, table, run, taps, runs, weights, row, sums)
+                to_maps(sums, neurons, depth, step, maps[0], flat, (t * B + b) * N)
+            for low, high in parts_of(b * N, (b + 1) * N, 64):
+                part = _step(t, low, high, current, syn, mem, decays, theta, grids[0], grids[1], out, masks)
+                largest = max(largest, part)
+            _pool(
+                t, b * N, b * (output.shape[1] // B), mem, maps, window, theta, slope, grids[1], grids[2], output, winners,
+                divisors,
+            )  # fmt: skip
+            syn, mem = out[1, t], out[2, t]
+    return largest
+
+
+@compiled(f"void(int64, int64, {MATRIX}, {MATRIX}, {MATRIX}, int32[::1])")
+def threshold_gradients(start, stop, grad, divisors, out, sizes):
+    """``g_s / (slope |v_thr| + 1)^2`` of steps ``start`` to ``stop``, and the bits of each step's maximum."""
+    for t in range(start, stop):
+        largest, row, divisor, quotient = np.int32(0), grad[t], divisors[t], out[t]
+        for q in range(row.size):
+            quotient[q] = row[q] / divisor[q]
+            largest = max(largest, size_of(quotient[q]))
+        sizes[t] = largest
+
+
+@njit(**OPTIONS)
+def _errors_of_windows(grad, t, q, factors, grid, winners, corners, places, errors, thr):
+    """e_thr of a map whose first window is ``q``, at its winners in the cleared ``thr``; ``errors``: room for them."""
+    size = corners.size
+    row, bytes_of_row = grad[t, q : q + size], winners[t, q : q + size]
+    for i in range(size):
+        mask = ONE if bytes_of_row[i] >= PASSES else ZERO
+        errors[i] = quantized(row[i] * factors[0] * factors[1], grid) * mask
+    for i in range(size):
+        thr[corners[i] + places[bytes_of_row[i] & np.uint8(127)]] = errors[i]
+
+
+@njit(**OPTIONS)
+def _back(t, low, high, masks, decays, grid, factors, syn, mem, thr, out):
+    """Neurons ``low`` to ``high`` of step ``t``, with their e_thr; see `lif._backward_step`."""
+    max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
+    for n in range(low, high):
+        mask_syn = ONE if (masks[t, n] & SYNAPSE) != 0 else ZERO
+        mask_mem = ONE if (masks[t, n] & MEMBRANE) != 0 else ZERO
+        e_syn = quantized(syn[n] * factors[0][0] * factors[0][1], grid) * mask_syn
+        e_mem = quantized(mem[n] * factors[1][0] * factors[1][1], grid) * mask_mem
+        new_syn = decays[0] * e_syn + e_mem
+        new_mem = decays[1] * e_mem + thr[n - low]
+        syn[n], mem[n], out[t, n] = new_syn, new_mem, e_syn
+        max_syn, max_mem = max(max_syn, size_of(new_syn)), max(max_mem, size_of(new_mem))
+        max_out = max(max_out, size_of(e_syn))
+    return max_syn, max_mem, max_out
+
+
+@njit(**OPTIONS)
+def _maxima_of_all(member, team, counters, meetings, t, maxima, own):
+    """The maxima of step ``t`` over all members; ``maxima`` (2, team, 16): even and odd steps, a cache line a member."""
+    for n in range(3):
+        maxima[t & 1, member, n] = own[n]
+    meetings = meet(counters, team, meetings)
+    syn, mem, out = own
+    for other in range(team):
+        syn, mem = max(syn, maxima[t & 1, other, 0]), max(mem, maxima[t & 1, other, 1])
+        out = max(out, maxima[t & 1, other, 2])
+    return (syn, mem, out), meetings
+
+
+def _backward(
+    member, team, counters, maxima, num_maps, grad, sizes, winners, masks, corners, places, decays, grids, out
+):
+    """A member's part of the recurrence back through time, see `lif._lif_backward`, of ``num_maps`` maps: (T, num_maps * pixels).
+
+    ``grad``: `threshold_gradients` (T, windows), whose maxima are ``sizes``; ``corners`` of a map's windows; ``places`` of a window, from
+    there. Returns the bits of the maximum of ``out``.
+    """
+    pixels, windows, grid, levels = out.shape[1] // num_maps, corners.size, grids[0], grids[0][0]
+    start, stop = share(num_maps, member, team)
+    syn, mem = np.zeros(out.shape[1], np.float32), np.zeros(out.shape[1], np.float32)
+    group = -(-GROUP // pixels)
+    thr, errors = np.empty(group * pixels, np.float32), np.empty(windows, np.float32)
+    none, meetings = np.int32(0), 0
+    largest, max_out = (none, none, none), none
+    for t in range(out.shape[0] - 1, -1, -1):
+        if team > 1:
+            largest, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, largest)
+        factors = factors_of(largest[0], levels), factors_of(largest[1], levels)
+        of_windows, max_syn, max_mem = factors_of(sizes[t], levels), none, none
+        for first in range(start, stop, group):
+            last = min(first + group, stop)
+            thr[:] = ZERO
+            for m in range(first, last):
+                there = thr[(m - first) * pixels :]
+                _errors_of_windows(grad, t, m * windows, of_windows, grid, winners, corners, places, errors, there)
+            low, high = np.uint64(first * pixels), np.uint64(last * pixels)
+            part = _back(t, low, high, masks, decays, grid, factors, syn, mem, thr, out)
+            max_syn, max_mem, max_out = max(max_syn, part[0]), max(max_mem, part[1]), max(max_out, part[2])
+        largest = (max_syn, max_mem, max_out)
+    if team > 1:
+        largest, _ = _maxima_of_all(member, team, counters, meetings, 1, maxima, (none, none, max_out))
+        return largest[2]
+    return max_out
+
+
+# By the length of the grids' tuples: 2 where all are ordinary ones, see `scalars`; and by the integers of the sums.
+_DRIVE = f"Tuple((int16[::1], int64, int64, {LONG}, {LONG}, {LONG}, int64, int64, float32))"
+forward = {
+    (size, np.dtype(kind)): compiled(
+        f"int32(int64, int64, Tuple(({LISTS})), {_DRIVE}, {kind}[::1], UniTuple(int64, 3), int64, {MATRIX}, {MATRIX},"
+        f" UniTuple(float32, 2), float32, float32, UniTuple({grid}, 3), float32[:,:,::1], {BYTES}, {MATRIX}, {BYTES}, {MATRIX})"
+    )(_forward)
+    for size, grid in GRIDS.items()
+    for kind in ("int16", "int32")
+}
+backward = {
+    size: compiled(
+        f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, int32[::1], {BYTES}, {BYTES}, {LONG}, {LONG},"
+        f" UniTuple(float32, 2), UniTuple({grid}, 1), {MATRIX})"
+    )(_backward)
+    for size, grid in GRIDS.items()
+}

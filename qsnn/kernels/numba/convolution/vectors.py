@@ -1,0 +1,209 @@
+"""Vectors of sums in memory, which the compiler would not unroll by itself, and blocks of pixels transposed in registers.
+
+Channels are innermost in maps of sums, pixels in torch's: (H, W, O) and (O, H, W). A run is what a row of a kernel touches: the
+channels of some pixels side by side. LLVM turns its vectors into the widest that the CPU has.
+"""
+# mypy: allow-untyped-defs
+
+import functools
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+VECTOR_BYTES = 64
+SIDE = 16  # pixels and channels of a block that is transposed
+LONGEST = 6  # vectors of a run that are unrolled
+INT, INT32 = ir.IntType(64), ir.IntType(32)
+
+
+def lanes_of(kind):
+    """How many integers of a numpy type make a vector."""
+    return VECTOR_BYTES // kind.itemsize
+
+
+def _shuffled(builder, one, other, indices):
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(INT32, len(indices)), indices))
+
+
+def _broadcast(builder, value, lanes):
+    empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    return _shuffled(builder, builder.insert_element(empty, value, INT32(0)), empty, [0] * lanes)
+
+
+def _pointer(builder, data, place, element, lanes):
+    return builder.bitcast(builder.gep(data, [place]), ir.VectorType(element, lanes).as_pointer())
+
+
+def _load(builder, data, place, element, lanes):
+    return builder.load(_pointer(builder, data, place, element, lanes), align=element.width // 8)
+
+
+def _data(context, builder, signature, arguments, *numbers):
+    return [context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in numbers]
+
+
+def _for_each_vector(builder, rows, vectors, emit):
+    """``emit(row, vector)`` for every vector of every row, those of short runs unrolled."""
+    end = builder.append_basic_block("runs.end")
+    any_length = builder.append_basic_block("runs.any")
+    switch = builder.switch(vectors, any_length)
+    for length in range(1, LONGEST + 1):
+        block = builder.append_basic_block(f"runs.{length}")
+        switch.add_case(INT(length), block)
+        builder.position_at_end(block)
+        with cgutils.for_range(builder, rows) as row:
+            for vector in range(length):
+                emit(row.index, INT(vector))
+        builder.branch(end)
+    builder.position_at_end(any_length)
+    with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, vectors) as vector:
+        emit(row.index, vector.index)
+    builder.branch(end)
+    builder.position_at_end(end)
+
+
+@intrinsic
+def add_runs(typing, target, place, stride, source, start, step, rows, vectors):
+    """``target[place + j stride + i] += source[start + j step + i]`` for j below ``rows``, i below whole ``vectors`` of the target."""
+
+    def generate(context, builder, signature, arguments):
+        into, out_of = _data(context, builder, signature, arguments, 0, 3)
+        _, place, stride, _, start, step, rows, vectors = arguments
+        element, wide = (context.get_data_type(signature.args[n].dtype) for n in (3, 0))
+        lanes = VECTOR_BYTES * 8 // wide.width
+
+        def emit(row, vector):
+            column = builder.mul(vector, INT(lanes))
+            here = builder.add(builder.add(place, column), builder.mul(row, stride))
+            there = builder.add(builder.add(start, column), builder.mul(row, step))
+            numbers = _load(builder, out_of, there, element, lanes)
+            numbers = numbers if element == wide else builder.sext(numbers, ir.VectorType(wide, lanes))
+            total = builder.add(_load(builder, into, here, wide, lanes), numbers)
+            builder.store(total, _pointer(builder, into, here, wide, lanes), align=wide.width // 8)
+
+        _for_each_vector(builder, rows, vectors, emit)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(target, long, long, source, long, long, long, long), generate
+
+
+@functools.cache
+def _pair_instruction():
+    """The CPU's multiplication of 16-bit pairs with sums of 32 bits, by its LLVM name, and the lanes of its sums; None if it has none."""
+    features = get_host_cpu_features()
+    if features.get("avx512bw"):
+        return "llvm.x86.avx512.pmaddw.d.512", 16
+    return ("llvm.x86.avx2.pmadd.wd", 8) if features.get("avx2") else None
+
+
+def _pair_sums(builder, one, other):
+    """``one[2 n] other[2 n] + one[2 n + 1] other[2 n + 1]``, int32, of int16."""
+    lanes, instruction = one.type.count // 2, _pair_instruction()
+    if instruction is None:
+        wide = ir.VectorType(INT32, lanes)
+        parts = [
+            [builder.sext(_shuffled(builder, v, v, list(range(n, 2 * lanes, 2))), wide) for v in (one, other)]
+            for n in (0, 1)
+        ]
+        return builder.add(*(builder.mul(*part) for part in parts))
+    name, width = instruction
+    short, wide = ir.VectorType(ir.IntType(16), 2 * width), ir.VectorType(INT32, width)
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wide, [short, short]), name)
+    if width == lanes:
+        return builder.call(function, [one, other])
+    halves = [[_shuffled(builder, v, v, list(range(n, n + lanes))) for v in (one, other)] for n in (0, lanes)]
+    return _shuffled(builder, *(builder.call(function, half) for half in halves), list(range(lanes)))
+
+
+@intrinsic
+def add_products(typing, target, place, stride, source, start, pair, rows, vectors):
+    """``target[place + j stride + i] += pair[0] source[n] + pair[1] source[n + 1]``, n = start + 2 (j length + i).
+
+    For j below ``rows`` and i below ``length``, whole ``vectors``; ``target`` int32, ``source`` int16, ``pair`` two int16 in an int32.
+    """
+
+    def generate(context, builder, signature, arguments):
+        into, out_of = _data(context, builder, signature, arguments, 0, 3)
+        _, place, stride, _, start, pair, rows, vectors = arguments
+        lanes = VECTOR_BYTES // 4
+        factors = builder.bitcast(_broadcast(builder, pair, lanes), ir.VectorType(ir.IntType(16), 2 * lanes))
+        length = builder.mul(vectors, INT(2 * lanes))
+
+        def emit(row, vector):
+            here = builder.add(builder.add(place, builder.mul(vector, INT(lanes))), builder.mul(row, stride))
+            there = builder.add(builder.add(start, builder.mul(vector, INT(2 * lanes))), builder.mul(row, length))
+            numbers = _load(builder, out_of, there, ir.IntType(16), 2 * lanes)
+            total = builder.add(_load(builder, into, here, INT32, lanes), _pair_sums(builder, numbers, factors))
+            builder.store(total, _pointer(builder, into, here, INT32, lanes), align=4)
+
+        _for_each_vector(builder, rows, vectors, emit)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(target, long, long, source, long, types.int32, long, long), generate
+
+
+def _transposed(builder, rows):
+    """`SIDE` vectors of as many lanes, transposed: at each stage halves of lanes change places between rows."""
+    distance = 1
+    while distance < SIDE:
+        low = [lane if not lane & distance else lane - distance + SIDE for lane in range(SIDE)]
+        high = [lane + distance if not lane & distance else lane + SIDE for lane in range(SIDE)]
+        done = list(rows)
+        for n in range(SIDE):
+            if not n & distance:
+                done[n] = _shuffled(builder, rows[n], rows[n + distance], low)
+                done[n + distance] = _shuffled(builder, rows[n], rows[n + distance], high)
+        rows, distance = done, 2 * distance
+    return rows
+
+
+@intrinsic
+def channels_first(typing, source, offsets, first, shift, step, target, place, stride, channels):
+    """``target[place + c stride + p] = step source[offsets[first + p] + shift + c]``, p below `SIDE`, c below ``channels`` <= `SIDE`.
+
+    Integers to float32. Reads `SIDE` channels.
+    """
+
+    def generate(context, builder, signature, arguments):
+        out_of, places, into = _data(context, builder, signature, arguments, 0, 1, 5)
+        _, _, first, shift, step, _, place, stride, channels = arguments
+        element, scale, rows = context.get_data_type(signature.args[0].dtype), _broadcast(builder, step, SIDE), []
+        for p in range(SIDE):
+            offset = builder.load(builder.gep(places, [builder.add(first, INT(p))]))
+            numbers = _load(builder, out_of, builder.add(offset, shift), element, SIDE)
+            rows.append(builder.fmul(builder.sitofp(numbers, scale.type), scale))
+        for c, row in enumerate(_transposed(builder, rows)):
+            with builder.if_then(builder.icmp_signed("<", INT(c), channels), likely=True):
+                here = builder.add(place, builder.mul(stride, INT(c)))
+                pointer = builder.bitcast(builder.gep(into, [here]), scale.type.as_pointer())
+                builder.store(row, pointer, align=4)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(source, offsets, long, long, types.float32, target, long, long, long), generate
+
+
+@intrinsic
+def channels_last(typing, source, place, stride, target, offsets, first, shift):
+    """``target[offsets[first + p] + shift + c] = source[place + c stride + p]``, p and c below `SIDE`; int32 to int16."""
+
+    def generate(context, builder, signature, arguments):
+        out_of, into, places = _data(context, builder, signature, arguments, 0, 3, 4)
+        _, place, stride, _, _, first, shift = arguments
+        rows = [
+            _load(builder, out_of, builder.add(place, builder.mul(stride, INT(c))), INT32, SIDE) for c in range(SIDE)
+        ]
+        short = ir.VectorType(ir.IntType(16), SIDE)
+        for p, row in enumerate(_transposed(builder, rows)):
+            offset = builder.load(builder.gep(places, [builder.add(first, INT(p))]))
+            pointer = _pointer(builder, into, builder.add(offset, shift), ir.IntType(16), SIDE)
+            builder.store(builder.trunc(row, short), pointer, align=2)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(source, long, long, target, offsets, long, long), generate
