@@ -66,9 +66,8 @@ def nearest_power(size: Fraction) -> int:
 def error(numerator: np.ndarray, bits: int, denominator: np.ndarray | None = None) -> Fixed:
     """quantize_error of ``numerator / denominator``, whose common factor does not count."""
     if denominator is None and bits > 1:
-        largest = int(np.abs(numerator).max())
-        power = nearest_power(Fraction(largest)) if largest else 0
-        return quantized(Fixed(numerator, power), bits)
+        size = int(np.abs(numerator).max())
+        return quantized(Fixed(numerator, nearest_power(Fraction(size)) if size else 0), bits)
     below = np.ones_like(numerator) if denominator is None else denominator
     values = [Fraction(int(n), int(d)) for n, d in zip(numerator.ravel(), below.ravel(), strict=True)]
     largest = max(map(abs, values))

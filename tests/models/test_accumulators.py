@@ -51,7 +51,15 @@ def exact_net(
 ) -> list[Layer]:
     """With extreme weights."""
     cell = Cell(
-        *decays, Fraction(3, 5), 1, bits.synapse_bits, bits.membrane_bits, bits.error_bits, False, bits.surrogate_bits
+        decays[0],
+        decays[1],
+        Fraction(3, 5),
+        1,
+        bits.synapse_bits,
+        bits.membrane_bits,
+        bits.error_bits,
+        False,
+        bits.surrogate_bits,
     )
     layers = []
     for number, layer in enumerate(net.layers.values()):

@@ -66,7 +66,7 @@ class Machine:
         power, bits = momentum.as_integer_ratio(), widths[0]
         self.rule = Rule(4, bits.gradient_bits, bits.rng_bits, (power[0], power[1].bit_length() - 1), SEED)
         self.cells = [
-            Cell(*decays, threshold, int(option.surrogate_slope), w.synapse_bits, w.membrane_bits, w.error_bits,
+            Cell(decays[0], decays[1], threshold, int(option.surrogate_slope), w.synapse_bits, w.membrane_bits, w.error_bits,
                  option.threshold_mask, w.surrogate_bits)
             for w in widths
         ]  # fmt: skip
@@ -77,7 +77,7 @@ class Machine:
         for name, weight in net.weights().items():
             codes = to_codes(weight.weight.detach(), grid).numpy().astype(np.int64)
             self.stored[name] = Stored(codes, np.zeros_like(codes))
-            self.widths[name], self.shifts[name] = weight.weight_bits, int(np.log2(weight.attenuation))
+            self.widths[name], self.shifts[name] = weight.weight_bits or 0, int(np.log2(weight.attenuation))
         self.names = list(net.layers)
 
     def layers(self) -> list[Layer]:
