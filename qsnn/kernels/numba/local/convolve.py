@@ -136,9 +136,7 @@ def _convolve(begin, end, source, code, padding, weights, taps, limit, unit, bia
                     for column in range(0, columns, len(zeros)):
                         x = min(column, columns - len(zeros))
                         first = (b - start) * size + y * padded[2] + x
-                        _convolve_tile(
-                            words, first, padded, weights, low // OUTPUTS, taps, limit, zeros, sums, totals
-                        )
+                        _convolve_tile(words, first, padded, weights, low // OUTPUTS, taps, limit, zeros, sums, totals)
                         place = ((b * rows + y) * columns + x) * outputs + low
                         if limit < padded[0]:
                             _write_tile(totals, unit, biases, pixels, place, outputs, biases.size == OUTPUTS)
