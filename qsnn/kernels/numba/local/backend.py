@@ -156,7 +156,19 @@ def drive(
     return LOCAL_EAGER.drive(trace, weight, bias, padding, grid, parameters) if found is None else found
 
 
+def convolve_codes(codes: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """`code_products.convolve_codes`."""
+    found = code_convolutions.convolve_codes(codes, weight, padding)
+    return LOCAL_EAGER.convolve_codes(codes, weight, padding) if found is None else found
+
+
+def correlate_codes(errors: Tensor, codes: Tensor, size: int, padding: int) -> Tensor:
+    """`code_products.correlate_codes`."""
+    found = code_convolutions.correlate_codes(errors, codes, size, padding)
+    return LOCAL_EAGER.correlate_codes(errors, codes, size, padding) if found is None else found
+
+
 LOCAL_NUMBA = LocalBackend(
     "numba", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient,
-    drive, LOCAL_EAGER.convolve_codes, LOCAL_EAGER.correlate_codes,
+    drive, convolve_codes, correlate_codes,
 )  # fmt: skip

@@ -6,12 +6,14 @@ Each gives None where they would not, or are slower: then the definition or the 
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.backends import nnpack
 from torch.nn import functional
 from torch.utils.weak import WeakIdKeyDictionary
 
-from qsnn.dynamics.local_drive import WeightGrid, drive_unit
+from qsnn.dynamics.local_drive import WeightGrid, drive_unit, weight_codes
 from qsnn.dynamics.local_gradient import WeightGradient, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import MembraneError
 from qsnn.dynamics.traces import TraceParameters
@@ -22,6 +24,9 @@ from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import symmetric, unsigned
 
+SMALLEST = 2**20  # products for which kernels are compiled
+LARGEST_FLOAT = 2**24  # float32 holds all integers up to here
+UNITS = (1.0, 1.0)  # full scale and levels of codes as they are
 _known_weights: Any = WeakIdKeyDictionary()
 
 
@@ -56,26 +61,72 @@ def _packed(weight: Tensor, grid: tuple[float, float]) -> convolve.PackedWeights
     return packed
 
 
-def _room(codes: Tensor, weight: Tensor, padding: int) -> Tensor:
-    """(B, O, H', W') for the results, channels last."""
-    rows, columns = (n + 2 * padding - k + 1 for n, k in zip(codes.shape[2:], weight.shape[2:], strict=True))
-    return buffers.empty(len(codes), rows, columns, len(weight)).permute(0, 3, 1, 2)
+def _sides(codes: Tensor, weight: Tensor, padding: int) -> tuple[int, ...]:
+    """H' and W' of a convolution."""
+    return tuple(n + 2 * padding - k + 1 for n, k in zip(codes.shape[2:], weight.shape[2:], strict=True))
+
+
+def _fits(weight: Tensor, outputs: int) -> bool:
+    """Whether 16-bit products are worth compiling kernels for them: square kernels, and so many ``outputs``."""
+    return AVAILABLE and weight.shape[2] == weight.shape[3] and outputs * weight[0].numel() >= SMALLEST
 
 
 def drive(
     trace: Tensor, weight: Tensor, bias: Tensor, padding: int, grid: WeightGrid, parameters: TraceParameters
 ) -> Tensor | None:
     """`local_drive.drive`."""
-    fmt = symmetric(grid.bits)
-    if fmt is None or parameters.membrane_trace_bits is None or not AVAILABLE:
+    fmt, sides = symmetric(grid.bits), _sides(trace, weight, padding)
+    if fmt is None or parameters.membrane_trace_bits is None:
         return None
+    if not _fits(weight, len(trace) * len(weight) * math.prod(sides)):
+        return _drive_in_floats(trace, weight, bias, padding, grid, parameters)
     packed, code = _packed(weight, (grid.factor, float(fmt.levels))), _trace_grid(parameters)
     limit = convolve.planes_at_a_time(packed, largest_code(trace, code))
     if limit == 0:
-        return None
-    out = _room(trace, weight, padding)
+        return _drive_in_floats(trace, weight, bias, padding, grid, parameters)
+    out = buffers.empty(len(trace), *sides, len(weight)).permute(0, 3, 1, 2)
     convolve.convolve(trace, code, padding, packed, limit, drive_unit(grid, parameters), array(bias.double()), out)
     return out
+
+
+def _drive_in_floats(
+    trace: Tensor, weight: Tensor, bias: Tensor, padding: int, grid: WeightGrid, parameters: TraceParameters
+) -> Tensor | None:
+    """`local_drive.drive` in float32, where that holds the sums; NNPACK would go by way of transforms."""
+    codes, weights = trace_codes(trace, parameters), weight_codes(weight, grid)
+    bound = codes.abs().amax().double() * weights.abs().sum((1, 2, 3), dtype=torch.float64).amax()
+    if not bound <= LARGEST_FLOAT:
+        return None
+    with nnpack.flags(enabled=False):
+        sums = functional.conv2d(codes, weights, padding=padding)
+    return (sums.double() * drive_unit(grid, parameters) + bias.double().view(-1, 1, 1)).float()
+
+
+def convolve_codes(codes: Tensor, weight: Tensor, padding: int) -> Tensor | None:
+    """`code_products.convolve_codes`."""
+    sides = _sides(codes, weight, padding)
+    if not _fits(weight, len(codes) * len(weight) * math.prod(sides)):
+        return None
+    packed, x = convolve.pack_weights(weight.float(), *UNITS), codes.float()
+    limit = convolve.planes_at_a_time(packed, largest_code(x, UNITS))
+    if limit == 0:
+        return None
+    out = torch.empty(len(codes), len(weight), *sides, dtype=torch.int64, memory_format=torch.channels_last)
+    convolve.convolve(x, UNITS, padding, packed, limit, 1.0, np.zeros(len(weight)), out)
+    return out
+
+
+def correlate_codes(errors: Tensor, codes: Tensor, size: int, padding: int) -> Tensor | None:
+    """`code_products.correlate_codes`."""
+    if not AVAILABLE or errors.numel() * codes.shape[1] * size**2 < SMALLEST:
+        return None
+    e, x = errors.float(), codes.float()
+    facts = (x, largest_code(x, UNITS), UNITS, size, padding)
+    products = correlate.sum_products(e, 1.0, largest_code(e, UNITS), *facts)
+    if products is None:
+        return None
+    out = torch.empty(errors.shape[1], codes.shape[1], size, size, dtype=torch.int64)
+    return correlate.gradient(products, 1.0, out)
 
 
 def weight_gradient(
@@ -83,7 +134,7 @@ def weight_gradient(
 ) -> WeightGradient | None:
     """`local_gradient.weight_gradient`."""
     fmt, kernel = symmetric(error.bits), weight.shape[-1]
-    if fmt is None or parameters.membrane_trace_bits is None or not AVAILABLE:
+    if fmt is None or parameters.membrane_trace_bits is None or not _fits(weight, error.at_winners.numel()):
         return None
     others = math.prod(error.size) - error.at_winners[0, 0].numel()
     if others > 0 and not winner_pairs.is_worth_it(kernel, weight.shape[1]):
@@ -94,7 +145,7 @@ def weight_gradient(
         dense = correlate.sum_products(error.at_winners, fmt.levels, fmt.high, *facts)
         if dense is None:
             return None
-        summed, biases = correlate.gradient(dense, unit, tuple(weight.shape)), dense.biases
+        summed, biases = correlate.gradient(dense, unit, torch.empty(weight.shape)), dense.biases
     else:
         pairs = winner_pairs.sum_products(error, fmt.levels, *facts)
         if pairs is None:
@@ -102,6 +153,6 @@ def weight_gradient(
         rest = None
         if error.elsewhere != 0:
             rest = error.elsewhere * fmt.levels * box_sums(trace_codes(trace, parameters), error.size, padding)
-        summed, biases = winner_pairs.gradient(pairs, rest, unit, tuple(weight.shape)), pairs.biases
+        summed, biases = winner_pairs.gradient(pairs, rest, unit, torch.empty(weight.shape)), pairs.biases
     bias = biases.sum(0) / fmt.levels + error.elsewhere.item() * len(trace) * others
     return WeightGradient(summed, torch.from_numpy(bias).float())

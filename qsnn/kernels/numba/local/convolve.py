@@ -39,7 +39,7 @@ def _pack_weights(begin, end, weights, unit, levels, words, sizes):
     taps, planes = rows * columns, (channels + 1) // 2
     codes = np.zeros((taps, 2 * planes), np.int16)
     for o in range(begin, end):
-        total, largest = 0, 0
+        total, largest = np.int64(0), np.int64(0)
         for tap in range(taps):
             row = codes[tap, :channels]
             write_codes(weights[o, tap // columns, tap % columns], row, unit, levels)

@@ -133,8 +133,9 @@ def _unpack(begin, end, totals, unit, out):
 
 
 _unpack_kernels = {
-    kind: compiled(f"void(int64, int64, {kind}[:, :, :, ::1], float64, {MAPS})")(_unpack.py_func)
+    (kind, out): compiled(f"void(int64, int64, {kind}[:, :, :, ::1], float64, {out}[:, :, :, ::1])")(_unpack.py_func)
     for kind in ("int32", "int64")
+    for out in ("float32", "int64")
 }
 
 
@@ -171,7 +172,7 @@ def sum_products(
     x, errors = maps(trace), maps(error)
     (B, H, W, C), (_, *size, outputs) = x.shape, errors.shape
     places = math.prod(size)
-    bound = max(1, largest) * error_size * places  # of a sample
+    bound = max(1, largest * error_size * places)  # of a sample
     fitting = LARGEST_SUM // (2 * bound)
     if fitting == 0 or max(largest, error_size) > LARGEST:
         return None
@@ -188,9 +189,8 @@ def sum_products(
     return Products(totals, biases)
 
 
-def gradient(products: Products, unit: float, shape: tuple[int, ...]) -> Tensor:
-    """``unit`` times the sums, rounded once to float32, of the ``shape`` (O, C, k, k)."""
-    out = torch.empty(shape)
-    kernel = _unpack_kernels[products.totals.dtype.name]
+def gradient(products: Products, unit: float, out: Tensor) -> Tensor:
+    """``out`` (O, C, k, k), float32 or int64, filled with ``unit`` times the sums, rounded once."""
+    kernel = _unpack_kernels[products.totals.dtype.name, "float32" if out.is_floating_point() else "int64"]
     share(kernel, products.totals.shape[1], 20 * out.numel(), products.totals, unit, out.numpy())
     return out

@@ -99,8 +99,8 @@ def _nest(builder, pointers, strides, counts):
 def dot_tile(typing, zeros, sums, words, start, word_strides, vectors, first, vector_strides, counts):
     """``sums[t, :] = sum over n of words[start + n * word_strides + t] * vectors[first + n * vector_strides :][:OUTPUTS]``.
 
-    n: three indices below ``counts``, of which none is 0; t: below the length of the tuple ``zeros``; ``sums``, ``words`` and ``vectors``: flat
-    arrays of int32, the last two of pairs of codes. Sums are modulo 2^32.
+    n: three indices below ``counts``, of which none is 0; t: below the length of the tuple ``zeros``; ``sums``, ``words`` and
+    ``vectors``: flat arrays of int32, the last two of pairs of codes. Sums are modulo 2^32.
     """
     signature = types.void(zeros, sums, words, start, word_strides, vectors, first, vector_strides, counts)
 

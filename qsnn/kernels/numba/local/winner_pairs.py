@@ -260,9 +260,9 @@ def sum_products(
     return Products(totals, biases, -(-kernel * C // CODES) * CODES)
 
 
-def gradient(products: Products, rest: Tensor | None, unit: float, shape: tuple[int, ...]) -> Tensor:
-    """``unit`` times the sums and the integers ``rest`` (C, k, k), rounded once to float32, of the ``shape`` (O, C, k, k)."""
-    out, kernel = torch.empty(shape), _unpack_kernels[products.totals.dtype.name]
-    more = np.zeros(shape[1:]) if rest is None else array(rest)
-    share(kernel, shape[0], 20 * out.numel(), products.totals, products.run, more, unit, out.numpy())
+def gradient(products: Products, rest: Tensor | None, unit: float, out: Tensor) -> Tensor:
+    """``out`` (O, C, k, k), filled with ``unit`` times the sums and the integers ``rest`` (C, k, k), rounded once."""
+    more = np.zeros(out.shape[1:]) if rest is None else array(rest)
+    kernel = _unpack_kernels[products.totals.dtype.name]
+    share(kernel, len(out), 20 * out.numel(), products.totals, products.run, more, unit, out.numpy())
     return out
