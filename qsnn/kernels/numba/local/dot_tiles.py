@@ -30,7 +30,7 @@ LANES = 16 if WIDE else 8
 VECTORS = 2
 OUTPUTS = VECTORS * LANES  # sums of one broadcast word
 MOST_WORDS = (
-    14 if "avx512vnni" in FEATURES else (13 if WIDE else 5)
+    14 if "avx512vnni" in FEATURES else (13 if WIDE else 6)
 )  # broadcast at a time: as many as registers can take
 WORDS = ir.VectorType(INT32, LANES)
 
