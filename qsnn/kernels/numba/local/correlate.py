@@ -14,7 +14,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from qsnn.kernels.numba.local.convolve import LARGEST, LARGEST_SUM, MAPS, write_codes
+from qsnn.kernels.numba.local.convolve import LARGEST, LARGEST_SUM, MAPS, seen_rows, write_codes
 from qsnn.kernels.numba.local.dot_tiles import OUTPUTS, dot_tile, words_at_a_time
 from qsnn.kernels.numba.runtime.arrays import maps
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled
@@ -73,20 +73,24 @@ def _add_tile(sums, skip, low, totals):
 
 
 @njit(**OPTIONS)
-def _add_pairs(words, errors, pairs, size, taps, zeros, sums, totals):
+def _add_pairs(words, errors, pairs, size, padding, taps, zeros, sums, totals):
     """Add to ``totals`` (blocks, k, k * C * OUTPUTS) the products of some ``pairs`` of samples; ``words`` (pairs, padded H,
     padded W, C) and ``errors`` (blocks, pairs, H' * W', OUTPUTS); ``size``: H' and W'."""
     _, height, width, channels = words.shape
-    places, tile = size[0] * size[1], len(zeros)
+    places, tile, row = size[0] * size[1], len(zeros), size[1] * OUTPUTS
     flat, vectors = words.reshape(-1), errors.reshape(-1)
-    for block in range(errors.shape[0]):
-        for i in range(taps):
+    for i in range(taps):
+        y, seen = seen_rows(
+            i, size[0], padding, height - 2 * padding
+        )  # of all places those that show more than padding
+        for block in range(errors.shape[0]):
             for low in range(0, taps * channels, tile):
                 first = min(low, taps * channels - tile)
                 dot_tile(
-                    zeros, sums, flat, i * width * channels + first, (height * width * channels, width * channels, channels),
-                    vectors, block * errors.shape[1] * places * OUTPUTS, (places * OUTPUTS, size[1] * OUTPUTS, OUTPUTS),
-                    (pairs, size[0], size[1]),
+                    zeros, sums, flat, (y + i) * width * channels + first,
+                    (height * width * channels, width * channels, channels),
+                    vectors, block * errors.shape[1] * places * OUTPUTS + y * row, (places * OUTPUTS, row, OUTPUTS),
+                    (pairs, seen, size[1]),
                 )  # fmt: skip
                 _add_tile(sums, low - first, first, totals[block, i])
 
@@ -112,7 +116,7 @@ def _correlate(begin, end, error, levels, source, code, padding, size, taps, at_
                 _pack_maps(source, b, stop, code, padding, rows, words[n])
                 other = error[b + 1] if b + 1 < stop else nothing
                 _pack_errors(error[b], other, levels, errors[:, n], biases[group])
-            _add_pairs(words, errors, pairs, size, taps, zeros, sums, totals[group])
+            _add_pairs(words, errors, pairs, size, padding, taps, zeros, sums, totals[group])
 
 
 @njit(**OPTIONS)
