@@ -2,7 +2,7 @@
 
 python scripts/benchmark_local.py [--threads 1] [--seconds 3] [--experiments nmnist_small icons_gesture] [--device cpu]
 
-A layer's step is all that training does with it in one time step: traces, convolution, membrane, pooling, readout, errors,
+The convolutions are torch's in float32. A layer's step is all that training does with it in one time step: traces, convolution, membrane, pooling, readout, errors,
 weight gradient, stochastic rounding, update and quantized weights. Spikes are random, 5 % of the inputs. From the time of a
 step and the number of steps of the experiment's run on the full data set follows the estimate for the whole run.
 """
@@ -82,16 +82,17 @@ def measure(experiment: str, seconds: float, overrides: list[str]) -> list[str]:
     windows, size = config.dataset.windows(config.neuron.dt, training=True), config.trainer.batch_size
     net = config.trainer.build_net(config, input_shape(SENSORS[dataset], windows), CLASSES[dataset], machine)
     state = new_training_state(net, config.optimizer.build(config.quantization.gradient_bits), 0, dropout_streams(net))
-    rows, total = [], 0.0
+    rows, total, alone = [], 0.0, 0.0
     for name, layer in net.layers.items():
         steps = layer_step(state, layer, name, config, machine.backend)
         step, convolutions = interleaved(steps, seconds, machine.device)
-        total += step
+        total, alone = total + step, alone + convolutions
         rows.append(f"| {experiment} | {name} | {step:.2f} | {convolutions:.2f} | {step / convolutions:.2f} |")
     batches = -(-TRAINING_SET[experiment] // size)
     steps = windows.num_steps * batches * config.trainer.epochs
     hours = total * steps / 3_600_000
-    rows.append(f"| {experiment} | all, batch {size} | {total:.2f} | | {steps:,} training steps: {hours:.1f} h |")
+    rows.append(f"| {experiment} | all, batch {size} | {total:.2f} | {alone:.2f} | {total / alone:.2f} |")
+    rows.append(f"| {experiment} | {steps:,} training steps | {hours:.1f} h | | |")
     return rows
 
 

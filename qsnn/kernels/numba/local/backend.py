@@ -1,16 +1,12 @@
 """The numba operations of local learning: tensors in and out, the loops in `kernels`."""
 
-import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.utils.weak import WeakIdKeyDictionary
 
-from qsnn.dynamics.local_drive import WeightGrid, drive_unit, is_on_grids
+from qsnn.dynamics.local_drive import WeightGrid
 from qsnn.dynamics.local_gradient import WeightGradient, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import (
     Activation,
@@ -23,24 +19,12 @@ from qsnn.dynamics.local_readout import (
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState
 from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
-from qsnn.kernels.numba.local import errors, kernels
-from qsnn.kernels.numba.local.convolve import LARGEST_SUM, PackedWeights, convolve, pack_weights, planes_at_a_time
-from qsnn.kernels.numba.local.correlate import correlate, gradient
-from qsnn.kernels.numba.local.dot_tiles import AVAILABLE
+from qsnn.kernels.numba.local import code_convolutions, errors, kernels
+from qsnn.kernels.numba.local.code_convolutions import box_sums
 from qsnn.kernels.numba.local.winners import winner_products
 from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import Format, potential, symmetric, unsigned
-
-DENSE = (
-    5  # times as many places as winners: so many dense products in integers are worth those of the winners in floats
-)
-_packed_weights: Any = WeakIdKeyDictionary()
-
-
-def output_sides(maps: Tensor, weight: Tensor, padding: int) -> tuple[int, ...]:
-    """H' and W' of a convolution."""
-    return tuple(n + 2 * padding - k + 1 for n, k in zip(maps.shape[2:], weight.shape[2:], strict=True))
 
 
 def _format(fmt: Format | None) -> tuple[float, float]:
@@ -146,73 +130,45 @@ def membrane_error(
     return MembraneError(error, step.winner, torch.from_numpy(elsewhere)[0], size, p.error_bits)
 
 
-def _codes_of(parameters: TraceParameters) -> tuple[float, float]:
-    """Full scale and levels of P, which make its codes."""
-    fmt = unsigned(parameters.membrane_trace_bits)
-    return parameters.membrane_full_scale, 0.0 if fmt is None else float(fmt.levels)
-
-
-def _largest_code(trace: Tensor, code: tuple[float, float]) -> int:
-    """The largest size of a code; more than any kernel takes for what is not finite."""
-    low, high = trace.aminmax() if trace.numel() > 0 else (torch.zeros(()), torch.zeros(()))
-    largest = torch.maximum(-low, high).item() / code[0] * code[1]
-    return round(largest) if math.isfinite(largest) else LARGEST_SUM
-
-
-def _packed(weight: Tensor, unit: float, levels: float) -> PackedWeights:
-    """`pack_weights`, once for a tensor that stays as it is."""
-    known = _packed_weights.get(weight)
-    if known is None or known[0] != weight._version:
-        known = (weight._version, pack_weights(weight, unit, levels))
-        _packed_weights[weight] = known
-    return known[1]
-
-
-def drive(
-    trace: Tensor, weight: Tensor, bias: Tensor, padding: int, grid: WeightGrid, parameters: TraceParameters
-) -> Tensor:
-    """`local_drive.drive`, in integers where a bound from codes and weights allows."""
-    fmt, code = symmetric(grid.bits), _codes_of(parameters)
-    if fmt is None or not is_on_grids(grid, parameters) or not AVAILABLE:
-        return LOCAL_EAGER.drive(trace, weight, bias, padding, grid, parameters)
-    packed = _packed(weight, grid.factor, float(fmt.levels))
-    limit = planes_at_a_time(packed, _largest_code(trace, code))
-    if limit == 0:
-        return LOCAL_EAGER.drive(trace, weight, bias, padding, grid, parameters)
-    out = _channels_last((len(trace), len(weight), *output_sides(trace, weight, padding)))
-    convolve(trace, code, padding, packed, limit, drive_unit(grid, parameters), array(bias.double()), out)
-    return out
-
-
 def weight_gradient(
     error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
 ) -> WeightGradient:
-    """`local_gradient.weight_gradient`, of codes in integers, behind a pooling from the winners alone."""
-    fmt, code = symmetric(error.bits), _codes_of(parameters)
-    places, winners = math.prod(error.size), error.at_winners[0, 0].numel()
-    if fmt is not None and code[1] > 0 and AVAILABLE and places <= DENSE * winners:
-        products = correlate(error, fmt.levels, trace, _largest_code(trace, code), code, weight.shape[-1], padding)
-        if products is not None:
-            summed = gradient(products, trace_unit(parameters) / fmt.levels, tuple(weight.shape))
-            rest = error.elsewhere.item() * (trace.shape[0] * (places - winners))
-            return WeightGradient(summed, torch.from_numpy(products.biases.sum(0) / fmt.levels + rest).float())
-    if winners == places:
+    """`local_gradient.weight_gradient`, of codes in integers, and behind a pooling from the winners alone."""
+    found = code_convolutions.weight_gradient(error, trace, weight, padding, parameters)
+    if found is not None:
+        return found
+    places = error.size[0] * error.size[1]
+    if error.at_winners[0, 0].numel() == places:
         return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters)
     elsewhere = error.elsewhere.item()
     sums, bias = winner_products(error, trace, weight.shape[-1], padding, parameters)
     if elsewhere != 0:
         sums += elsewhere * box_sums(trace_codes(trace, parameters), error.size, padding)
-    bias += elsewhere * (trace.shape[0] * (places - winners))
+    bias += elsewhere * (trace.shape[0] * (places - error.at_winners[0, 0].numel()))
     return WeightGradient((sums * trace_unit(parameters)).float(), bias.float())
 
 
-def box_sums(maps: Tensor, size: tuple[int, ...], padding: int) -> Tensor:
-    """(C, k, k) in double: the sum over batch and over the places (of ``size``) of all that a weight's input shows there."""
-    total = maps.sum(0, dtype=torch.float64).unsqueeze(1)
-    return functional.conv2d(total, total.new_ones(1, 1, *size), padding=padding).squeeze(1)
+def drive(
+    trace: Tensor, weight: Tensor, bias: Tensor, padding: int, grid: WeightGrid, parameters: TraceParameters
+) -> Tensor:
+    """`local_drive.drive`, of codes in integers."""
+    found = code_convolutions.drive(trace, weight, bias, padding, grid, parameters)
+    return LOCAL_EAGER.drive(trace, weight, bias, padding, grid, parameters) if found is None else found
+
+
+def convolve_codes(codes: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """`code_products.convolve_codes`."""
+    found = code_convolutions.convolve_codes(codes, weight, padding)
+    return LOCAL_EAGER.convolve_codes(codes, weight, padding) if found is None else found
+
+
+def correlate_codes(errors: Tensor, codes: Tensor, size: int, padding: int) -> Tensor:
+    """`code_products.correlate_codes`."""
+    found = code_convolutions.correlate_codes(errors, codes, size, padding)
+    return LOCAL_EAGER.correlate_codes(errors, codes, size, padding) if found is None else found
 
 
 LOCAL_NUMBA = LocalBackend(
     "numba", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient,
-    drive, LOCAL_EAGER.convolve_codes, LOCAL_EAGER.correlate_codes,
+    drive, convolve_codes, correlate_codes,
 )  # fmt: skip

@@ -31,6 +31,17 @@ def write_codes(row, codes, unit, levels):
         codes[i] = np.int16(np.rint(row[i] / unit * levels))
 
 
+@njit(**OPTIONS)
+def _sizes(codes):
+    """The sum and the largest of the sizes of codes."""
+    total, largest = np.int64(0), np.int32(0)
+    for i in range(codes.size):
+        size = abs(np.int32(codes[i]))
+        total += size
+        largest = max(largest, size)
+    return total, largest
+
+
 @compiled(f"void(int64, int64, {MAPS}, float32, float32, {WORDS}, int64[:, ::1])")
 def _pack_weights(begin, end, weights, unit, levels, words, sizes):
     """The words of the output channels ``begin`` to ``end`` of ``weights`` (O, k, k, C), and their ``sizes``: the sum and the
@@ -38,17 +49,15 @@ def _pack_weights(begin, end, weights, unit, levels, words, sizes):
     _, rows, columns, channels = weights.shape
     taps, planes = rows * columns, (channels + 1) // 2
     codes = np.zeros((taps, 2 * planes), np.int16)
+    row = codes.reshape(-1)
     for o in range(begin, end):
-        total, largest = 0, 0
-        for tap in range(taps):
-            row = codes[tap, :channels]
-            write_codes(weights[o, tap // columns, tap % columns], row, unit, levels)
-            for c in range(channels):
-                size = abs(np.int64(row[c]))
-                total += size
-                largest = max(largest, size)
-        sizes[o, 0], sizes[o, 1] = total, largest
-        pairs = codes.reshape(-1).view(np.int32).reshape((taps, planes))
+        if channels == 2 * planes:
+            write_codes(weights[o].reshape(-1), row, unit, levels)
+        else:
+            for tap in range(taps):
+                write_codes(weights[o, tap // columns, tap % columns], codes[tap, :channels], unit, levels)
+        sizes[o, 0], sizes[o, 1] = _sizes(row)
+        pairs = row.view(np.int32).reshape((taps, planes))
         start = (o // OUTPUTS) * planes * taps * OUTPUTS + o % OUTPUTS
         for tap in range(taps):
             for plane in range(planes):
@@ -92,22 +101,30 @@ def _write_tile(sums, unit, bias, pixels, start, step, fast):
 
 
 @njit(**OPTIONS)
-def _convolve_tile(words, first, padded, weights, block, taps, limit, zeros, sums, totals):
-    """``sums`` of a tile, from the words from ``first`` on and a ``block`` of the weights; ``padded``: planes, H and W.
+def _convolve_tile(words, first, padded, weights, block, taps, rows, limit, zeros, sums, totals):
+    """``sums`` of a tile, from the words from ``first`` on and a ``block`` of the weights; ``padded``: planes, H and W;
+    ``rows``: first and number of those of the kernel that see more than padding.
 
     ``totals`` are the same where 32 bits hold only ``limit`` planes.
     """
     planes, height, width = padded
+    row = taps * OUTPUTS
     for plane in range(0, planes, limit):
-        counts = (min(limit, planes - plane), taps, taps)
         dot_tile(
-            zeros, sums, words, first + plane * height * width, (height * width, width, 1),
-            weights, (block * planes + plane) * taps * taps * OUTPUTS, (taps * taps * OUTPUTS, taps * OUTPUTS, OUTPUTS),
-            counts,
+            zeros, sums, words, first + plane * height * width + rows[0] * width, (height * width, width, 1),
+            weights, (block * planes + plane) * taps * row + rows[0] * row, (taps * row, row, OUTPUTS),
+            (min(limit, planes - plane), rows[1], taps),
         )  # fmt: skip
         if limit < planes:
             for n in range(sums.size):
                 totals[n] = sums[n] + (totals[n] if plane > 0 else 0.0)
+
+
+@njit(**OPTIONS)
+def seen_rows(y, taps, padding, height):
+    """The first and the number of a kernel's rows that see one of ``height`` from place ``y`` on; at least one."""
+    first = max(0, min(taps - 1, padding - y))
+    return first, max(1, min(taps, height + padding - y) - first)
 
 
 def _convolve(begin, end, source, code, padding, weights, taps, limit, unit, bias, zeros, out):
@@ -133,10 +150,13 @@ def _convolve(begin, end, source, code, padding, weights, taps, limit, unit, bia
             biases = bias[low : low + OUTPUTS]
             for b in range(start, stop):
                 for y in range(rows):
+                    seen = seen_rows(y, taps, padding, height)
                     for column in range(0, columns, len(zeros)):
                         x = min(column, columns - len(zeros))
                         first = (b - start) * size + y * padded[2] + x
-                        _convolve_tile(words, first, padded, weights, low // OUTPUTS, taps, limit, zeros, sums, totals)
+                        _convolve_tile(
+                            words, first, padded, weights, low // OUTPUTS, taps, seen, limit, zeros, sums, totals
+                        )
                         place = ((b * rows + y) * columns + x) * outputs + low
                         if limit < padded[0]:
                             _write_tile(totals, unit, biases, pixels, place, outputs, biases.size == OUTPUTS)

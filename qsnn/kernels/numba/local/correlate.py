@@ -14,14 +14,13 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from qsnn.dynamics.local_readout import MembraneError
-from qsnn.kernels.numba.local.convolve import LARGEST, LARGEST_SUM, MAPS, write_codes
+from qsnn.kernels.numba.local.convolve import LARGEST, LARGEST_SUM, MAPS, seen_rows, write_codes
 from qsnn.kernels.numba.local.dot_tiles import OUTPUTS, dot_tile, words_at_a_time
 from qsnn.kernels.numba.runtime.arrays import maps
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled
 from qsnn.kernels.numba.runtime.openmp import share
 
-BLOCK_WORDS = 2**17  # of input and errors at a time: they should stay in the second-level cache
+BLOCK_WORDS = 2**18  # of input and errors at a time: they should stay in the second-level cache
 
 
 @njit(**OPTIONS)
@@ -45,35 +44,25 @@ def _pack_maps(source, b, end, code, padding, rows, words):
 
 
 @njit(**OPTIONS)
-def _write_errors(error, winner, elsewhere, levels, codes, biases):
-    """The codes (places, O) of a sample's errors (Q, O) at the winners; all others are ``elsewhere``."""
-    if winner.size > 0:
-        codes[:] = elsewhere
-    for q in range(error.shape[0]):
-        for o in range(error.shape[1]):
-            code = np.int16(np.rint(error[q, o] * levels))
-            biases[o] += code
-            if winner.size > 0:
-                codes[winner[q, o], o] = code
-            else:
-                codes[q, o] = code
+def _pack_row(one, other, levels, words, biases):
+    """The words of the errors of two samples at a place, which are added to ``biases``."""
+    for i in range(words.size):
+        code, second = np.int32(np.rint(one[i] * levels)), np.int32(np.rint(other[i] * levels))
+        words[i] = code & np.int32(0xFFFF) | second << np.int32(16)
+        biases[i] += code + second
 
 
 @njit(**OPTIONS)
-def _pack_errors(errors, b, end, elsewhere, levels, codes, words, biases):
-    """The words (blocks, places, OUTPUTS) of the samples b and b + 1; ``codes``: room for two."""
-    error, winner = errors
-    for n in range(2):
-        if b + n < end:
-            _write_errors(error[b + n], winner[min(b + n, len(winner) - 1)], elsewhere, levels, codes[n], biases)
-        else:
-            codes[n] = 0
-    outputs = codes.shape[2]
-    for low in range(0, outputs, OUTPUTS):
-        part = slice(low, min(outputs, low + OUTPUTS))
-        for place in range(codes.shape[1]):
+def _pack_errors(one, other, levels, words, biases):
+    """The words (blocks, places, OUTPUTS) of two samples (places, O)."""
+    sums = np.zeros(biases.size, np.int32)
+    for low in range(0, biases.size, OUTPUTS):
+        part = slice(low, min(biases.size, low + OUTPUTS))
+        for place in range(one.shape[0]):
             row = words[low // OUTPUTS, place, : part.stop - low]
-            _interleave(codes[0, place, part], codes[1, place, part], row)
+            _pack_row(one[place, part], other[place, part], levels, row, sums[part])
+    for o in range(biases.size):
+        biases[o] += sums[o]
 
 
 @njit(**OPTIONS)
@@ -84,38 +73,39 @@ def _add_tile(sums, skip, low, totals):
 
 
 @njit(**OPTIONS)
-def _add_pairs(words, errors, pairs, size, taps, zeros, sums, totals):
+def _add_pairs(words, errors, pairs, size, padding, taps, zeros, sums, totals):
     """Add to ``totals`` (blocks, k, k * C * OUTPUTS) the products of some ``pairs`` of samples; ``words`` (pairs, padded H,
     padded W, C) and ``errors`` (blocks, pairs, H' * W', OUTPUTS); ``size``: H' and W'."""
     _, height, width, channels = words.shape
-    places, tile = size[0] * size[1], len(zeros)
+    places, tile, row = size[0] * size[1], len(zeros), size[1] * OUTPUTS
     flat, vectors = words.reshape(-1), errors.reshape(-1)
-    for block in range(errors.shape[0]):
-        for i in range(taps):
+    for i in range(taps):
+        y, seen = seen_rows(
+            i, size[0], padding, height - 2 * padding
+        )  # of all places those that show more than padding
+        for block in range(errors.shape[0]):
             for low in range(0, taps * channels, tile):
                 first = min(low, taps * channels - tile)
                 dot_tile(
-                    zeros, sums, flat, i * width * channels + first, (height * width * channels, width * channels, channels),
-                    vectors, block * errors.shape[1] * places * OUTPUTS, (places * OUTPUTS, size[1] * OUTPUTS, OUTPUTS),
-                    (pairs, size[0], size[1]),
+                    zeros, sums, flat, (y + i) * width * channels + first,
+                    (height * width * channels, width * channels, channels),
+                    vectors, block * errors.shape[1] * places * OUTPUTS + y * row, (places * OUTPUTS, row, OUTPUTS),
+                    (pairs, seen, size[1]),
                 )  # fmt: skip
                 _add_tile(sums, low - first, first, totals[block, i])
 
 
-def _correlate(
-    begin, end, error, winner, elsewhere, levels, source, code, padding, size, taps, at_a_time, zeros, totals, biases
-):
+def _correlate(begin, end, error, levels, source, code, padding, size, taps, at_a_time, zeros, totals, biases):
     """Fill ``totals`` (groups, blocks, k, k * C * OUTPUTS) and ``biases`` (groups, O): a share of the samples for each group.
 
-    ``error`` (B, Q, O) times ``levels``: codes, at the places ``winner``, of ``elsewhere`` at the others; without winners at
-    all places. ``source`` (B, H, W, C) and ``code``: as in `convolve`; ``at_a_time``: pairs of samples; ``zeros``: one for
-    each word at a time.
+    ``error`` (B, places, O) times ``levels``: codes. ``source`` (B, H, W, C) and ``code``: as in `convolve`; ``size``: H' and
+    W'; ``at_a_time``: pairs of samples; ``zeros``: one for each word at a time.
     """
     B, H, W, C = source.shape
-    outputs, places = error.shape[2], size[0] * size[1]
+    outputs, places = error.shape[2], error.shape[1]
     words = np.zeros((at_a_time, H + 2 * padding, W + 2 * padding, C), np.int32)
     errors = np.zeros((totals.shape[1], at_a_time, places, OUTPUTS), np.int32)
-    rows, codes = np.zeros((2, W * C), np.int16), np.zeros((2, places, outputs), np.int16)
+    rows, nothing = np.zeros((2, W * C), np.int16), np.zeros((places, outputs), np.float32)
     sums = np.zeros(len(zeros) * OUTPUTS, np.int32)
     for group in range(begin, end):
         stop = B * (group + 1) // len(totals)
@@ -124,20 +114,9 @@ def _correlate(
             for n in range(pairs):
                 b = first + 2 * n
                 _pack_maps(source, b, stop, code, padding, rows, words[n])
-                _pack_errors((error, winner), b, stop, elsewhere, levels, codes, errors[:, n], biases[group])
-            _add_pairs(words, errors, pairs, size, taps, zeros, sums, totals[group])
-
-
-@compiled(f"void(int64, int64, int32[:, :, :, ::1], float64, {MAPS})")
-def _unpack_narrow(begin, end, totals, unit, out):
-    """`_unpack` of 32-bit totals."""
-    _unpack(begin, end, totals, unit, out)
-
-
-@compiled(f"void(int64, int64, int64[:, :, :, ::1], float64, {MAPS})")
-def _unpack_wide(begin, end, totals, unit, out):
-    """`_unpack` of 64-bit totals."""
-    _unpack(begin, end, totals, unit, out)
+                other = error[b + 1] if b + 1 < stop else nothing
+                _pack_errors(error[b], other, levels, errors[:, n], biases[group])
+            _add_pairs(words, errors, pairs, size, padding, taps, zeros, sums, totals[group])
 
 
 @njit(**OPTIONS)
@@ -157,12 +136,19 @@ def _unpack(begin, end, totals, unit, out):
                         out[low + n, c, i, j] = total * unit
 
 
+_unpack_kernels = {
+    (kind, out): compiled(f"void(int64, int64, {kind}[:, :, :, ::1], float64, {out}[:, :, :, ::1])")(_unpack.py_func)
+    for kind in ("int32", "int64")
+    for out in ("float32", "int64")
+}
+
+
 class _Kernels(dict[tuple[str, int], Any]):
     """`_correlate` by type of its totals and number of words at a time, made as they are asked for."""
 
     def __missing__(self, key: tuple[str, int]) -> Any:
         self[key] = compiled(
-            f"void(int64, int64, float32[:, :, ::1], int32[:, :, ::1], int16, float32, {MAPS}, UniTuple(float32, 2), int64,"
+            f"void(int64, int64, float32[:, :, ::1], float32, {MAPS}, UniTuple(float32, 2), int64,"
             f" UniTuple(int64, 2), int64, int64, UniTuple(int16, {key[1]}), {key[0]}[:, :, :, ::1], int64[:, ::1])"
         )(_correlate)
         return self[key]
@@ -172,44 +158,43 @@ _kernels = _Kernels()
 
 
 class Products(NamedTuple):
-    """Sums of products (groups, blocks, k, k * C * OUTPUTS) and (groups, O), of the errors at the winners."""
+    """Sums of products (groups, blocks, k, k * C * OUTPUTS) and of errors (groups, O)."""
 
     totals: np.ndarray
     biases: np.ndarray
 
 
-def correlate(
-    error: MembraneError, levels: int, trace: Tensor, largest: int, code: tuple[float, float], taps: int, padding: int
-) -> Products | None:
-    """Products of errors, codes over ``levels``, with the ``trace`` (B, C, H, W), whose codes have a size up to ``largest``.
+def sum_products(
+    error: Tensor, levels: float, error_size: int,
+    trace: Tensor, largest: int, code: tuple[float, float], taps: int, padding: int,
+) -> Products | None:  # fmt: skip
+    """Products of the ``error`` (B, O, H', W'), codes over ``levels`` of a size up to ``error_size``, with the ``trace``
+    (B, C, H, W), whose codes have one up to ``largest``.
 
     None where 32 bits might not hold their sums.
     """
-    x, at_winners = maps(trace), maps(error.at_winners)
-    (B, H, W, C), outputs, places = x.shape, at_winners.shape[3], math.prod(error.size)
-    bound = max(1, largest) * levels * places
-    pairs = min(-(-B // 2), LARGEST_SUM // (2 * bound))
-    if pairs == 0 or max(largest, levels) > LARGEST:
+    x, errors = maps(trace), maps(error)
+    (B, H, W, C), (_, *size, outputs) = x.shape, errors.shape
+    places = math.prod(size)
+    bound = max(1, largest * error_size * places)  # of a sample
+    fitting = LARGEST_SUM // (2 * bound)
+    if fitting == 0 or max(largest, error_size) > LARGEST:
         return None
     blocks, groups = -(-outputs // OUTPUTS), min(B, torch.get_num_threads())
-    size = (H + 2 * padding) * (W + 2 * padding) * C + places * blocks * OUTPUTS
-    pairs = max(1, min(pairs, BLOCK_WORDS // size))
-    narrow = bound * 2 * -(-B // 2) <= LARGEST_SUM
-    totals = np.zeros((groups, blocks, taps, taps * C * OUTPUTS), np.int32 if narrow else np.int64)
+    words = (H + 2 * padding) * (W + 2 * padding) * C + places * blocks * OUTPUTS
+    pairs = max(1, min(fitting, -(-B // 2), BLOCK_WORDS // words))
+    kind = "int32" if fitting >= -(-B // 2) else "int64"
+    totals = np.zeros((groups, blocks, taps, taps * C * OUTPUTS), kind)
     biases, tile = np.zeros((groups, outputs), np.int64), words_at_a_time(taps * C)
-    dense = at_winners[0, :, :, 0].size == places
-    winner = np.zeros((1, 0, 0), np.int32) if dense else maps(error.winner).reshape(B, -1, outputs)
     share(
-        _kernels["int32" if narrow else "int64", tile], groups, B * places * outputs * C * taps * taps // 25,
-        at_winners.reshape(B, -1, outputs), winner, round(error.elsewhere.item() * levels), levels, x, code, padding,
-        tuple(error.size), taps, pairs, (0,) * tile, totals, biases,
+        _kernels[kind, tile], groups, B * places * outputs * C * taps * taps // 25,
+        errors.reshape(B, places, outputs), levels, x, code, padding, tuple(size), taps, pairs, (0,) * tile, totals, biases,
     )  # fmt: skip
     return Products(totals, biases)
 
 
-def gradient(products: Products, unit: float, shape: tuple[int, ...]) -> Tensor:
-    """``unit`` times the sums, rounded once to float32, of the ``shape`` (O, C, k, k)."""
-    out = torch.empty(shape)
-    kernel = _unpack_narrow if products.totals.dtype == np.int32 else _unpack_wide
+def gradient(products: Products, unit: float, out: Tensor) -> Tensor:
+    """``out`` (O, C, k, k), float32 or int64, filled with ``unit`` times the sums, rounded once."""
+    kernel = _unpack_kernels[products.totals.dtype.name, "float32" if out.is_floating_point() else "int64"]
     share(kernel, products.totals.shape[1], 20 * out.numel(), products.totals, unit, out.numpy())
     return out

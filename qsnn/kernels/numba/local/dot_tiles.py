@@ -30,7 +30,7 @@ LANES = 16 if WIDE else 8
 VECTORS = 2
 OUTPUTS = VECTORS * LANES  # sums of one broadcast word
 MOST_WORDS = (
-    14 if "avx512vnni" in FEATURES else (13 if WIDE else 5)
+    14 if "avx512vnni" in FEATURES else (13 if WIDE else 6)
 )  # broadcast at a time: as many as registers can take
 WORDS = ir.VectorType(INT32, LANES)
 
@@ -40,7 +40,7 @@ def words_at_a_time(count: int) -> int:
     return -(-count // -(-count // MOST_WORDS))
 
 
-def _add_products(builder, total, one, other):
+def add_products(builder, total, one, other):
     """``total`` plus the products of the words of ``one`` and ``other``."""
     if "avx512vnni" in FEATURES:
         kind = ir.FunctionType(WORDS, [WORDS] * 3)
@@ -52,7 +52,7 @@ def _add_products(builder, total, one, other):
     return builder.add(total, builder.call(function, [builder.bitcast(part, codes) for part in (one, other)]))
 
 
-def _broadcast(builder, word):
+def broadcast(builder, word):
     """A vector with ``word`` in every lane."""
     undefined = ir.Constant(WORDS, ir.Undefined)
     first = builder.insert_element(undefined, word, INT32(0))
@@ -68,7 +68,7 @@ def _never_unrolled(module):
 
 
 @contextlib.contextmanager
-def _loop(builder, count, last):
+def loop(builder, count, last):
     """Indices from 0 to ``count``, at least 1; the ``last`` loop of a nest is not unrolled."""
     before, body = builder.block, builder.append_basic_block("loop")
     builder.branch(body)
@@ -87,7 +87,7 @@ def _loop(builder, count, last):
 
 def _nest(builder, pointers, strides, counts):
     """Loops one inside the other, each of which moves the ``pointers`` by its ``strides``; yields them innermost."""
-    with _loop(builder, counts[0], len(counts) == 1) as index:
+    with loop(builder, counts[0], len(counts) == 1) as index:
         moved = [builder.gep(p, [builder.mul(index, steps[0])]) for p, steps in zip(pointers, strides, strict=True)]
         if len(counts) == 1:
             yield moved
@@ -99,8 +99,8 @@ def _nest(builder, pointers, strides, counts):
 def dot_tile(typing, zeros, sums, words, start, word_strides, vectors, first, vector_strides, counts):
     """``sums[t, :] = sum over n of words[start + n * word_strides + t] * vectors[first + n * vector_strides :][:OUTPUTS]``.
 
-    n: three indices below ``counts``, of which none is 0; t: below the length of the tuple ``zeros``; ``sums``, ``words`` and ``vectors``: flat
-    arrays of int32, the last two of pairs of codes. Sums are modulo 2^32.
+    n: three indices below ``counts``, of which none is 0; t: below the length of the tuple ``zeros``; ``sums``, ``words`` and
+    ``vectors``: flat arrays of int32, the last two of pairs of codes. Sums are modulo 2^32.
     """
     signature = types.void(zeros, sums, words, start, word_strides, vectors, first, vector_strides, counts)
 
@@ -116,9 +116,9 @@ def dot_tile(typing, zeros, sums, words, start, word_strides, vectors, first, ve
             pointer = builder.bitcast(vector, WORDS.as_pointer())
             factors = [builder.load(builder.gep(pointer, [INT64(v)]), align=4) for v in range(VECTORS)]
             for t in range(count):
-                other = _broadcast(builder, builder.load(builder.gep(word, [INT64(t)]), align=4))
+                other = broadcast(builder, builder.load(builder.gep(word, [INT64(t)]), align=4))
                 for total, factor in zip(held[t * VECTORS : (t + 1) * VECTORS], factors, strict=True):
-                    builder.store(_add_products(builder, builder.load(total), other, factor), total)
+                    builder.store(add_products(builder, builder.load(total), other, factor), total)
         pointer = builder.bitcast(sums, WORDS.as_pointer())
         for n, total in enumerate(held):
             builder.store(builder.load(total), builder.gep(pointer, [INT64(n)]), align=4)
