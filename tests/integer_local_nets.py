@@ -10,24 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-MASK = 2**64 - 1
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Stream:
-    """SplitMix64 by counter."""
+    """SplitMix64 by counter; numpy's uint64 wraps as it must."""
 
     def __init__(self, key: int) -> None:
         self.key, self.position = key, 0
 
     def draw(self, count: int, bits: int) -> np.ndarray:
-        numbers = []
-        for n in range(count):
-            z = (self.key + (self.position + n + 1) * 0x9E3779B97F4A7C15) & MASK
-            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-            numbers.append((z ^ (z >> 31)) >> (64 - bits))
+        z = np.uint64(self.key) + (np.arange(1, count + 1, dtype=np.uint64) + np.uint64(self.position)) * GAMMA
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         self.position += count
-        return np.array(numbers, np.int64)
+        return ((z ^ (z >> np.uint64(31))) >> np.uint64(64 - bits)).astype(np.int64)
 
 
 class Widths(NamedTuple):
@@ -143,9 +140,8 @@ def windows(maps: np.ndarray, side: int) -> np.ndarray:
 def spread(at_winners: np.ndarray, where: np.ndarray, elsewhere: int, like: np.ndarray, side: int) -> np.ndarray:
     """Maps of the shape of ``like``: ``at_winners`` at place ``where`` of each window, all others ``elsewhere``."""
     maps = np.full(like.shape, elsewhere, np.int64)
-    for b, o, h, w in np.ndindex(at_winners.shape):
-        row, column = divmod(int(where[b, o, h, w]), side)
-        maps[b, o, h * side + row, w * side + column] = at_winners[b, o, h, w]
+    b, k, h, w = np.indices(where.shape)
+    maps[b, k, h * side + where // side, w * side + where % side] = at_winners
     return maps
 
 

@@ -23,7 +23,7 @@ NUMBA = select_integer_local_backend("numba")
 BITS = st.integers(1, 16)
 SHAPES = st.tuples(st.sampled_from([1, 3, 8, 33]), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))
 SEEDS = st.integers(0, 2**31)
-MANY = settings(max_examples=25, deadline=None)
+MANY = settings(max_examples=15, deadline=None)
 
 
 def equal(one: Tensor, other: Tensor) -> bool:

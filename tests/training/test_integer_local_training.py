@@ -7,7 +7,7 @@ import integer_local_nets as program
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from qsnn.data.events.batches import Batch
@@ -25,7 +25,7 @@ from qsnn.training.local_learning import dropout_streams, evaluate_batch, train_
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState, new_training_state
 
-CLASSES, BURN_IN, STEPS, SAMPLES, DROPOUT = 4, 3, 10, 3, 0.4
+CLASSES, BURN_IN, STEPS, SAMPLES, DROPOUT = 4, 2, 7, 3, 0.4
 ICONS = BitWidths(
     weight_bits=8, membrane_bits=6, error_bits=6, gradient_bits=10, arithmetic=INTEGER, rng_bits=16, synapse_trace_bits=10,
     membrane_trace_bits=12, refractory_bits=2, readout_weight_bits=6, readout_bits=6, sigmoid_bits=6,
@@ -90,38 +90,42 @@ def batch_of(seed: int) -> Batch:
     return Batch(events, torch.from_numpy(rng.integers(0, CLASSES, SAMPLES)), torch.arange(SAMPLES))
 
 
-def assert_program_repeats(bits: BitWidths, backend: Backend, log_eta: int = 1, l2: float = 0.001, **more: Any) -> None:
-    """Two batches of training, weights equal after each."""
+def assert_program_repeats(
+    bits: BitWidths, backend: Backend, log_eta: int = 1, l2: float = 0.001, batches: int = 2, **more: Any
+) -> int:  # fmt: skip
+    """Batches of training, weights equal after each; how many weights have moved, counted at every step."""
+    moved = 0
     net = make_net(bits, backend, l2=l2, **more)
     state = new_training_state(net, SGD(1.0), 0, dropout_streams(net))
     rounding = rounding_of(bits, log_eta)
     layers = as_program(state, bits, log_eta)
     rates = Rates(dict.fromkeys(net.layers, rounding), 1.0)
     net.accumulator_bits(SAMPLES, rates.rounding)
-    for seed in range(2):
+    for seed in range(batches):
         batch = batch_of(seed)
         tallies = train_batch(state, batch, BURN_IN, DROPOUT, rates, backend)
         votes = program.train(layers, batch.input.numpy(), batch.labels.numpy(), CLASSES, BURN_IN)
         for (name, layer), theirs, voted in zip(net.layers.items(), layers, votes, strict=True):
+            moved += tallies[name].updates
             for part in ("weight", "bias"):
                 ours = stored_codes(getattr(layer, part).data, bits.gradient_bits)
                 assert (ours == getattr(theirs, part)).all(), f"{name}.{part}, batch {seed}"
             assert (tallies[name].votes.numpy() == voted).all(), f"votes of {name}, batch {seed}"
+    return moved
 
 
 def test_int64_program_repeats_training_at_the_papers_widths(backend: Backend) -> None:
-    assert_program_repeats(ICONS, backend)
+    assert assert_program_repeats(ICONS, backend) > 1000
 
 
-@pytest.mark.parametrize("l2", [0.0, 3e5])
-def test_int64_program_repeats_training_where_regularisers_matter(backend: Backend, l2: float) -> None:
-    assert_program_repeats(ICONS, backend, l2=l2)
+def test_int64_program_repeats_training_where_regularisers_matter(backend: Backend) -> None:
+    assert_program_repeats(ICONS, backend, l2=3e5, batches=1)
 
 
 WIDTHS = st.fixed_dictionaries({name: st.integers(1, 16) for name in WIDE})
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.generate))  # to shrink takes minutes
 @given(WIDTHS, st.integers(-3, 4), st.integers(1, 20), st.sampled_from(["eager", "numba"]))
 @example(WIDE, 3, 24, "numba")
 @example(ONE, 0, 8, "numba")
@@ -129,7 +133,7 @@ def test_int64_program_repeats_training_at_any_widths(
     widths: dict[str, int], log_eta: int, decay_bits: int, backend: str
 ) -> None:
     bits = BitWidths(**{**vars(ICONS), **widths})
-    assert_program_repeats(bits, select_backend(backend, "cpu"), log_eta, decay_bits=decay_bits)
+    assert_program_repeats(bits, select_backend(backend, "cpu"), log_eta, decay_bits=decay_bits, batches=1)
 
 
 def test_evaluation_counts_the_same_votes_over_backends() -> None:
