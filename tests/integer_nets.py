@@ -1,9 +1,10 @@
 """A forward and backward pass of quantized nets in whole numbers: int64 codes and a power of two, no floats, no qsnn.
 
 A `Fixed` stands for ``codes * 2^-exponent``. Decays are fractions with a power of two below; of the surrogate
-``1 / (slope * |v| + 1)^2`` the quotient is kept as a fraction until it is rounded. Loss: spike_count.
+``1 / (slope * |v| + 1)^2`` the quotient is kept as a fraction until it is rounded, or it is a table of integers.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -64,6 +65,10 @@ def nearest_power(size: Fraction) -> int:
 
 def error(numerator: np.ndarray, bits: int, denominator: np.ndarray | None = None) -> Fixed:
     """quantize_error of ``numerator / denominator``, whose common factor does not count."""
+    if denominator is None and bits > 1:
+        largest = int(np.abs(numerator).max())
+        power = nearest_power(Fraction(largest)) if largest else 0
+        return quantized(Fixed(numerator, power), bits)
     below = np.ones_like(numerator) if denominator is None else denominator
     values = [Fraction(int(n), int(d)) for n, d in zip(numerator.ravel(), below.ravel(), strict=True)]
     largest = max(map(abs, values))
@@ -87,6 +92,15 @@ class Cell(NamedTuple):
     membrane_bits: int
     error_bits: int
     threshold_mask: bool
+    surrogate_bits: int | None = None
+
+    def entries(self, codes: np.ndarray) -> np.ndarray:
+        """``rint(2^surrogate_bits / (slope * |v_thr| + 1)^2)`` for codes of v_thr."""
+        unit, bits = 2 ** (self.membrane_bits - 1), self.surrogate_bits or 0
+        rounded = {
+            int(c): round(Fraction(2**bits * unit**2, (self.slope * abs(int(c)) + unit) ** 2)) for c in np.unique(codes)
+        }
+        return np.vectorize(rounded.__getitem__, otypes=[np.int64])(codes)
 
     def distance(self, membrane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Codes of v_thr, and whether they are in range."""
@@ -175,8 +189,11 @@ def current_errors(layer: Layer, done: Pass, grad: Fixed) -> Fixed:
             weight = layer.recurrent
             g_s = add(g_s, Fixed(found[t + 1] @ weight.codes.T, bits - 1 + weight.exponent))
         codes, passing = cell.distance(done.membrane[t])
-        below = (cell.slope * np.abs(codes) + 2 ** (cell.membrane_bits - 1)) ** 2
-        e_thr = error(g_s.codes, bits, below).codes * (passing if cell.threshold_mask else 1)
+        if cell.surrogate_bits is None:
+            found_thr = error(g_s.codes, bits, (cell.slope * np.abs(codes) + 2 ** (cell.membrane_bits - 1)) ** 2)
+        else:
+            found_thr = error(g_s.codes * cell.entries(codes), bits)
+        e_thr = found_thr.codes * (passing if cell.threshold_mask else 1)
         e_mem = error(g_mem, bits).codes * within(done.raw_membrane[t], cell.membrane_bits)
         g_mem = cell.membrane[0] * e_mem + (e_thr << cell.membrane[1])
         if cell.synapse is None:
@@ -234,11 +251,17 @@ def backward(layer: Layer, done: Pass, grad: Fixed) -> tuple[Gradients, Fixed]:
 
 def integer_net(layers: list[Layer], x: np.ndarray, wanted: np.ndarray) -> tuple[list[Pass], list[Gradients]]:
     """All layers, input first, forward and back with spike_count: ``wanted`` counts (B, K)."""
+    return integer_pass(layers, x, lambda spikes: np.broadcast_to(spikes.sum(0) - wanted, spikes.shape))
+
+
+def integer_pass(
+    layers: list[Layer], x: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]
+) -> tuple[list[Pass], list[Gradients]]:
+    """All layers, input first, forward and back; ``loss``: from output spikes (T, B, K) to the gradient there, integers."""
     passes: list[Pass] = []
     for layer in layers:
         passes.append(forward(layer, passes[-1].output if passes else x))
-    counts = passes[-1].spikes.sum(0)
-    grad, found = Fixed(np.broadcast_to(counts - wanted, passes[-1].spikes.shape), 0), []
+    grad, found = Fixed(loss(passes[-1].spikes), 0), []
     for layer, done in zip(reversed(layers), reversed(passes), strict=True):
         gradients, grad = backward(layer, done, grad)
         found.append(gradients)

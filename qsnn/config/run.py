@@ -133,6 +133,7 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
         "seed": config.seed,
         "overrides": overrides,
         **run.task.facts(),
+        **{name: run.facts[name] for name in ("accumulator_bits",) if name in run.facts},
         "memory_bytes": run.state.model.memory_bytes(),
         "kernels": run.learner.backend_name,
         "quantization": used_widths(config),

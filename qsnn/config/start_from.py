@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import torch
+
 from qsnn.config.nets import SavedNet, load_net
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
+from qsnn.models import SpikingNet
+from qsnn.quantization import quantize, symmetric
 from qsnn.training.run import Run
 
 
@@ -30,4 +34,14 @@ def begin_with_source(run: Run, config: Config) -> None:
     except ValueError as error:
         wanted = "model.*, dataset.* and the loss must make nets of the same layers and shapes"
         raise ConfigError(f"start_from={path} does not fit: {error}; {wanted}") from error
+    if config.quantization.integer and isinstance(run.state.model, SpikingNet):
+        _onto_grid(run.state.model, config)
     run.state.forget_course()
+
+
+@torch.no_grad()
+def _onto_grid(net: SpikingNet, config: Config) -> None:
+    """Round stored weights to codes, as integer arithmetic begins with."""
+    widths = dict(zip(net.layers, config.quantization.by_layer(len(net.layers)), strict=True))
+    for name, stored in net.weights().items():
+        stored.weight.copy_(quantize(stored.weight, symmetric(widths[name.split(".")[0]].initial_bits)))

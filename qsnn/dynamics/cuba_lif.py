@@ -20,17 +20,25 @@ With ``surrogate_bits`` the division is a product with a table of integers (`qsn
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from qsnn.dynamics.surrogate import surrogate_of, through_threshold
-from qsnn.dynamics.time_constants import DECAY_RULES, LONGEST_STEP, SHORTEST_STEP, decay_of, decay_problems
+from qsnn.dynamics.time_constants import (
+    DECAY_RULES,
+    LONGEST_STEP,
+    SHORTEST_STEP,
+    decay_of,
+    decay_problems,
+    inexact_decay,
+)
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import in_range, quantize, quantize_error, symmetric
 
 SPIKES = "a neuron whose spikes carry errors back through time"
+INTEGER_STEP = "a neuron whose step is defined in integers"
 
 
 class LIFParameters(NamedTuple):
@@ -213,7 +221,7 @@ def lif_sequence_backward(
 class CubaLIF(Option):
     """Current-based LIF neuron: a filtered synaptic current, a leaky membrane, reset by subtraction."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+    gives: ClassVar[frozenset[str]] = frozenset({SPIKES, INTEGER_STEP})
 
     dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)
     tau_mem: float = key(0.01, "membrane time constant", "s", "tau_mem", above=0)
@@ -227,6 +235,10 @@ class CubaLIF(Option):
     synapse_decay: float | None = key(
         None, "factor per step that overrides tau_syn; null: by the rule", "", "alpha (0.75)"
     )
+    decay_bits: int | None = key(
+        None, "decays become multipliers m / 2^decay_bits, the nearest; null: not rounded", "bits", "none",
+        at_least=1, at_most=16,
+    )  # fmt: skip
     threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", "", "0.9, fixed", above=0)
     surrogate_slope: float = key(
         1.0, "slope of the SuperSpike surrogate gradient", "", "100, fixed", at_least=0, at_most=MAX_FACTOR
@@ -245,11 +257,20 @@ class CubaLIF(Option):
             if self.in_bounds(tau, "dt", "decay"):
                 yield from decay_problems("neuron", tau, *values)
 
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """Decays that are no multiplier over a power of two."""
+        parameters = self.build(None, None, None)
+        remedy = "set neuron.decay_bits=8, or neuron.decay=dyadic"
+        for name, decay in (("membrane_decay", parameters.membrane_decay), ("synapse_decay", parameters.synapse_decay)):
+            given = getattr(self, name)
+            key_name, value = ("decay", self.decay) if given is None else (name, given)
+            yield from inexact_decay(f"neuron.{key_name}", value, float(decay), remedy)
+
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LIFParameters:
         """The parameters of a layer of these neurons."""
         return LIFParameters(
-            synapse_decay=decay_of(self.tau_syn, self.dt, self.decay, self.synapse_decay),
-            membrane_decay=decay_of(self.tau_mem, self.dt, self.decay, self.membrane_decay),
+            synapse_decay=decay_of(self.tau_syn, self.dt, self.decay, self.synapse_decay, self.decay_bits),
+            membrane_decay=decay_of(self.tau_mem, self.dt, self.decay, self.membrane_decay, self.decay_bits),
             threshold=self.threshold,
             surrogate_slope=self.surrogate_slope,
             synapse_bits=synapse_bits,

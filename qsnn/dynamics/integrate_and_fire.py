@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qsnn.dynamics.cuba_lif import SPIKES
+from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
 from qsnn.dynamics.lif import LeakyParameters
 from qsnn.dynamics.time_constants import LONGEST_STEP, SHORTEST_STEP
 from qsnn.options import MAX_FACTOR, Option, key, option
@@ -14,7 +14,7 @@ from qsnn.options import MAX_FACTOR, Option, key, option
 class IF(Option):
     """Integrate-and-fire neuron: neither leak nor synaptic filter."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+    gives: ClassVar[frozenset[str]] = frozenset({SPIKES, INTEGER_STEP})
     lacks: ClassVar[tuple[str, ...]] = ("synapse_bits",)
 
     dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)

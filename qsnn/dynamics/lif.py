@@ -14,12 +14,13 @@ are those of `qsnn.dynamics.cuba_lif`, of which this is the case without a synap
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from qsnn.dynamics.cuba_lif import (
+    INTEGER_STEP,
     SPIKES,
     Feedback,
     LIFActivity,
@@ -29,7 +30,14 @@ from qsnn.dynamics.cuba_lif import (
     states_before,
 )
 from qsnn.dynamics.surrogate import surrogate_of, through_threshold
-from qsnn.dynamics.time_constants import DECAY_RULES, LONGEST_STEP, SHORTEST_STEP, decay_of, decay_problems
+from qsnn.dynamics.time_constants import (
+    DECAY_RULES,
+    LONGEST_STEP,
+    SHORTEST_STEP,
+    decay_of,
+    decay_problems,
+    inexact_decay,
+)
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import in_range, quantize, symmetric
 
@@ -93,7 +101,7 @@ class LeakyParameters(NamedTuple):
 class LIF(Option):
     """Leaky integrate-and-fire neuron without a synaptic filter."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({SPIKES})
+    gives: ClassVar[frozenset[str]] = frozenset({SPIKES, INTEGER_STEP})
     lacks: ClassVar[tuple[str, ...]] = ("synapse_bits",)
 
     dt: float = key(0.001, "length of a time step", "s", "time_step", at_least=SHORTEST_STEP, at_most=LONGEST_STEP)
@@ -102,6 +110,10 @@ class LIF(Option):
         "dyadic", "rule from tau_mem to a factor per step: exponential, euler or dyadic", choices=tuple(DECAY_RULES)
     )
     membrane_decay: float | None = key(None, "factor per step that overrides tau_mem; null: by the rule")
+    decay_bits: int | None = key(
+        None, "decays become multipliers m / 2^decay_bits, the nearest; null: not rounded", "bits", "none",
+        at_least=1, at_most=16,
+    )  # fmt: skip
     threshold: float = key(0.9, "a neuron spikes when its membrane exceeds it", above=0)
     surrogate_slope: float = key(1.0, "slope of the SuperSpike surrogate gradient", at_least=0, at_most=MAX_FACTOR)
     threshold_mask: bool = key(
@@ -114,9 +126,15 @@ class LIF(Option):
         if self.in_bounds("tau_mem", "dt", "decay"):
             yield from decay_problems("neuron", "tau_mem", *values)
 
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """A decay that is no multiplier over a power of two."""
+        name, value = ("decay", self.decay) if self.membrane_decay is None else ("membrane_decay", self.membrane_decay)
+        decay = self.build(None, None, None).membrane_decay
+        yield from inexact_decay(f"neuron.{name}", value, decay, "set neuron.decay_bits=8, or neuron.decay=dyadic")
+
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LeakyParameters:
         """The parameters of a layer of these neurons; there is no synapse to have bits."""
-        decay = decay_of(self.tau_mem, self.dt, self.decay, self.membrane_decay)
+        decay = decay_of(self.tau_mem, self.dt, self.decay, self.membrane_decay, self.decay_bits)
         return LeakyParameters(
             decay, self.threshold, self.surrogate_slope, membrane_bits, error_bits, self.threshold_mask
         )

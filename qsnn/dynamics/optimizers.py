@@ -90,12 +90,21 @@ class AdamOption(Adaptive):
 @option("optimizer", "sgd")
 @dataclass
 class SGDOption(Optimizer):
-    """Plain SGD: with lr 1 and no momentum every stored weight stays on the integer grid."""
+    """Plain SGD: with lr 1 every stored weight stays on the integer grid."""
 
     lr_full_precision: float = key(0.0001, "learning rate when gradient_bits is null", above=0)
     eta: float = key(16.0, ETA, above=0)
     eta_schedule: str = key("cosine", ETA_SCHEDULE, choices=tuple(SCHEDULES))
-    momentum: float = key(0.0, "momentum; above 0 the stored weights leave the grid", at_least=0, at_most=1)
+    momentum: float = key(
+        0.0,
+        "momentum; above 0 the stored weights leave the grid, unless integer arithmetic keeps them there (2^-k or 1 - 2^-k)",
+        at_least=0,
+        at_most=1,
+    )
+
+    def on_grid(self, gradient_bits: int) -> SGD:
+        """The rule with a momentum buffer on the grid of gradients of this width."""
+        return SGD(self.lr, self.momentum, 2.0 ** (1 - gradient_bits))
 
     def rule(self, lr: float) -> SGD:
         """`SGD`."""

@@ -9,6 +9,7 @@ SHORTEST_STEP, LONGEST_STEP = 1e-9, 1e3  # s
 # Beyond, float32 has less than four bits for the difference of a decay from 1, and gains and full scales, which divide by
 # powers of it, are wrong or infinite.
 MAX_STEPS_OF_TAU = 2**20
+MAX_DECAY_BITS = 20  # as many as the longest dyadic decay has
 
 
 def _exponential(tau: float, dt: float) -> float:
@@ -49,9 +50,22 @@ def decay_factor(tau: float, dt: float, rule: str) -> float:
     return factor
 
 
-def decay_of(tau: float, dt: float, rule: str, factor: float | None) -> float:
-    """`decay_factor`, or the ``factor`` that overrides it."""
-    return decay_factor(tau, dt, rule) if factor is None else factor
+def decay_of(tau: float, dt: float, rule: str, factor: float | None, decay_bits: int | None = None) -> float:
+    """`decay_factor`, or the ``factor`` that overrides it; with ``decay_bits`` k the nearest m / 2^k below 1."""
+    exact = decay_factor(tau, dt, rule) if factor is None else factor
+    return exact if decay_bits is None else min(round(exact * 2**decay_bits), 2**decay_bits - 1) / 2**decay_bits
+
+
+def fraction_bits(factor: float) -> int:
+    """k of ``factor = m / 2^k`` with an odd m: every float is such a fraction, but few of them one with a small k."""
+    return factor.as_integer_ratio()[1].bit_length() - 1
+
+
+def inexact_decay(name: str, value: float | str, factor: float, remedy: str) -> Iterator[str]:
+    """With integer arithmetic: a decay that key ``name`` makes other than m / 2^k, k up to `MAX_DECAY_BITS`."""
+    if fraction_bits(factor) > MAX_DECAY_BITS:
+        wanted = f"with quantization.arithmetic=integer a decay is a multiplier over a power of two, {factor:g} is none"
+        yield impossible(name, value, f"{wanted}: {remedy}")
 
 
 def decay_problems(

@@ -40,10 +40,15 @@ def _without_dust(mean: Tensor) -> Tensor:
 
 
 class SGD(NamedTuple):
-    """``b = momentum * b + G``, ``w = w - lr * b``; without momentum no slot and ``b = G``."""
+    """``b = momentum * b + G``, ``w = w - lr * b``; without momentum no slot and ``b = G``.
+
+    With a ``step`` other than 0 what is left of b is cut off to a multiple, ``b = trunc(momentum * b / step) * step + G``: with
+    gradients on that grid b stays there, and comes to rest at 0, where rounding to the nearest would hold some codes for ever.
+    """
 
     lr: float
     momentum: float = 0.0
+    step: float = 0.0
 
     @property
     def num_slots(self) -> int:
@@ -54,7 +59,10 @@ class SGD(NamedTuple):
         """The next weights and slots."""
         if not slots:
             return weight - self.lr * gradient, ()
-        moving = _without_dust(self.momentum * slots[0] + gradient)
+        kept = self.momentum * slots[0]
+        if self.step:
+            kept = (kept / self.step).trunc() * self.step
+        moving = _without_dust(kept + gradient)
         return weight - self.lr * moving, (moving,)
 
 

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from qsnn.dynamics.integrator import IntegratorParameters
 from qsnn.kernels.backend import Backend
-from qsnn.options import Option
+from qsnn.options import Option, impossible
 
+IN_INTEGERS = "quantization.arithmetic=integer"
 OUTPUT_ERRORS = "errors at the net's output"
 
 
@@ -25,6 +26,17 @@ class OutputLoss(Option):
     def integrator(self, dt: float, integrator_bits: int | None, error_bits: int | None) -> IntegratorParameters | None:
         """The neurons of the output layer, if it is to be a membrane readout; None: it spikes."""
         return None
+
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """That its gradient is none of integers, unless an option says otherwise."""
+        allowed = (
+            f"its gradient is a float, which {IN_INTEGERS} has no place for: use loss=spike_count or loss=van_rossum"
+        )
+        yield impossible("loss", self.option, allowed)
+
+    def build_integer(self, dt: float, backend: Backend) -> Any:
+        """The loss with a gradient of integers; of an option that has one."""
+        return self.build(dt, backend, quantized=True)
 
     def build(self, dt: float, backend: Backend, quantized: bool) -> Any:
         """A `qsnn.models.spiking_net.Loss` at steps of ``dt`` s; ``quantized``: whether errors are."""

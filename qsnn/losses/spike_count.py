@@ -6,7 +6,7 @@ others; ``g_s[t] = c - c*`` in every step. K classes, T time steps.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -41,6 +41,10 @@ class SpikeCountLoss(ClassLoss):
         """``c - c*`` in every step."""
         return (logits - self.wanted(labels, logits, len(output))).expand_as(output).contiguous()
 
+    def largest_error(self, num_steps: int) -> int:
+        """Largest integer of the gradient: no count, and no wanted one, is beyond the steps."""
+        return num_steps
+
 
 @option("loss", "spike_count")
 @dataclass
@@ -56,6 +60,10 @@ class SpikeCount(OutputLoss):
         """Rates in the wrong order."""
         if not self.true_rate > self.false_rate:
             yield impossible("loss.true_rate", self.true_rate, f"it must be above loss.false_rate={self.false_rate:g}")
+
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """None: the gradient is a difference of counts."""
+        yield from ()
 
     def build(self, dt: float, backend: Backend, quantized: bool) -> SpikeCountLoss:
         """The loss; ``quantized``: whether errors are."""

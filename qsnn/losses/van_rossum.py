@@ -1,5 +1,6 @@
 """The van Rossum distance as a loss; equation in `qsnn.dynamics.van_rossum`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from qsnn.data.words import TARGET
 from qsnn.dynamics import DECAY_RULES
-from qsnn.dynamics.time_constants import MAX_STEPS_OF_TAU, decay_of, decay_problems
+from qsnn.dynamics.time_constants import MAX_STEPS_OF_TAU, decay_of, decay_problems, inexact_decay
 from qsnn.kernels.backend import Backend
 from qsnn.losses.base import OutputLoss
 from qsnn.options import impossible, key, option
@@ -55,6 +56,11 @@ class VanRossumDistance(nn.Module):
         """The distance, a scalar."""
         return _VanRossum.apply(spikes, target, self)
 
+    def largest_error(self, num_steps: int) -> int:
+        """Largest integer of the gradient in fixed point: the sum of a geometric series for each of the two filters."""
+        series = float(num_steps) if self.decay == 1 else min(num_steps, 1 / (1 - self.decay))
+        return math.ceil(2 ** (self.filter_bits or 0) * series * series)
+
     def of_silence(self, target: Tensor) -> float:
         """The distance of a net that never spikes: what every result is relative to."""
         return self.forward(torch.zeros_like(target), target).item()
@@ -75,6 +81,17 @@ class VanRossum(OutputLoss):
         None, "factor per step that overrides tau_vr; null: by the rule", "", "alpha (0.75)"
     )
 
+    filter_bits: int = key(
+        8, "fraction bits of the filter in integer arithmetic, cut off in each step", "bits", at_least=1, at_most=16
+    )
+
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """A decay that is no multiplier over a power of two."""
+        given = self.van_rossum_decay
+        name, value = ("decay", self.decay) if given is None else ("van_rossum_decay", given)
+        decay = decay_of(self.tau_vr, config.neuron.dt, self.decay, given)
+        yield from inexact_decay(f"loss.{name}", value, decay, "set loss.decay=dyadic, or a fraction such as 0.75")
+
     def problems_at(self, dt: float) -> Iterator[str]:
         """What is wrong with the filter at steps of ``dt`` s."""
         shortest, longest = dt / MAX_STEPS_OF_TAU, dt * MAX_STEPS_OF_TAU
@@ -84,6 +101,11 @@ class VanRossum(OutputLoss):
         yield from decay_problems(
             "loss", "tau_vr", self.tau_vr, dt, self.decay, "van_rossum_decay", self.van_rossum_decay
         )
+
+    def build_integer(self, dt: float, backend: Backend) -> VanRossumDistance:
+        """The loss with its gradient in fixed point."""
+        decay = decay_of(self.tau_vr, dt, self.decay, self.van_rossum_decay)
+        return VanRossumDistance(decay, self.tau_vr, backend, self.filter_bits)
 
     def build(self, dt: float, backend: Backend, quantized: bool) -> VanRossumDistance:
         """The loss at steps of ``dt`` s; ``quantized``: whether errors are, which changes nothing here."""

@@ -1,6 +1,7 @@
 """Layers with fresh weights: drawn from streams of their own, of the size that their inputs and widths call for."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -38,7 +39,16 @@ def _fresh(start: Start, name: str, shape: tuple[int, ...], inputs: int, bits: B
     fan_in = inputs if start.fan_in is None else start.fan_in
     init = weight_init(fan_in, bits.weight_bits, start.init_beta, bits.gradient_bits is not None)
     stream = random_stream(start.seed, f"{name}/init")
-    return initial_weights(stream, shape, init.limit, bits.state_bits), init.scale
+    return initial_weights(stream, shape, init.limit, bits.initial_bits), init.scale
+
+
+def neurons_of(neuron: Any, widths: Sequence[BitWidths]) -> list[Any]:
+    """The neurons of every layer, in integer arithmetic with a table for their surrogate; ``neuron``: the option."""
+    built = [neuron.build(bits.synapse_bits, bits.membrane_bits, bits.error_bits) for bits in widths]
+    return [
+        one._replace(surrogate_bits=bits.surrogate_bits) if bits.integer else one
+        for one, bits in zip(built, widths, strict=True)
+    ]
 
 
 def _linear(start: Start, name: str, inputs: int, outputs: int, bits: BitWidths) -> QuantizedLinear:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from qsnn.data.words import MAPS
 from qsnn.dynamics.integrator import IntegratorParameters
 from qsnn.kernels.backend import Backend
-from qsnn.models.building import Start, layer_names, output_layer, spiking_convolution
+from qsnn.models.building import Start, layer_names, neurons_of, output_layer, spiking_convolution
 from qsnn.models.geometry import BACKPROPAGATED, LOCAL, Geometry, Shape, local_names, output_shapes
 from qsnn.models.spiking_net import SpikingNet
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
@@ -88,7 +88,7 @@ class Conv(Option):
         geometries, maps = self.geometries(), (inputs[0], inputs[1], inputs[2])
         names, widths = layer_names(len(geometries)), bits.by_layer(len(geometries) + 1)
         shapes = [maps, *output_shapes(maps, geometries, names)]
-        neurons = [neuron.build(width.synapse_bits, width.membrane_bits, width.error_bits) for width in widths]
+        neurons = neurons_of(neuron, widths)
         start = Start(self.fan_in, self.init_beta, seed, backend)
         layers = {
             name: spiking_convolution(start, name, *arguments)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from qsnn.dynamics import NeuronParameters
 from qsnn.dynamics.integrator import IntegratorParameters
 from qsnn.kernels.backend import Backend
-from qsnn.models.building import Start, layer_names, output_layer, spiking_linear
+from qsnn.models.building import Start, layer_names, neurons_of, output_layer, spiking_linear
 from qsnn.models.geometry import BACKPROPAGATED, LOCAL, Geometry, Shape
 from qsnn.models.spiking_net import SpikingNet
 from qsnn.options import MAX_FACTOR, Option, key, option
@@ -80,7 +80,7 @@ class Feedforward(Option):
         """The net for ``inputs`` (N,) or (C, H, W), with an output layer. Raises ConfigError for widths that do not fit it."""
         sizes = [math.prod(inputs), *self.hidden, num_outputs]
         widths = bits.by_layer(len(sizes) - 1)
-        neurons = [neuron.build(width.synapse_bits, width.membrane_bits, width.error_bits) for width in widths]
+        neurons = neurons_of(neuron, widths)
         return build_feedforward(
             sizes, widths, neurons,
             fan_in=self.fan_in, init_beta=self.init_beta, seed=seed, backend=backend, integrator=integrator,

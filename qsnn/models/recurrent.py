@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from qsnn.dynamics.integrator import IntegratorParameters
 from qsnn.kernels.backend import Backend
-from qsnn.models.building import Start, layer_names, output_layer, recurrent_linear
+from qsnn.models.building import Start, layer_names, neurons_of, output_layer, recurrent_linear
 from qsnn.models.geometry import BACKPROPAGATED, Shape
 from qsnn.models.spiking_net import SpikingNet
 from qsnn.options import MAX_FACTOR, Option, key, option
@@ -48,7 +48,7 @@ class Recurrent(Option):
         """The net for ``inputs`` (N,) or (C, H, W), with an output layer. Raises ConfigError for widths that do not fit it."""
         sizes = [math.prod(inputs), *self.hidden]
         widths = bits.by_layer(len(sizes))
-        neurons = [neuron.build(width.synapse_bits, width.membrane_bits, width.error_bits) for width in widths]
+        neurons = neurons_of(neuron, widths)
         start = Start(self.fan_in, self.init_beta, seed, backend)
         layers = {
             name: recurrent_linear(start, name, *pair, width, parameters)

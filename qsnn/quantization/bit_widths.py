@@ -8,7 +8,7 @@ from qsnn.errors import ConfigError
 from qsnn.options import Option, impossible, key, option
 from qsnn.quantization.random_stream import RNG_RULES
 
-MAX_BITS, MAX_RNG_BITS = 16, 24
+MAX_BITS, MAX_RNG_BITS, MAX_SURROGATE_BITS = 16, 24, 24
 FULL_PRECISION_BITS = 32
 FOLLOWS_STATE = "${.state_bits}"
 FLOAT, INTEGER = "float", "integer"
@@ -18,7 +18,7 @@ ALLOWED = f"allowed are 1..{MAX_BITS}, null for full precision, or a list of the
 @option("quantization", "bits")
 @dataclass
 class BitWidths(Option):
-    """Bit widths, 1..16 (rng_bits 1..24); null is full precision, a list has one entry a layer, input first."""
+    """Bit widths, 1..16 (rng_bits, surrogate_bits 1..24); null is full precision, a list has one entry a layer, input first."""
 
     weight_bits: Any = key(2, "weights (and biases) in the forward and backward products", "bits", "global_wb")
     state_bits: Any = key(8, "both states of a LIF neuron; grid of its initial weights", "bits", "global_ab")
@@ -51,6 +51,13 @@ class BitWidths(Option):
         "what is not is refused by name. float: the papers' equations",
         choices=(FLOAT, INTEGER),
     )
+    surrogate_bits: int = key(
+        13,
+        "fraction bits of the surrogate's table, which integer arithmetic multiplies errors by",
+        "bits",
+        at_least=1,
+        at_most=MAX_SURROGATE_BITS,
+    )
     synapse_trace_bits: Any = key(10, "synapse trace Q of local learning", "bits", "global_qb")
     membrane_trace_bits: Any = key(12, "membrane trace P of local learning", "bits", "global_pb")
     refractory_bits: Any = key(2, "refractory state R of local learning", "bits", "global_rfb")
@@ -63,6 +70,17 @@ class BitWidths(Option):
         self.membrane_bits, self.synapse_bits = (
             self.state_bits if bits == FOLLOWS_STATE else bits for bits in (self.membrane_bits, self.synapse_bits)
         )
+
+    @property
+    def integer(self) -> bool:
+        """Whether every quantity of a step is to be a code times a power of two."""
+        return self.arithmetic == INTEGER
+
+    @property
+    def initial_bits(self) -> int | None:
+        """Width of the grid of initial weights: the states', or of integers the one on which gradients move weights, and
+        their clamp holds them."""
+        return max(self.gradient_bits, self.weight_bits) if self.integer else self.state_bits
 
     def by_layer(self, num_layers: int) -> list["BitWidths"]:
         """The widths of each layer, all single ones. Raises ConfigError for a list of another length."""
@@ -101,5 +119,5 @@ class BitWidths(Option):
         """Names and values of the widths that may be lists, without those that follow another."""
         for name, value in vars(self).items():
             follows = name in ("membrane_bits", "synapse_bits") and value == self.state_bits
-            if name.endswith("_bits") and name != "rng_bits" and not follows:
+            if name.endswith("_bits") and name not in ("rng_bits", "surrogate_bits") and not follows:
                 yield name, value

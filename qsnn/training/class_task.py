@@ -80,6 +80,11 @@ class ClassTask:
         return input_shape(self.dataset.sensor, self.train_windows)
 
     @property
+    def num_steps(self) -> int:
+        """T of a window in training."""
+        return self.train_windows.num_steps
+
+    @property
     def num_outputs(self) -> int:
         """As many as there are classes."""
         return len(self.classes)

@@ -33,6 +33,11 @@ class PatternTask:
         return (self.pattern.input.shape[2],)
 
     @property
+    def num_steps(self) -> int:
+        """T."""
+        return self.pattern.input.shape[0]
+
+    @property
     def num_outputs(self) -> int:
         """As many as the target has."""
         return self.pattern.target.shape[2]

@@ -13,7 +13,14 @@ from qsnn.config.command_line import compose_config, group_options
 from qsnn.dynamics.optimizers import AdamaxOption
 from qsnn.training.run import Run
 
-OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
+# With the optimizers and losses of most runs refused: the experiments in integers build them.
+INTEGERS = [("quantization", "iscas_integer"), ("quantization", "bits8_integer")]
+OPTIONS = [
+    (group, option)
+    for group, options in group_options().items()
+    for option in options
+    if (group, option) not in INTEGERS
+]
 
 
 def entries(by_group: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
@@ -31,7 +38,9 @@ LOCAL_EXPERIMENTS = (
     "icons_gesture", "icons_poker", "gesture_small", "gesture_demo", "nmnist_small", "gesture_demo_full_precision",
     "nmnist_small_full_precision",
 )  # fmt: skip
-CLASS_EXPERIMENTS = ("gesture_bptt", "nmnist_bptt", "randman", "shd", "yin_yang")
+CLASS_EXPERIMENTS = (
+    "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "shd", "yin_yang",
+)  # fmt: skip
 PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
 DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
 CHANNELS = entries({"dataset": ("arrays", "randman", "shd", "ssc", "yin_yang")})
@@ -192,8 +201,9 @@ def test_default_run_is_the_recipe_for_two_bits() -> None:
     assert set(differing) == set(FIXED_IN_THE_ORIGINAL) - {"optimizer.betas", "optimizer.eta_schedule"}
 
 
-def test_sgd_alone_makes_the_default_run_the_integer_recipe() -> None:
-    by_option, recipe = compose_config(["optimizer=sgd"]), compose_config(["experiment=pattern_w2_integer"])
+def test_sgd_in_integers_makes_the_default_run_the_integer_recipe() -> None:
+    by_option = compose_config(["optimizer=sgd_halving", "quantization=iscas_integer"])
+    recipe = compose_config(["experiment=pattern_w2_integer"])
     recipe.name = by_option.name
     assert recipe == by_option
 

@@ -41,7 +41,13 @@ def test_rounded_gradients_at_every_fraction_of_a_step(rng_rule: str) -> None:
             same(NUMBA.round_gradient(*arguments), EAGER.round_gradient(*arguments))
 
 
-RULES = [SGD(0.1), SGD(0.1, 0.9), Adam(1e-3, 0.9, 0.999, 1e-8), Adamax(0.05, 0.9, 0.999, 1e-8)]
+RULES = [
+    SGD(0.1),
+    SGD(0.1, 0.9),
+    SGD(1.0, 0.875, 2.0**-9),
+    Adam(1e-3, 0.9, 0.999, 1e-8),
+    Adamax(0.05, 0.9, 0.999, 1e-8),
+]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

@@ -66,7 +66,9 @@ def _code(sizes: list[int], gradient_bits: int | None) -> int:
 def _settings(rule: WithKernel, step: int) -> tuple[float, ...]:
     """What `updates` calls ``settings``."""
     if isinstance(rule, SGD):
-        return (rule.lr, rule.momentum) if rule.momentum else (rule.lr,)
+        if not rule.momentum:
+            return (rule.lr,)
+        return (rule.lr, rule.momentum, rule.step) if rule.step else (rule.lr, rule.momentum)
     rate, beta1 = rule.lr / (1 - rule.beta1**step), (rule.beta1, 1 - rule.beta1)
     if isinstance(rule, Adam):
         return (rate, *beta1, rule.beta2, 1 - rule.beta2, 1 / (1 - rule.beta2**step), rule.eps)

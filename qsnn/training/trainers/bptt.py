@@ -1,5 +1,6 @@
 """Quantized backpropagation through time as an option: what it needs of the others, and the run that it builds."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,22 @@ from torch import nn
 from qsnn.data.events.windows import input_shape
 from qsnn.data.sources.pattern import Pattern, fingerprint
 from qsnn.data.words import CLASSES
-from qsnn.dynamics.cuba_lif import SPIKES
+from qsnn.dynamics import UpdateRule
+from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
+from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.base import OUTPUT_ERRORS
+from qsnn.models.accumulators import Lesson, accumulators, check_accumulators, widths_of
 from qsnn.models.geometry import BACKPROPAGATED
-from qsnn.options import Option, key, option
+from qsnn.options import Option, impossible, key, option
 from qsnn.training.bptt import BPTTLearner
 from qsnn.training.class_task import ClassTask, class_settings
 from qsnn.training.pattern_task import PatternTask
 from qsnn.training.run import Run, RunSettings
 from qsnn.training.settings import Machine, RunConfig, rounding_by_layer, threshold_problems
 from qsnn.training.state import new_training_state
+from qsnn.training.trainers.integers import IN_INTEGERS, float_rules, float_widths
 
+log = logging.getLogger(__name__)
 EPOCHS, CHECKPOINT_EVERY = {True: 50, False: 10000}, {True: 1, False: 500}
 
 
@@ -32,7 +38,7 @@ class BPTT(Option):
     needs: ClassVar[frozenset[str]] = frozenset({SPIKES, BACKPROPAGATED, OUTPUT_ERRORS})
     widths: ClassVar[tuple[str, ...]] = (
         "weight_bits", "state_bits", "membrane_bits", "synapse_bits", "integrator_bits", "error_bits", "gradient_bits",
-        "rng_bits",
+        "rng_bits", "surrogate_bits",
     )  # fmt: skip
 
     gradient_bits_bound_weights: ClassVar[bool] = False
@@ -72,6 +78,14 @@ class BPTT(Option):
         if CLASSES in config.dataset.gives and {"dataset", "neuron"} <= right:
             yield from config.dataset.problems_at(config.neuron.dt)
 
+    def float_quantities(self, config: RunConfig) -> Iterator[str]:
+        """Widths, rules and neurons without a definition in integers."""
+        yield from float_widths(config)
+        yield from float_rules(config)
+        if INTEGER_STEP not in config.neuron.gives:
+            allowed = f"{IN_INTEGERS} needs {INTEGER_STEP}: neuron=cuba_lif, neuron=lif or neuron=if is one"
+            yield impossible("neuron", config.neuron.option, allowed)
+
     def check_data(self, config: RunConfig) -> None:
         """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
         if CLASSES not in config.dataset.gives:
@@ -94,7 +108,10 @@ class BPTT(Option):
         """How a batch changes a net."""
         widths = config.quantization.by_layer(config.model.num_layers(True))
         quantized = any(width.error_bits is not None for width in widths)  # on its way back an error passes all layers
-        loss = config.loss.build(config.neuron.dt, machine.backend, quantized)
+        if config.quantization.integer:
+            loss = config.loss.build_integer(config.neuron.dt, machine.backend)
+        else:
+            loss = config.loss.build(config.neuron.dt, machine.backend, quantized)
         return BPTTLearner(loss, machine.backend.name)
 
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
@@ -102,12 +119,35 @@ class BPTT(Option):
         learner = self.build_learner(config, machine)
         task, data = self._task(config, learner, machine)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
-        rule = config.optimizer.build(config.quantization.gradient_bits)
-        state = new_training_state(net, rule, config.seed)
         rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
+        state = new_training_state(net, self._rule(config), config.seed)
         settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)
         facts = {**facts, "data": data, "shapes": task.shapes()}
+        if config.quantization.integer:
+            facts["accumulator_bits"] = self._accumulator_bits(config, net, task, learner.loss, rounding)
         return Run(state, learner, task, settings._replace(by_update=True), folder, facts)
+
+    def _rule(self, config: RunConfig) -> UpdateRule:
+        """How weights move; in integers with a momentum buffer on the grid of the gradients."""
+        bits = config.quantization.gradient_bits
+        if config.quantization.integer and config.optimizer.momentum:
+            rule: UpdateRule = config.optimizer.on_grid(bits[0] if isinstance(bits, list) else bits)
+            return rule
+        built: UpdateRule = config.optimizer.build(bits)
+        return built
+
+    def _accumulator_bits(
+        self, config: RunConfig, net: Any, task: Any, loss: Any, rounding: dict[str, GradientRounding]
+    ) -> dict[str, dict[str, int]]:
+        """Signed bits of every sum, by layer and quantity. Raises ConfigError if one could be rounded."""
+        steps, batch = task.num_steps, 1 if isinstance(task, PatternTask) else self.batch_size
+        lesson = Lesson(steps, batch, loss.largest_error(steps), rounding, config.optimizer.momentum)
+        found = accumulators(net, lesson)
+        check_accumulators(found)
+        for name, widths in widths_of(found).items():
+            told = ", ".join(f"{quantity} {bits}" for quantity, bits in widths.items())
+            log.info("integers, signed bits of layer %s: %s", name, told)
+        return widths_of(found)
 
     def _task(self, config: RunConfig, learner: BPTTLearner, machine: Machine) -> tuple[PatternTask | ClassTask, str]:
         """The task, and a fingerprint of its data."""

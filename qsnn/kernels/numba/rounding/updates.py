@@ -134,6 +134,16 @@ def _momentum_row(weight, gradient, moving, settings):
 
 
 @njit(**OPTIONS)
+def _grid_momentum_row(weight, gradient, moving, settings):
+    """The same with what is left of b cut off to multiples of ``step``, a power of two."""
+    lr, momentum, step = settings
+    levels = ONE / step
+    for i in range(weight.size):
+        moving[i] = _without_dust(np.trunc(momentum * moving[i] * levels) * step + gradient[i])
+        weight[i] -= lr * moving[i]
+
+
+@njit(**OPTIONS)
 def _adam_row(weight, gradient, mean, square, settings):
     """`Adam.update`."""
     rate, beta1, rest1, beta2, rest2, correction, eps = settings
@@ -168,11 +178,13 @@ def round_stochastically(start, stop, gradient, rounding, draw, out):
 
 @njit(**OPTIONS)
 def _update_row(r, weight, gradient, slots, settings):
-    """The update rule that has so many settings: SGD, with momentum, Adamax, Adam."""
+    """The update rule that has so many settings: SGD, with momentum, the same on a grid, Adamax, Adam."""
     if len(settings) == 1:
         _sgd_row(weight, gradient, settings)
     elif len(settings) == 2:
         _momentum_row(weight, gradient, slots[0][r], settings)
+    elif len(settings) == 3:
+        _grid_momentum_row(weight, gradient, slots[0][r], settings)
     elif len(settings) == 5:
         _adamax_row(weight, gradient, slots[0][r], slots[1][r], settings)
     else:
@@ -202,7 +214,7 @@ def _kernel(num_slots: int, num_settings: int, kind: str) -> Kernel:
     )(_update_rows)
 
 
-_RULES = {1: 0, 2: 1, 5: 2, 7: 2}  # settings: slots
+_RULES = {1: 0, 2: 1, 3: 1, 5: 2, 7: 2}  # settings: slots
 update_rows = {
     (num_settings, np.dtype(kind)): _kernel(num_slots, num_settings, kind)
     for num_settings, num_slots in _RULES.items()
