@@ -5,7 +5,6 @@ NUMERICS section 4. B batch, C H W input maps, O output maps, k side of the kern
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
