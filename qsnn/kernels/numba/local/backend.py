@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from qsnn.dynamics.local_drive import WeightGrid
 from qsnn.dynamics.local_gradient import WeightGradient, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import (
     Activation,
@@ -19,7 +19,8 @@ from qsnn.dynamics.local_readout import (
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState
 from qsnn.kernels.local_backend import LOCAL_EAGER, LocalBackend
-from qsnn.kernels.numba.local import errors, kernels
+from qsnn.kernels.numba.local import code_convolutions, errors, kernels
+from qsnn.kernels.numba.local.code_convolutions import box_sums
 from qsnn.kernels.numba.local.winners import winner_products
 from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
@@ -132,7 +133,10 @@ def membrane_error(
 def weight_gradient(
     error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
 ) -> WeightGradient:
-    """`local_gradient.weight_gradient`, behind a pooling from the winners alone."""
+    """`local_gradient.weight_gradient`, of codes in integers, and behind a pooling from the winners alone."""
+    found = code_convolutions.weight_gradient(error, trace, weight, padding, parameters)
+    if found is not None:
+        return found
     places = error.size[0] * error.size[1]
     if error.at_winners[0, 0].numel() == places:
         return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters)
@@ -144,13 +148,27 @@ def weight_gradient(
     return WeightGradient((sums * trace_unit(parameters)).float(), bias.float())
 
 
-def box_sums(maps: Tensor, size: tuple[int, ...], padding: int) -> Tensor:
-    """(C, k, k) in double: the sum over batch and over the places (of ``size``) of all that a weight's input shows there."""
-    total = maps.sum(0, dtype=torch.float64).unsqueeze(1)
-    return functional.conv2d(total, total.new_ones(1, 1, *size), padding=padding).squeeze(1)
+def drive(
+    trace: Tensor, weight: Tensor, bias: Tensor, padding: int, grid: WeightGrid, parameters: TraceParameters
+) -> Tensor:
+    """`local_drive.drive`, of codes in integers."""
+    found = code_convolutions.drive(trace, weight, bias, padding, grid, parameters)
+    return LOCAL_EAGER.drive(trace, weight, bias, padding, grid, parameters) if found is None else found
+
+
+def convolve_codes(codes: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """`code_products.convolve_codes`."""
+    found = code_convolutions.convolve_codes(codes, weight, padding)
+    return LOCAL_EAGER.convolve_codes(codes, weight, padding) if found is None else found
+
+
+def correlate_codes(errors: Tensor, codes: Tensor, size: int, padding: int) -> Tensor:
+    """`code_products.correlate_codes`."""
+    found = code_convolutions.correlate_codes(errors, codes, size, padding)
+    return LOCAL_EAGER.correlate_codes(errors, codes, size, padding) if found is None else found
 
 
 LOCAL_NUMBA = LocalBackend(
     "numba", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient,
-    LOCAL_EAGER.drive, LOCAL_EAGER.convolve_codes, LOCAL_EAGER.correlate_codes,
+    drive, convolve_codes, correlate_codes,
 )  # fmt: skip
