@@ -17,7 +17,7 @@ from qsnn.layers.local_layer import LayerConstants, LayerState, LocalLayer, Loca
 from qsnn.models.geometry import Geometry, Shape, local_names, output_shapes
 from qsnn.models.spiking_net import check_same_shapes
 from qsnn.quantization import quantize, random_stream, symmetric, uniform, weight_init
-from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, INTEGER, BitWidths
+from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
 
 
 class LocalInit(NamedTuple):
@@ -204,9 +204,8 @@ def build_local_net(
             readout_bits=bits.readout_bits, error_bits=bits.error_bits, l1=init.l1, l2=init.l2,
             readout_weight_bits=bits.readout_weight_bits, gradient_bits=bits.gradient_bits,
         )  # fmt: skip
-        in_integers = bits.arithmetic == INTEGER
         layers[name] = (
-            IntegerLocalLayer(tensors, settings, backend, integer) if in_integers
+            IntegerLocalLayer(tensors, settings, backend, integer) if bits.integer
             else LocalLayer(tensors, settings, backend)
         )  # fmt: skip
         inputs = outputs

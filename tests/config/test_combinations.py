@@ -23,7 +23,7 @@ trying = load_script("all_combinations")
 CHOICES = group_options()
 EXPERIMENTS = CHOICES["experiment"]
 SWAPPED = ("model", "neuron", "dataset")
-TRACES = ("trace_lif", "traces_30ms", "traces_60ms")
+TRACES = ("trace_lif", "traces_30ms", "traces_30ms_integer", "traces_60ms")
 PATTERNS = ("pattern", "pattern_quick")
 MAPS = (
     "array_maps", "dvs_gesture", "dvs_gesture_small", "event_folder", "gesture_bptt", "gesture_demo", "nmnist", "nmnist_bptt",

@@ -14,7 +14,7 @@ from qsnn.dynamics.optimizers import AdamaxOption
 from qsnn.training.run import Run
 
 # With the optimizers and losses of most runs refused: the experiments in integers build them.
-INTEGERS = [("quantization", "iscas_integer"), ("quantization", "bits8_integer")]
+INTEGERS = [("quantization", name) for name in ("iscas_integer", "bits8_integer", "icons_integer")]
 OPTIONS = [
     (group, option)
     for group, options in group_options().items()
@@ -30,13 +30,13 @@ def entries(by_group: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 # What the default run, of a pattern, cannot have in the place of its own.
 NO_PATTERN = entries({
     "model": ("conv", "gesture_small", "nmnist_integer", "nmnist_small"),
-    "neuron": ("trace_lif", "traces_60ms", "traces_30ms"),
+    "neuron": ("trace_lif", "traces_60ms", "traces_30ms", "traces_30ms_integer"),
     "loss": ("cross_entropy", "local_readout", "spike_count"),
     "trainer": ("local", "local_gesture_small", "local_nmnist_small"),
 })  # fmt: skip
 LOCAL_EXPERIMENTS = (
     "icons_gesture", "icons_poker", "gesture_small", "gesture_demo", "nmnist_small", "gesture_demo_full_precision",
-    "nmnist_small_full_precision",
+    "nmnist_small_full_precision", "nmnist_local_integer",
 )  # fmt: skip
 CLASS_EXPERIMENTS = (
     "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "shd", "yin_yang",

@@ -9,48 +9,28 @@ from typing import Any, ClassVar
 
 from qsnn.data.events.windows import input_shape
 from qsnn.data.words import CLASSES
-from qsnn.dynamics.optimizers import SGDOption
 from qsnn.dynamics.trace_lif import TRACES
 from qsnn.kernels.dispatch import select_integer_local_backend, select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
 from qsnn.models.geometry import LOCAL, Shape
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
-from qsnn.quantization.bit_widths import INTEGER, MAX_BITS
 from qsnn.training.class_task import ClassTask, class_settings
 from qsnn.training.local_learning import LocalLearner, dropout_streams
 from qsnn.training.run import Run, RunSettings
 from qsnn.training.settings import Machine, RunConfig, rounding_by_layer
 from qsnn.training.state import new_training_state
+from qsnn.training.trainers.integers import IN_INTEGERS, float_rules, float_widths
 
 USUAL_INIT_BETA = 1.5
-IN_INTEGERS = f"quantization.arithmetic={INTEGER}"
-UNBIASED = "unbiased"
-WHOLE_SCHEDULES = {"lr_schedule": ("constant",), "eta_schedule": ("constant", "halving")}
 log = logging.getLogger(__name__)
 
 
 def _tell_widths(bits: dict[str, dict[str, int]]) -> None:
     """What an integer machine's accumulators need, one line a layer."""
     for layer, found in bits.items():
-        log.info("%s: signed bits of its sums: %s", layer, ", ".join(f"{name} {n}" for name, n in found.items()))
-
-
-def _float_rules(optimizer: Any) -> Iterator[str]:
-    """What moves stored weights by other than whole codes."""
-    if not isinstance(optimizer, SGDOption):
-        yield impossible("optimizer", optimizer.option, f"{IN_INTEGERS} moves weights by codes: optimizer=sgd does")
-        return
-    if optimizer.lr != 1.0:
-        yield impossible("optimizer.lr", optimizer.lr, f"{IN_INTEGERS} moves weights by the codes themselves: set 1")
-    if math.frexp(optimizer.eta)[0] != 0.5:
-        yield impossible("optimizer.eta", optimizer.eta, f"{IN_INTEGERS} shifts by log2 of it: give a power of two")
-    for name in ("lr_schedule", "eta_schedule"):
-        value, allowed = getattr(optimizer, name), WHOLE_SCHEDULES[name]
-        if value not in allowed:
-            yield impossible(f"optimizer.{name}", value, f"{IN_INTEGERS} allows {' or '.join(allowed)}")
-    if optimizer.momentum:
-        yield impossible("optimizer.momentum", optimizer.momentum, f"{IN_INTEGERS} has none in local learning: set 0")
+        told = ", ".join(f"{quantity} {width}" for quantity, width in found.items())
+        log.info("integers, signed bits of %s: %s", layer, told)
 
 
 @option("trainer", "local")
@@ -148,16 +128,12 @@ class Local(Option):
             yield impossible("trainer.weight_mult", self.weight_mult, wanted)
 
     def float_quantities(self, config: RunConfig) -> Iterator[str]:
-        """Widths of null in use, and rules whose numbers are no integers."""
-        widths, net = config.quantization, {name: getattr(config.quantization, name) for name in self.widths}
-        for name, value in net.items():
-            if value is None or (isinstance(value, list) and None in value):
-                yield impossible(f"quantization.{name}", value, f"{IN_INTEGERS} needs a width: give 1..{MAX_BITS}")
-        if widths.rng_rule != UNBIASED:
-            allowed = f"{IN_INTEGERS} rounds by the rule that is exact: set quantization.rng_rule={UNBIASED}"
-            yield impossible("quantization.rng_rule", widths.rng_rule, allowed)
-
-        yield from _float_rules(config.optimizer)
+        """Widths, rules and a momentum without a definition in integers."""
+        yield from float_widths(config)
+        yield from float_rules(config)
+        if getattr(config.optimizer, "momentum", 0):
+            allowed = f"{IN_INTEGERS} has none in local learning: set 0"
+            yield impossible("optimizer.momentum", config.optimizer.momentum, allowed)
 
     def check_data(self, config: RunConfig) -> None:
         """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
@@ -191,8 +167,10 @@ class Local(Option):
         rule = optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
         rounding = rounding_by_layer(config, list(net.layers))
-        _tell_widths(net.accumulator_bits(self.batch_size, rounding))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
         settings = settings._replace(lr_div=self.lr_div)
         facts = {**facts, "data": prepared.fingerprint, "shapes": task.shapes()}
+        if config.quantization.integer:
+            facts["accumulator_bits"] = net.accumulator_bits(self.batch_size, rounding)
+            _tell_widths(facts["accumulator_bits"])
         return Run(state, learner, task, settings, folder, facts)

@@ -6,7 +6,6 @@ What a kernel is not made for, widths of 1 or 16 bits and sums beyond 31, runs o
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from qsnn.dynamics.integer_local.fixed_point import highest_code, nearest_power, point
 from qsnn.dynamics.integer_local.membrane import FRACTION as SUBTRACTED_FRACTION
@@ -14,23 +13,17 @@ from qsnn.dynamics.integer_local.membrane import IntegerMembrane
 from qsnn.dynamics.integer_local.readout import FRACTION, IntegerReadout, activity_term, potential_term
 from qsnn.dynamics.integer_local.rounding import eta_exponent
 from qsnn.dynamics.integer_local.traces import IntegerTraces
-from qsnn.dynamics.integer_local.widths import convolution_bits
-from qsnn.dynamics.local_gradient import WeightGradient
 from qsnn.dynamics.local_readout import Activation, MembraneError
 from qsnn.dynamics.refractory_lif import MembraneStep
-from qsnn.dynamics.traces import TraceParameters, TraceState
+from qsnn.dynamics.traces import TraceState
 from qsnn.kernels.backend import GradientRounding, RoundedGradient
 from qsnn.kernels.integer_local_backend import INTEGER_LOCAL_EAGER, IntegerLocalBackend
 from qsnn.kernels.numba.integer_local import errors, kernels
-from qsnn.kernels.numba.local.backend import box_sums
-from qsnn.kernels.numba.local.winners import winner_products
+from qsnn.kernels.numba.integer_local.convolutions import drive, weight_gradient
 from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import RandomStream, advance
 from qsnn.quantization.random_stream import GAMMA
-
-FLOAT_BITS = 25
-"""Signed integers that float32 holds."""
 
 
 def _rows(tensor: Tensor) -> np.ndarray:
@@ -59,13 +52,6 @@ def trace_step(spikes: Tensor, state: TraceState, traces: IntegerTraces) -> Trac
         *(_per_neuron(constant) for constant in constants), t.shift, 2**t.membrane_bits - 1, 2**t.synapse_bits - 1,
     )  # fmt: skip
     return TraceState(membrane, synapse)
-
-
-def drive(codes: Tensor, weight: Tensor, padding: int, trace_bits: int) -> Tensor:
-    """`drive` by torch's float convolution, exact in float32 where the actual weights bound its sums by 2^24."""
-    if convolution_bits(weight, trace_bits) > FLOAT_BITS:
-        return INTEGER_LOCAL_EAGER.drive(codes, weight, padding, trace_bits)
-    return functional.conv2d(codes.to(torch.float32), weight.to(torch.float32), padding=padding)
 
 
 def membrane_step(accumulator: Tensor, bias: Tensor, refractory: Tensor, membrane: IntegerMembrane) -> MembraneStep:
@@ -112,8 +98,8 @@ def membrane_error(back: Tensor, step: MembraneStep, readout: IntegerReadout) ->
     elsewhere = potential_term(int(step.total), step.membrane.numel(), r)
     highest = highest_code(r.error_bits)
     factor = 2.0 ** (point(r.error_bits) - nearest_power(int(most)))
-    rest = (flat, u, array(r.slope), highest_code(r.membrane_bits))
-    rest = (*rest, (factor, float(highest), FRACTION, activity_term(count, r), elsewhere))
+    terms = (factor, float(highest), FRACTION, activity_term(count, r), elsewhere)
+    rest = (flat, u, array(r.slope), highest_code(r.membrane_bits), terms)
     gaps = count < step.membrane.numel()
     size = max(share(errors.largest_gradient, count, 5 * count, *rest), default=0)
     shift = nearest_power(max(size, abs(elsewhere) if gaps else 0)) - point(r.error_bits)
@@ -126,24 +112,6 @@ def membrane_error(back: Tensor, step: MembraneStep, readout: IntegerReadout) ->
 def _half_even(x: int, shift: int) -> int:
     """`fixed_point.half_even` of one number."""
     return x << -shift if shift <= 0 else (x + (1 << shift - 1) - 1 + (x >> shift & 1)) >> shift
-
-
-def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int, trace_bits: int) -> WeightGradient:
-    """`weight_gradient`, behind a pooling from the winners alone."""
-    at_winners, places = error.at_winners, error.size[0] * error.size[1]
-    if at_winners[0, 0].numel() == places or codes.dtype != torch.int16:
-        return INTEGER_LOCAL_EAGER.weight_gradient(error, codes, size, padding, trace_bits)
-    elsewhere = int(error.elsewhere)
-    floats, none = codes.to(torch.float32), torch.empty(0)
-    as_floats = error._replace(at_winners=at_winners.to(torch.float32))
-    whole = TraceParameters(
-        none, none, none, none, 2.0**trace_bits, 1.0, trace_bits, None
-    )  # codes stand for themselves
-    sums, bias = winner_products(as_floats, floats, size, padding, whole)
-    if elsewhere != 0:
-        sums += elsewhere * box_sums(floats, error.size, padding)
-    bias += elsewhere * (len(codes) * (places - at_winners[0, 0].numel()))
-    return WeightGradient(sums.to(torch.int64), bias.to(torch.int64))
 
 
 def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:

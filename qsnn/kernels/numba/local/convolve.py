@@ -212,10 +212,10 @@ def convolve(
     source: Tensor, code: tuple[float, float], padding: int, weights: PackedWeights, limit: int,
     unit: float, bias: np.ndarray, out: Tensor,
 ) -> None:  # fmt: skip
-    """Fill ``out`` (B, O, H', W'), channels last, float32 or int64; ``source`` (B, C, H, W), ``limit`` of `planes_at_a_time`,
-    the rest as in `_convolve`."""
+    """Fill ``out`` (B, O, H', W'), channels last, float32, int32 or int64; ``source`` (B, C, H, W), ``limit`` of
+    `planes_at_a_time`, the rest as in `_convolve`."""
     taps, tile = weights.shape[2], words_at_a_time(out.shape[3])
-    kernel = _kernels["float32" if out.is_floating_point() else "int64", tile]
+    kernel = _kernels[str(out.dtype).removeprefix("torch."), tile]
     share(
         kernel, len(out), out.numel() * math.prod(weights.shape[1:]) // 25, maps(source), code, padding, weights.words, taps,
         limit, unit, bias, (0,) * tile, maps(out),
