@@ -63,6 +63,11 @@ def load_pattern(
         picture = keep_pixels(draw_target(target, num_steps, num_outputs), density, seed)
     else:
         picture = _read_target(target, num_steps, num_outputs, density, threshold, seed)
+    if not picture.any():
+        raise DataError(
+            f"dataset.target={target} is empty, with dataset.density={density:g} and dataset.threshold={threshold:g}: a net "
+            "that never spikes has learned it; give one with spikes"
+        )
     return Pattern(spikes.unsqueeze(1), _to_tensor(picture).unsqueeze(1))
 
 
