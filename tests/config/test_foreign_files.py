@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import SMALL, command
+from helpers import SMALL, in_process
 
 QUIET = [*SMALL, "logging.tensorboard=false"]
 
@@ -67,7 +67,7 @@ def test_config_file_of_ones_own_that_is_broken_is_told_in_one_line(
     path.write_bytes(content)
     group = path.parent.name
     words = [f"{group}=mine"] if group == "experiment" else ["experiment=quick", f"{group}=mine"]
-    done = command("train", "--config-dir", "conf", *words, "logging.progress=false", folder=tmp_path)
+    done = in_process("train", "--config-dir", "conf", *words, "logging.progress=false", folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
@@ -84,7 +84,7 @@ def test_config_file_of_ones_own_that_is_broken_is_told_in_one_line(
     ],
 )
 def test_value_that_is_none_of_its_type_is_told_in_one_line(word: str, reason: str, tmp_path: Path) -> None:
-    done = command("train", *QUIET, word, folder=tmp_path)
+    done = in_process("train", *QUIET, word, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
