@@ -115,6 +115,6 @@ def test_run_of_an_outside_experiment_says_what_is_missing_without_its_folder(do
 
 def test_run_of_a_package_that_is_not_installed_names_it(done: list[str], project: Path) -> None:
     result = in_process("evaluate", "run=runs/mine", "--config-dir", "conf", folder=project)
-    wanted = "error: runs/mine: its dataset=flashes is an option of the package flashes 0.1, which is not installed here: pip"
-    assert result.stderr.startswith(wanted)
+    wanted = "its neuron=slow_lif and dataset=flashes came from the package flashes 0.1, which is not installed here"
+    assert result.stderr.startswith(f"error: runs/mine: {wanted}: pip install it")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)

@@ -20,11 +20,15 @@ def packages_of(config: Config) -> dict[str, str]:
 
 def check_packages(folder: Path) -> None:
     """Raise ConfigError where the run in ``folder`` has an option of a package that is not installed here."""
-    for name, package in _saved(folder).items():
-        group, _, option = name.partition("=")
-        if group in GROUPS and option not in options_of(group):
-            needed = f"its {name} is an option of the package {package}, which is not installed here"
-            raise ConfigError(f"{folder}: {needed}: pip install it")
+    missing = {
+        name: package
+        for name, package in _saved(folder).items()
+        if (group := name.partition("=")[0]) in GROUPS and name.partition("=")[2] not in options_of(group)
+    }
+    if missing:
+        packages = " and ".join(dict.fromkeys(missing.values()))
+        needed = f"its {' and '.join(missing)} came from the package {packages}, which is not installed here"
+        raise ConfigError(f"{folder}: {needed}: pip install it")
 
 
 def _saved(folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import command, in_process
+from helpers import in_process
 from local_data import SMALL_LOCAL, data_folder
 
 from qsnn.training.checkpoint import load_checkpoint
@@ -40,7 +40,7 @@ def test_killed_run_is_resumed_to_the_same_bits_and_evaluated(data: Path, tmp_pa
     process.communicate()
     run = only_run(killed)
     assert not (run / "summary.json").exists()
-    assert command("train", f"resume={run}", folder=killed).returncode == 0
+    assert in_process("train", f"resume={run}", folder=killed).returncode == 0
     one, other = (load_checkpoint(path / "checkpoints" / "last.pt")["model"] for path in (only_run(whole), run))
     assert all((one[name] == other[name]).all() for name in one)
     metrics = [(path / "metrics.jsonl").read_bytes() for path in (only_run(whole), run)]

@@ -99,7 +99,7 @@ def recorded(folder: Path, words: list[str], **facts: Any) -> Path:
     [
         (
             {"dataset=flashes": "flashes 0.1"},
-            "its dataset=flashes is an option of the package flashes 0.1, which is not inst",
+            "its dataset=flashes came from the package flashes 0.1, which is not installed",
         ),
         ({"dataset=nmnist": "other 1"}, "what lies in a folder of your own is found by --config-dir"),
         ({"dataset=flashes": "x\n\x1b[2J"}, "dataset=flashes does not exist: options are "),

@@ -63,11 +63,6 @@ def load_pattern(
         picture = keep_pixels(draw_target(target, num_steps, num_outputs), density, seed)
     else:
         picture = _read_target(target, num_steps, num_outputs, density, threshold, seed)
-    if not picture.any():
-        raise DataError(
-            f"dataset.target={target} is empty, with dataset.density={density:g} and dataset.threshold={threshold:g}: a net "
-            "that never spikes has learned it; give one with spikes"
-        )
     return Pattern(spikes.unsqueeze(1), _to_tensor(picture).unsqueeze(1))
 
 
@@ -154,8 +149,13 @@ class PatternOption(Option):
     )
 
     def load(self) -> Pattern:
-        """Input and target rasters. Raises DataError."""
-        return load_pattern(**vars(self))
+        """Input and target rasters. Raises DataError, for a target without spikes too."""
+        pattern = load_pattern(**vars(self))
+        if not pattern.target.any():
+            chosen = f"with dataset.density={self.density:g} and dataset.threshold={self.threshold:g}"
+            learned = "a net that never spikes has learned it; give one with spikes"
+            raise DataError(f"dataset.target={self.target} is empty, {chosen}: {learned}")
+        return pattern
 
 
 def fingerprint(pattern: Pattern) -> str:
