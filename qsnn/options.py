@@ -159,6 +159,15 @@ def _announced(search_path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
     return tuple(metadata.entry_points(group=ENTRY_POINTS))
 
 
+def package_of(option: type[Option]) -> str | None:
+    """Name and version of the package that brought an option by its entry point, such as ``flashes 0.1``; None of qsnn's own,
+    and of those that no package announces."""
+    for point in _announced(tuple(sys.path)):
+        if point.dist is not None and option.__module__.split(".")[0] == point.module.split(".")[0]:
+            return f"{point.dist.name} {point.dist.version}"
+    return None
+
+
 def options_of(group: str) -> dict[str, type[Option]]:
     """The options of a group by name."""
     load_options()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import SMALL, command
+from helpers import SMALL, in_process
 from simulated_cuda import SimulatedCuda
 
 from qsnn.config.command_line import set_up
@@ -40,8 +40,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """``python -m qsnn.train`` with a small net, in an empty folder."""
-    return lambda *arguments: command("train", *SMALL, *arguments, folder=tmp_path)
+    """``python -m qsnn.train`` with a small net, in an empty folder, without a process of its own."""
+    return lambda *arguments: in_process("train", *SMALL, *arguments, folder=tmp_path)
 
 
 @pytest.fixture(

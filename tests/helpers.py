@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from torch import Tensor
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.config.scoring import scores_of
+from qsnn.config.search_path import note_search_path
 from qsnn.dynamics import LIFParameters
 from qsnn.kernels.backend import Backend
 from qsnn.kernels.dense_layers import compose_gradients
@@ -137,8 +139,11 @@ def command(module: str, *arguments: str, folder: Path, **options: object) -> "s
 
 
 def in_process(module: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """What `command` gives, in a tenth of the time, for what needs no process of its own."""
-    out, error, code, words, place = io.StringIO(), io.StringIO(), 0, sys.argv, os.getcwd()
+    """What `command` gives, without the seconds that a process takes to load torch, Hydra and kernels; for whatever needs no
+    process of its own, such as signals and limits do."""
+    out, error, code = io.StringIO(), io.StringIO(), 0
+    root, words, place = logging.getLogger(), sys.argv, os.getcwd()
+    handlers, level = list(root.handlers), root.level
     with redirect_stdout(out), redirect_stderr(error):
         try:
             os.chdir(folder)
@@ -149,4 +154,6 @@ def in_process(module: str, *arguments: str, folder: Path) -> "subprocess.Comple
         finally:
             sys.argv = words
             os.chdir(place)
-    return subprocess.CompletedProcess(sys.argv, code, out.getvalue(), error.getvalue())
+            root.handlers[:], root.level = handlers, level  # a run sets up its own
+            note_search_path([])
+    return subprocess.CompletedProcess([module, *arguments], code, out.getvalue(), error.getvalue())

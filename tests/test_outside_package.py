@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers import in_process
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text().split("## In a package of your own")[1]
@@ -110,3 +111,10 @@ def test_run_of_an_outside_experiment_says_what_is_missing_without_its_folder(do
     result = python("-m", "qsnn.evaluate", "run=runs/mine")
     assert result.returncode == 2
     assert "overrides.yaml: experiment=flashes does not exist: options are " in result.stderr
+
+
+def test_run_of_a_package_that_is_not_installed_names_it(done: list[str], project: Path) -> None:
+    result = in_process("evaluate", "run=runs/mine", "--config-dir", "conf", folder=project)
+    wanted = "its neuron=slow_lif and dataset=flashes came from the package flashes 0.1, which is not installed here"
+    assert result.stderr.startswith(f"error: runs/mine: {wanted}: pip install it")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from qsnn.config.composition import compose_config, names_of, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
+from qsnn.config.packages import check_packages
 from qsnn.config.paths import AUTO, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config, register_schema
@@ -56,14 +57,23 @@ def parse_overrides(texts: list[str]) -> list[Override]:
 
 
 def saved_and_given(folder: Path, given: list[str]) -> list[str]:
-    """The overrides of ``folder``'s run, then the given ones. Raises RunFolderError, and ConfigError with the file's name."""
+    """The overrides of ``folder``'s run, then the given ones. Raises RunFolderError, and ConfigError with the file's name or
+    that of a package that is missing."""
     merged = inherited_overrides(folder, given)
+    check_packages(folder)
     try:
         parse_overrides(merged[: len(merged) - len(given)])
     except ConfigError as error:
         path = folder / ".hydra" / "overrides.yaml"
-        raise ConfigError(*(f"{path}: {problem}" for problem in error.args)) from error
+        raise ConfigError(*(f"{path}: {problem}{_where_else(problem)}" for problem in error.args)) from error
     return merged
+
+
+def _where_else(problem: str) -> str:
+    """What to do where a run chose what is not here."""
+    if " does not exist: " not in problem:
+        return ""
+    return "; what lies in a folder of your own is found by --config-dir, what is of a package once that is installed"
 
 
 def _parse(text: str) -> Override:
@@ -224,6 +234,12 @@ def _parse_flags(words: list[str]) -> argparse.Namespace:
     flag = next((word for word in unknown if word.startswith("-")), None)
     if flag is not None:
         raise ConfigError(_instead_of(flag, words))
+    if arguments.config_name or arguments.config_path:
+        name = "--config-name" if arguments.config_name else "--config-path"
+        raise ConfigError(
+            f"{name} is not taken: qsnn has one config, of groups; put settings of your own into files of groups, such as "
+            "experiment/mine.yaml, and name their folder by --config-dir"
+        )
     if arguments.experimental_rerun:
         raise ConfigError(
             "--experimental-rerun reads a pickle, which may run anything: go on with a run by resume=<folder>"
@@ -249,12 +265,20 @@ def _check_auto(overrides: list[str], multirun: bool) -> None:
         raise ConfigError(f"resume=auto needs {key}=<folder>: without it every start has a folder of its own")
 
 
+def _check_folder_is_named(key: str, folder: str) -> None:
+    """Raise ConfigError for an empty name, by which a run would lie about in the folder that one is in."""
+    if not str(folder).strip():
+        raise ConfigError(f"{key}= names no folder: give one, such as {key}=runs/mine, or leave it out")
+
+
 def _try_run(overrides: list[Override]) -> DictConfig:
     """The config of a single run, with Hydra's own part. Raises ConfigError."""
     swept = [o for o in overrides if o.is_sweep_override() and not o.key_or_group.startswith("hydra")]
     if swept:
         raise ConfigError(f"{swept[0].input_line} holds several values: add -m to sweep, or brackets for a list")
-    return compose_config([override.input_line or "" for override in overrides], return_hydra_config=True)
+    cfg = compose_config([override.input_line or "" for override in overrides], return_hydra_config=True)
+    _check_folder_is_named("hydra.run.dir", cfg.hydra.run.dir)
+    return cfg
 
 
 def _try_sweep(overrides: list[Override]) -> Sweep:
@@ -265,4 +289,5 @@ def _try_sweep(overrides: list[Override]) -> Sweep:
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
     if problems:
         raise ConfigError(*problems)
+    _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
     return Sweep(sweep_folder(first, names), None if own_sweeper(overrides) else all_jobs(overrides))

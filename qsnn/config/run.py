@@ -6,19 +6,22 @@ import re
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import yaml
+from omegaconf import DictConfig
 
 from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.checking.checks import widths_there
-from qsnn.config.checking.remarks import remarks
+from qsnn.config.checking.remarks import remarks, remedies
+from qsnn.config.packages import packages_of
 from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
 from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
+from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
@@ -40,10 +43,10 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
     config = to_config(cfg)
     check_vacant(config, folder)
     with memory_explained(config):
-        return _start(config, cfg, folder, overrides)
+        return _start(config, folder, overrides)
 
 
-def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
+def _start(config: Config, folder: Path, overrides: list[str]) -> Outcome:
     run = build_run(config, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if goes_on(config, folder):
@@ -61,7 +64,7 @@ def _start(config: Config, cfg: DictConfig, folder: Path, overrides: list[str]) 
         log.warning(remark)
     before = run.state.epoch  # what a signal leaves in the first piece of training, which is not saved
     try:
-        outcome = _train(config, cfg, run)
+        outcome = _train(config, run, overrides)
         best = {"best": outcome.best} if outcome.best else {}
         measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
         results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
@@ -97,10 +100,22 @@ def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed")
             write_json(folder / "summary.json", {"status": status, **facts})
 
 
-def _train(config: Config, cfg: DictConfig, run: Run) -> Outcome:
+def _train(config: Config, run: Run, overrides: list[str]) -> Outcome:
     """Train, and report."""
-    identity = identity_of(run, OmegaConf.to_yaml(cfg, resolve=True), hyperparameters(config))
+    identity = identity_of(
+        run,
+        yaml.safe_dump(settled_config(config), sort_keys=False),
+        hyperparameters(config),
+        remedies(config, overrides),
+    )
     return train(run, lambda: Reporter(identity, build_logging(config)))
+
+
+def settled_config(config: Config) -> dict[str, Any]:
+    """The config as the run has it, each group with the name of its option: without a loss or a number of epochs that are left
+    to follow from the rest, as they are in the config that Hydra composes."""
+    named = {group: {"option": getattr(config, group).option} for group in GROUPS}
+    return {name: named[name] | value if name in named else value for name, value in plain_config(config).items()}
 
 
 def used_widths(config: Config) -> dict[str, Any]:
@@ -128,6 +143,7 @@ def hyperparameters(config: Config) -> dict[str, int | float | str | bool]:
 
 def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, Any]:
     """What summary.json says of a run beside its results."""
+    packages = packages_of(config)
     return {
         "experiment": config.name,
         "seed": config.seed,
@@ -137,6 +153,8 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
         "memory_bytes": run.state.model.memory_bytes(),
         "kernels": run.learner.backend_name,
         "quantization": used_widths(config),
+        "config": settled_config(config),
+        **({"packages": packages} if packages else {}),
         "device": config.device,
         "versions": library_versions(),
         "git_commit": git_commit(),
@@ -144,8 +162,8 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
 
 
 def code_bits_of(run: Run) -> dict[str, int]:
-    """`gradient_code_bits` of the run so far."""
-    return gradient_code_bits(run.state.largest_codes, run.settings.rounding)
+    """`gradient_code_bits` of the run so far; nothing of one that has not made any gradient."""
+    return gradient_code_bits(run.state.largest_codes, run.settings.rounding) if run.started() else {}
 
 
 def report(run: Run, outcome: Outcome) -> None:

@@ -13,13 +13,19 @@ from qsnn.training.run import Run
 
 
 def load_source(config: Config) -> SavedNet:
-    """The net that ``config.start_from`` names. Raises ConfigError if it learned in another way, and what `load_net` does."""
+    """The net that ``config.start_from`` names. Raises ConfigError if it learned in another way, or with other readouts,
+    and what `load_net` does."""
     path = Path(str(config.start_from)).expanduser()
     other = load_net(path)
     ways = other.config.trainer.option, config.trainer.option
     if ways[0] != ways[1]:
         learned = f"its net learned by trainer={ways[0]}, this one by trainer={ways[1]}"
         raise ConfigError(f"start_from={path} does not fit: {learned}")
+    for name in config.trainer.come_with_weights:
+        theirs, ours = (getattr(one.trainer, name) for one in (other.config, config))
+        if theirs != ours:
+            fixed = f"trainer.{name} was {theirs:g} there and is {ours:g} here, but belongs to what is taken over"
+            raise ConfigError(f"start_from={path} does not fit: {fixed}: set trainer.{name}={theirs:g}")
     return other
 
 

@@ -51,7 +51,7 @@ class Reporter:
     """Context manager around the training of a run."""
 
     def __init__(self, run: RunIdentity, settings: LoggingSettings) -> None:
-        self._settings, self._folder = settings, run.folder
+        self._settings, self._folder, self._remedies = settings, run.folder, run.remedies
         self._metrics = open_metrics(run.folder / "metrics.jsonl", run.epoch)
         self._compiled = compile_seconds()
         self._board = _open_board(run) if settings.tensorboard else None
@@ -160,8 +160,9 @@ class Reporter:
             figure = key.rsplit("/", 1)[1]
             limit = getattr(self._settings.limits, figure)
             log.warning(
-                "epoch %d: %s of %s is %.1f %%, above logging.limits.%s=%g",
+                "epoch %d: %s of %s is %.1f %%, above logging.limits.%s=%g%s",
                 epoch, figure.replace("_", "-"), key.rsplit("/", 1)[0], 100 * health[key], figure, limit,
+                f"; {self._remedies[figure]}" if figure in self._remedies else "",
             )  # fmt: skip
         self._warned = crossed
 

@@ -170,8 +170,9 @@ def silent_distance(pattern: Pattern, loss: Any) -> float:
 
 
 def score(distance: float, silent_distance: float) -> dict[str, float]:
-    """The distance, and relative to that of a net that never spikes (0 is perfect, 1 no better than silence)."""
-    return {"distance": distance, "relative_distance": distance / silent_distance if silent_distance else 0.0}
+    """The distance, and relative to that of a net that never spikes (0 is perfect, 1 no better than silence), which is above
+    0: a target without spikes is refused."""
+    return {"distance": distance, "relative_distance": distance / silent_distance}
 
 
 def firing_rates(activity: Activity) -> dict[str, float]:

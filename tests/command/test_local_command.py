@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import command
+from helpers import in_process
 from local_data import SMALL_LOCAL, data_folder
 
 from qsnn.training.checkpoint import load_checkpoint
@@ -29,7 +29,7 @@ def test_killed_run_is_resumed_to_the_same_bits_and_evaluated(data: Path, tmp_pa
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
-    assert command("train", *words, folder=whole).returncode == 0
+    assert in_process("train", *words, folder=whole).returncode == 0
     process = subprocess.Popen([sys.executable, "-m", "qsnn.train", *words], cwd=killed, stderr=subprocess.PIPE)
     while (
         not list(killed.glob("outputs/*/*/metrics.jsonl")) or not only_run(killed).joinpath("metrics.jsonl").read_text()
@@ -40,15 +40,17 @@ def test_killed_run_is_resumed_to_the_same_bits_and_evaluated(data: Path, tmp_pa
     process.communicate()
     run = only_run(killed)
     assert not (run / "summary.json").exists()
-    assert command("train", f"resume={run}", folder=killed).returncode == 0
+    assert in_process("train", f"resume={run}", folder=killed).returncode == 0
     one, other = (load_checkpoint(path / "checkpoints" / "last.pt")["model"] for path in (only_run(whole), run))
     assert all((one[name] == other[name]).all() for name in one)
     metrics = [(path / "metrics.jsonl").read_bytes() for path in (only_run(whole), run)]
     assert metrics[0] == metrics[1]
-    evaluated = command("evaluate", f"run={run}", folder=killed)
+    evaluated = in_process("evaluate", f"run={run}", folder=killed)
     summary = json.loads((run / "summary.json").read_text())
     assert json.loads(evaluated.stdout)["final"] == summary["final"]
-    assert "best weights" in command("train", f"resume={run}", folder=killed).stdout + (run / "train.log").read_text()
+    assert (
+        "best weights" in in_process("train", f"resume={run}", folder=killed).stdout + (run / "train.log").read_text()
+    )
 
 
 def test_stopped_run_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_stopped_run_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
     [("nmnist_small", "N-MNIST page"), ("icons_gesture", "IBM"), ("icons_poker", "dataset.root=")],
 )
 def test_missing_data_set_is_told_with_where_to_get_it(experiment: str, publisher: str, tmp_path: Path) -> None:
-    result = command("train", f"experiment={experiment}", "dataset.root=nowhere", folder=tmp_path)
+    result = in_process("train", f"experiment={experiment}", "dataset.root=nowhere", folder=tmp_path)
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "nowhere" in result.stderr
@@ -89,7 +91,7 @@ def test_missing_data_set_is_told_with_where_to_get_it(experiment: str, publishe
 
 
 def test_root_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
-    result = command("train", "experiment=icons_gesture", folder=tmp_path)
+    result = in_process("train", "experiment=icons_gesture", folder=tmp_path)
     assert result.returncode == 2
     assert "dataset.root=null is not possible: give the folder where the data set lies" in result.stderr
     assert (

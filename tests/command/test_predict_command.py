@@ -57,7 +57,7 @@ def test_predict_gives_the_classes_that_the_runs_test_counted(run: Path) -> None
 def test_predict_writes_csv_and_pictures_and_never_over_a_file(run: Path, tmp_path: Path) -> None:
     file = next((run.parent / "more").rglob("*.bin"))
     words = [f"run={run}", str(file), "format=csv", "out=answer.csv", "pictures=seen"]
-    done = command("predict", *words, folder=tmp_path)
+    done = in_process("predict", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     (row,) = csv.DictReader((tmp_path / "answer.csv").open())
     assert row["file"] == str(file)

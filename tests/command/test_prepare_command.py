@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from event_builders import write_gestures, write_nmnist, write_poker
-from helpers import command
+from helpers import in_process
 
 from qsnn.data.events.prepare import user_cache
 from qsnn.options import options_of
@@ -18,7 +18,7 @@ Outcome = tuple[int, str, str]
 
 
 def prepare(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return command("prepare", *arguments, folder=folder)
+    return in_process("prepare", *arguments, folder=folder)
 
 
 def test_prepare_prints_what_is_in_the_data_set_and_where_the_cache_lies(tmp_path: Path) -> None:

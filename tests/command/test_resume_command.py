@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, command
+from helpers import SMALL, in_process
 from scripts_module import load_script
 
 LONG = [*SMALL, "trainer.epochs=1500", "trainer.checkpoint_every=40", "logging.health_every=300"]
@@ -41,7 +41,7 @@ def metrics_reach(path: Path, epoch: int) -> bool:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert command("train", *LONG, f"hydra.run.dir={folder}", folder=folder.parent).returncode == 0
+    assert in_process("train", *LONG, f"hydra.run.dir={folder}", folder=folder.parent).returncode == 0
     return folder
 
 
@@ -67,7 +67,7 @@ def test_stopped_run_saves_exits_cleanly_and_goes_on_to_the_last_bit(
     assert torch.load(folder / "checkpoints" / "last.pt", weights_only=True)["epoch"] == summary["epochs"]
     assert (folder / "raster.png").exists()
     assert "go on: python -m qsnn.train resume=" in output
-    resumed = command("train", f"resume={folder}", folder=tmp_path)
+    resumed = in_process("train", f"resume={folder}", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert_same_run(folder, uninterrupted)
 
@@ -86,7 +86,7 @@ def test_killed_run_started_again_by_its_own_command_goes_on_to_the_last_bit(
     process.wait()
     saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
     assert 40 <= saved["epoch"] < 1500
-    resumed = command("train", *words, folder=tmp_path)
+    resumed = in_process("train", *words, folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "after epoch" in resumed.stdout
     assert_same_run(folder, uninterrupted)
@@ -107,7 +107,7 @@ def test_stopped_sweep_does_not_start_its_next_run(tmp_path: Path) -> None:
 def test_resume_with_more_epochs_equals_a_run_of_that_length(train: Train, tmp_path: Path) -> None:
     assert train("hydra.run.dir=long", "trainer.epochs=12").returncode == 0
     assert train("hydra.run.dir=short").returncode == 0
-    assert command("train", "resume=short", "trainer.epochs=12", folder=tmp_path).returncode == 0
+    assert in_process("train", "resume=short", "trainer.epochs=12", folder=tmp_path).returncode == 0
     pair = [torch.load(tmp_path / run / "checkpoints" / "last.pt", weights_only=True) for run in ("long", "short")]
     assert load_script("kill_and_resume").differences(*pair) == []
 
@@ -116,18 +116,18 @@ def test_resume_refuses_another_config_other_data_and_what_is_no_run(train: Trai
     target = (np.random.default_rng(0).random((60, 40)) < 0.3).astype(np.uint8)
     np.save(tmp_path / "target.npy", target)
     assert train("hydra.run.dir=run", "dataset.target=target.npy").returncode == 0
-    other = command("train", "resume=run", "quantization.weight_bits=4", folder=tmp_path)
+    other = in_process("train", "resume=run", "quantization.weight_bits=4", folder=tmp_path)
     assert other.returncode == 2
     assert "another config: quantization.weight_bits was 2, is 4" in other.stderr
     np.save(tmp_path / "target.npy", 1 - target)
-    changed = command("train", "resume=run", folder=tmp_path)
+    changed = in_process("train", "resume=run", folder=tmp_path)
     assert changed.returncode == 2
     assert "was trained on other data" in changed.stderr
     (tmp_path / "run" / "checkpoints" / "last.pt").write_bytes(b"broken")
-    broken = command("train", "resume=run", folder=tmp_path)
+    broken = in_process("train", "resume=run", folder=tmp_path)
     assert broken.returncode == 2
     assert "run/checkpoints/last.pt is damaged or cut short" in broken.stderr
-    assert "it has no .hydra/overrides.yaml" in command("train", "resume=.", folder=tmp_path).stderr
+    assert "it has no .hydra/overrides.yaml" in in_process("train", "resume=.", folder=tmp_path).stderr
 
 
 def test_damaged_last_checkpoint_costs_one_interval(train: Train, tmp_path: Path) -> None:
@@ -139,22 +139,22 @@ def test_damaged_last_checkpoint_costs_one_interval(train: Train, tmp_path: Path
     (checkpoints / "last.pt").write_bytes(content)
     metrics = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     for module, key in (("train", "resume"), ("evaluate", "run")):
-        refused = command(module, f"{key}=run", folder=tmp_path)
+        refused = in_process(module, f"{key}=run", folder=tmp_path)
         assert refused.returncode == 2
         assert refused.stderr == (
             "error: run/checkpoints/last.pt is damaged or cut short: its checksum is not that of its bytes; previous.pt is "
             "whole: resume=run/checkpoints/previous.pt goes on from epoch 4 (run=run/checkpoints/previous.pt evaluates it)\n"
         )
-    assert json.loads(command("evaluate", "run=run/checkpoints/previous.pt", folder=tmp_path).stdout)["epochs"] == 4
+    assert json.loads(in_process("evaluate", "run=run/checkpoints/previous.pt", folder=tmp_path).stdout)["epochs"] == 4
     assert (checkpoints / "last.pt").read_bytes() == content
-    resumed = command("train", "resume=run/checkpoints/previous.pt", folder=tmp_path)
+    resumed = in_process("train", "resume=run/checkpoints/previous.pt", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == metrics
     assert sorted(path.name for path in checkpoints.iterdir()) == ["best.pt", "last.pt", "previous.pt"]
     assert (
         "best.pt is no checkpoint to go on from"
-        in command("train", "resume=run/checkpoints/best.pt", folder=tmp_path).stderr
+        in in_process("train", "resume=run/checkpoints/best.pt", folder=tmp_path).stderr
     )
 
 
@@ -166,7 +166,7 @@ def test_damaged_best_checkpoint_is_not_evaluated(train: Train, tmp_path: Path) 
     place = content.index(weights) + 3
     content[place] ^= 128  # the sign of a weight
     best.write_bytes(content)
-    result = command("evaluate", "run=run", folder=tmp_path)
+    result = in_process("evaluate", "run=run", folder=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("error: run/checkpoints/best.pt is damaged or cut short")
 
@@ -174,7 +174,7 @@ def test_damaged_best_checkpoint_is_not_evaluated(train: Train, tmp_path: Path) 
 def test_evaluate_recomputes_the_scores_of_the_summary(train: Train, tmp_path: Path) -> None:
     assert train("hydra.run.dir=run").returncode == 0
     (tmp_path / "run" / "raster.png").unlink()
-    result = command("evaluate", "run=run", folder=tmp_path)
+    result = in_process("evaluate", "run=run", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     scores, summary = json.loads(result.stdout), json.loads((tmp_path / "run" / "summary.json").read_text())
     assert scores["final"] == summary["final"]
@@ -187,7 +187,7 @@ def test_evaluate_recomputes_the_scores_of_the_summary(train: Train, tmp_path: P
     [([], "no run given"), (["run=nowhere"], "nowhere is not a folder"), (["run=."], "is not the folder of a run")],
 )
 def test_evaluate_explains_what_is_missing(arguments: list[str], message: str, tmp_path: Path) -> None:
-    result = command("evaluate", *arguments, folder=tmp_path)
+    result = in_process("evaluate", *arguments, folder=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -195,6 +195,6 @@ def test_evaluate_explains_what_is_missing(arguments: list[str], message: str, t
 
 def test_resume_refuses_another_end_of_a_run_with_a_schedule(train: Train, tmp_path: Path) -> None:
     assert train("hydra.run.dir=run", "optimizer.lr_schedule=cosine").returncode == 0
-    result = command("train", "resume=run", "trainer.epochs=12", folder=tmp_path)
+    result = in_process("train", "resume=run", "trainer.epochs=12", folder=tmp_path)
     assert result.returncode == 2
     assert "another config: trainer.epochs was 6, is 12" in result.stderr

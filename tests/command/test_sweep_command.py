@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from helpers import SMALL, command
+from helpers import SMALL, command, in_process
 from local_data import SMALL_LOCAL, data_folder
 from omegaconf import OmegaConf
 from PIL import Image
@@ -48,7 +48,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple["subprocess.Complet
         f"{BITS}=2,33,null",
         "seed=0,1",
     ]
-    result = command("train", *words, folder=folder)
+    result = in_process("train", *words, folder=folder)
     (found,) = folder.glob("outputs/multirun/quick/*")
     return result, found
 
@@ -197,7 +197,7 @@ def test_sweep_over_experiments_and_a_glob_lies_in_one_folder(tmp_path: Path) ->
         "model.hidden=[60]",
         "kernels=eager",
     ]
-    result = command(
+    result = in_process(
         "train", "-m", "experiment=quick,pattern", "optimizer=glob(ada*, exclude=*_*)", *words, folder=tmp_path
     )
     assert result.returncode == 0, result.stderr

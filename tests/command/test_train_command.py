@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers import SMALL, command
+from helpers import SMALL, command, in_process
 
 from qsnn.command import run_command
 from qsnn.config.building.run import to_config
@@ -32,8 +32,8 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.pt", weights_only=True)["model"]
 
 
-def test_train_leaves_the_promised_files_and_prints_table_and_paths(train: Train, tmp_path: Path) -> None:
-    result = train("logging.progress=true")
+def test_train_leaves_the_promised_files_and_prints_table_and_paths(tmp_path: Path) -> None:
+    result = command("train", *SMALL, "logging.progress=true", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     run = only_run(tmp_path)
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and "tfevents" not in path.name}
@@ -75,7 +75,7 @@ def test_help_is_a_page_and_cfg_prints_the_config(tmp_path: Path) -> None:
     for group, names in group_options().items():
         assert f"\n  {group}\n" in page.stdout
         assert [name for name in names if not re.search(rf"\n    {name} +\S.*\.\n", page.stdout)] == []
-    job = command("train", "--cfg", "job", "quantization.weight_bits=5", folder=tmp_path)
+    job = in_process("train", "--cfg", "job", "quantization.weight_bits=5", folder=tmp_path)
     assert yaml.safe_load(job.stdout)["quantization"]["weight_bits"] == 5
     assert list(tmp_path.iterdir()) == []
 
@@ -122,11 +122,11 @@ def test_run_without_an_experiment_lands_in_the_folder_of_its_data_set(tmp_path:
         assert Path(cfg.hydra.sweep.dir).parent == Path("outputs/multirun") / name
         assert to_config(without_hydra(cfg)).name == name
     small = ["dataset=pattern_quick", "model=quick", "trainer=bptt_quick", "trainer.epochs=1", "kernels=eager"]
-    result = command("train", *small, "logging.tensorboard=false", "logging.progress=false", folder=tmp_path)
+    result = in_process("train", *small, "logging.tensorboard=false", "logging.progress=false", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     (run,) = tmp_path.glob("outputs/pattern/*")
     assert json.loads((run / "summary.json").read_text())["experiment"] == "pattern"
-    assert json.loads(command("evaluate", f"run={run}", folder=tmp_path).stdout)["epochs"] == 1
+    assert json.loads(in_process("evaluate", f"run={run}", folder=tmp_path).stdout)["epochs"] == 1
 
 
 def test_widths_that_the_net_does_not_have_are_named_as_unused(train: Train, tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ def test_wheel_installed_elsewhere_trains_from_an_empty_folder(tmp_path: Path) -
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     environment, empty = tmp_path / "environment", tmp_path / "empty"
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
     # The libraries are this environment's (a path file shows them, but not the packages that are installed in
     # development mode there); qsnn itself comes from the wheel.
     site = next(environment.glob("lib/python*/site-packages"))
     (site / "libraries.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    pip = [environment / "bin" / "pip", "install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", wheel]
+    python, quiet = environment / "bin" / "python", ["--quiet", "--no-index", "--no-deps", "--force-reinstall"]
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, wheel]  # without one of its own
     subprocess.run(pip, check=True, timeout=120)
     empty.mkdir()
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

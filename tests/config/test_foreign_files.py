@@ -1,24 +1,20 @@
 """Files and packages of somebody else that are broken: one line that names them, whatever was chosen."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helpers import SMALL, command
+from helpers import SMALL, in_process
 
 QUIET = [*SMALL, "logging.tensorboard=false"]
 
 
-def announce(folder: Path, source: str) -> dict[str, str]:
-    """A package that announces options in a module with this source; the environment that has it."""
+def announce(folder: Path, source: str) -> None:
+    """A package that announces options in a module with this source."""
     (folder / "broken_options.py").write_text(source)
     info = folder / "broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[qsnn.options]\nbroken = broken_options\n")
-    root = Path(__file__).resolve().parents[2]
-    return {"PYTHONPATH": f"{folder}:{root}", "PATH": "/usr/bin:/bin", "HOME": str(folder)}
 
 
 @pytest.mark.parametrize(
@@ -32,10 +28,12 @@ def announce(folder: Path, source: str) -> dict[str, str]:
         ("from qsnn.options import option\n@option('neuron', 'mine')\nclass X: ...", "neuron=mine must be a dataclass"),
     ],
 )
-def test_package_with_broken_options_is_named_in_one_line(source: str, reason: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "qsnn.train", *QUIET]
-    environment = announce(tmp_path, source)
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+def test_package_with_broken_options_is_named_in_one_line(
+    source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(tmp_path, source)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = in_process("train", *QUIET, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: broken announces options in broken_options")
     assert reason in done.stderr
@@ -67,7 +65,7 @@ def test_config_file_of_ones_own_that_is_broken_is_told_in_one_line(
     path.write_bytes(content)
     group = path.parent.name
     words = [f"{group}=mine"] if group == "experiment" else ["experiment=quick", f"{group}=mine"]
-    done = command("train", "--config-dir", "conf", *words, "logging.progress=false", folder=tmp_path)
+    done = in_process("train", "--config-dir", "conf", *words, "logging.progress=false", folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
@@ -84,7 +82,7 @@ def test_config_file_of_ones_own_that_is_broken_is_told_in_one_line(
     ],
 )
 def test_value_that_is_none_of_its_type_is_told_in_one_line(word: str, reason: str, tmp_path: Path) -> None:
-    done = command("train", *QUIET, word, folder=tmp_path)
+    done = in_process("train", *QUIET, word, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,9 +1,11 @@
-"""What is allowed but does not do what it seems to: one line each, logged when a run starts."""
+"""What is allowed but does not do what it seems to: one line each, logged when a run starts; and what helps an idle net."""
 
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 
 from qsnn.config.checking.checks import widths_there
+from qsnn.config.paths import config_folder
 from qsnn.config.schema import Config
 
 SHIPPED_GRADIENT_BITS = (
@@ -40,3 +42,16 @@ def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:
         f"counts{left}: the rule cancels a factor on all gradients. optimizer.eta sets the width of their integers "
         "(gradient_code_bits in summary.json); gradient_bits is a resolution with optimizer=sgd"
     )
+
+
+def remedies(config: Config, overrides: list[str]) -> dict[str, str]:
+    """What helps where a figure of health crosses its limit: a net whose neurons forget an input before the next one comes
+    stays silent, and the time constants that an option has by default are those of the pattern."""
+    taus = [f"neuron.{name}" for name in ("tau_mem", "tau_syn") if hasattr(config.neuron, name)]
+    longer = f"longer {' and '.join(taus)}" if taus else "a lower neuron.threshold"
+    known = (f"{config.dataset.option}{suffix}" for suffix in ("", f"_{config.trainer.option}"))
+    there = [name for name in known if (Path(config_folder()) / "experiment" / f"{name}.yaml").is_file()]
+    instead = (
+        f", or experiment={there[0]}, whose nets do," if there and f"experiment={there[0]}" not in overrides else ""
+    )
+    return {"silent": f"{longer}{instead} may make them spike"}

@@ -71,8 +71,9 @@ class Recordings(Option):
             return
         for name in ("window_train", "window_test"):
             length = getattr(self, name)
-            if math.isfinite(length) and not 1 <= round(length / dt) <= MAX_STEPS:
-                yield impossible(f"dataset.{name}", length, f"it must be 1 to {MAX_STEPS} time steps of {dt:g} s")
+            if math.isfinite(length) and not 1 - 1e-9 <= length / dt < MAX_STEPS + 0.5:
+                allowed = f"it must be 1 to {MAX_STEPS} time steps of {dt:g} s, which neuron.dt sets"
+                yield impossible(f"dataset.{name}", length, allowed)
 
     def source(self) -> EventSource:
         """The recordings as they lie on disk or are generated. Raises ConfigError and DataError."""

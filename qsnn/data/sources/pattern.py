@@ -149,8 +149,13 @@ class PatternOption(Option):
     )
 
     def load(self) -> Pattern:
-        """Input and target rasters. Raises DataError."""
-        return load_pattern(**vars(self))
+        """Input and target rasters. Raises DataError, for a target without spikes too."""
+        pattern = load_pattern(**vars(self))
+        if not pattern.target.any():
+            chosen = f"with dataset.density={self.density:g} and dataset.threshold={self.threshold:g}"
+            learned = "a net that never spikes has learned it; give one with spikes"
+            raise DataError(f"dataset.target={self.target} is empty, {chosen}: {learned}")
+        return pattern
 
 
 def fingerprint(pattern: Pattern) -> str:

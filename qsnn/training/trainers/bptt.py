@@ -42,6 +42,7 @@ class BPTT(Option):
     )  # fmt: skip
 
     gradient_bits_bound_weights: ClassVar[bool] = False
+    come_with_weights: ClassVar[tuple[str, ...]] = ()
 
     epochs: int | None = key(
         None, "epochs in all, also when resumed; null: 10000 of a pattern, 50 of recordings", "epochs", "nb_epochs",

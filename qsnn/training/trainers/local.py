@@ -45,6 +45,7 @@ class Local(Option):
     )  # fmt: skip
 
     gradient_bits_bound_weights: ClassVar[bool] = True
+    come_with_weights: ClassVar[tuple[str, ...]] = ("readout_amplitude",)
 
     epochs: int = key(320, "epochs in all, also when resumed", "epochs", "epochs", at_least=0, at_most=10**9)
     batch_size: int = key(72, "recordings in a batch", "", "batch_size", at_least=1, at_most=100_000)
