@@ -121,6 +121,8 @@ class Backend(NamedTuple):
     """(T, B, N) errors, (I, N) stored weights, weight_bits, scale, error_bits -> (T, B, I)"""
     weight_gradient: WeightGradient
     """(T, B, I) input spikes, (T, B, N) errors, error_bits -> (I, N), summed over time and batch"""
+    recurrent_gradient: WeightGradient
+    """(T, B, N) spikes, (T, B, N) errors, error_bits -> (N, N), of the spikes one step before the errors"""
     quantize_error: Callable[[Tensor, int | None], Tensor]
     """(T, B, N) gradient -> errors over the whole sequence's maximum"""
     lif_sequence: Callable[[Tensor, LIFState | None, NeuronParameters], LIFActivity]

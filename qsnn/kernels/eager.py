@@ -84,6 +84,11 @@ def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None
     return exact_product(spikes.flatten(0, 1).T, error.flatten(0, 1), error_bits)
 
 
+def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+    """``dw_r = sum over t and batch of s[t-1]^T e_h[t]``."""
+    return weight_gradient(spikes[:-1], error[1:], error_bits)
+
+
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
     """The neuron's own `sequence`, at rest if there is no state."""
     return parameters.sequence(current, LIFState.zeros(current[0]) if state is None else state)
@@ -196,6 +201,7 @@ EAGER = Backend(
     input_current=input_current,
     input_error=input_error,
     weight_gradient=weight_gradient,
+    recurrent_gradient=recurrent_gradient,
     quantize_error=quantize_error,
     lif_sequence=lif_sequence,
     lif_sequence_backward=lif_sequence_backward,

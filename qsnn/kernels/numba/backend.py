@@ -139,6 +139,7 @@ NUMBA = Backend(
     input_current=or_eager("input_current")(products.input_current),
     input_error=or_eager("input_error")(products.input_error),
     weight_gradient=or_eager("weight_gradient")(products.weight_gradient),
+    recurrent_gradient=or_eager("recurrent_gradient")(products.recurrent_gradient),
     quantize_error=quantize_error,
     lif_sequence=lif_sequence,
     lif_sequence_backward=lif_sequence_backward,

@@ -22,9 +22,7 @@ from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
 
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
-NO_CODES = np.empty((0, 0), np.int8)
-NO_WEIGHTS = np.empty((0, 0), np.float32)
-LARGEST_CODE = 2**31 - 1  # of a sum of rows
+NO_CODES = np.empty((0, 0), np.int16)
 
 
 def has_kernel(parameters: NeuronParameters) -> bool:
@@ -50,10 +48,11 @@ def _cuba(parameters: NeuronParameters) -> LIFParameters:
 def _forward(current: Tensor, state: LIFState | None, parameters: NeuronParameters, codes: Codes | None) -> LIFActivity:
     """`sequence`, the feedback added to ``current``."""
     p, (T, B, N), out = _cuba(parameters), current.shape, empty(3, *current.shape)
-    formats, integers = grids(p.synapse_bits, p.membrane_bits), NO_CODES if codes is None else codes.integers
+    formats = grids(p.synapse_bits, p.membrane_bits)
+    integers = NO_CODES if codes is None else codes.integers.astype(np.int16, copy=False)
     spikes = array(out[0]).view(np.int32)
     sizes = split(
-        recurrent.recurrent_forward[len(formats[0]), integers.dtype], B, 3 * current.numel(),
+        recurrent.recurrent_forward[len(formats[0])], B, 3 * current.numel(),
         N, isinstance(parameters, LeakyParameters), array(current).reshape(T, -1), integers,
         1.0 if codes is None else codes.step, states(state, current.shape[1:]), decays(p, current.shape[1:]), p.threshold,
         *formats, spikes, array(out).reshape(3, T, -1),
@@ -67,9 +66,10 @@ def _backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None,
     parameters: NeuronParameters, weights: np.ndarray,
 ) -> Tensor:  # fmt: skip
-    """`sequence_backward`, ``weights`` as `recurrent.recurrent_backward` wants them."""
+    """`sequence_backward`, ``weights`` as `recurrent.recurrent_backward` wants them, in float64 except with ordinary formats."""
     p, shape, out = _cuba(parameters), current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    weights = weights.astype(np.float64, copy=False) if len(formats[0]) == 3 else weights
     team = max(1, min(torch.get_num_threads(), shape[0], shape.numel() // NEURONS))
     size = run_together(
         recurrent.recurrent_backward[len(formats[0]), weights.dtype], team, np.empty((2, team, 16), np.int32),
@@ -90,7 +90,7 @@ def leaky_sequence_backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LeakyParameters
 ) -> Tensor:
     """`LeakyParameters.sequence_backward`."""
-    return _backward(grad_spikes, current, activity, initial, parameters, NO_WEIGHTS)
+    return _backward(grad_spikes, current, activity, initial, parameters, NO_CODES.astype(np.float32))
 
 
 @or_eager("recurrent_sequence")

@@ -156,21 +156,20 @@ def _recurrent_backward(
 
 
 CUBE = "float32[:,:,::1]"
-# By the length of the grids' tuples, see `lif`, and the type of the weights' codes.
+# By the length of the grids' tuples, see `lif`.
 recurrent_forward = {
-    (size, np.dtype(code)): compiled(
-        f"int32(int64, int64, int64, b1, {MATRIX}, {code}[:,::1], float32, {MATRIX}, {MATRIX}, float32, {grid}, {grid},"
+    size: compiled(
+        f"int32(int64, int64, int64, b1, {MATRIX}, int16[:,::1], float32, {MATRIX}, {MATRIX}, float32, {grid}, {grid},"
         f" int32[:,:,::1], {CUBE})"
     )(_recurrent_forward)
     for size, grid in GRIDS.items()
-    for code in ("int8", "int16")
 }
-# And of the sums.
+# And the type of the sums.
 recurrent_backward = {
     (size, np.dtype(kind)): compiled(
         f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], {', '.join([MATRIX] * 7)}, float32, float32,"
         f" UniTuple({grid}, 4), {CUBE})"
     )(_recurrent_backward)
     for size, grid in GRIDS.items()
-    for kind in ("float32", "float64")
+    for kind in ("float32", "float64")[size - 2 :]
 }

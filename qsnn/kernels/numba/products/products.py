@@ -175,6 +175,20 @@ def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None
     return out
 
 
+def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+    """`eager.recurrent_gradient`: the same of the spikes as they are and errors that have moved one step towards the beginning,
+    with nothing to meet the last step's spikes."""
+    codes = known(error, "codes", _integer_codes) if spikes.shape == error.shape else None
+    if codes is None:
+        return eager.recurrent_gradient(spikes, error, error_bits)
+    moved, batch = empty(*error.shape), math.prod(spikes.shape[1:-1])
+    integers = np.zeros_like(codes.integers)
+    integers[:-batch] = codes.integers[batch:]
+    moved[:-1], moved[-1:] = error[1:], 0
+    remember(moved, "codes", codes._replace(integers=integers))
+    return weight_gradient(spikes, moved, error_bits)
+
+
 @functools.cache
 def has_integer_product() -> bool:
     """Whether torch multiplies matrices of 8-bit integers exactly: CPUs without VNNI saturate the sums of two products."""
