@@ -40,7 +40,9 @@ def _back_through_neurons(backend: Backend, grad_output: Tensor, done: _Forward,
     return backend.recurrent_sequence_backward(*known, layer.recurrent)
 
 
-def _layer_pass(backend: Backend, done: _Forward, grad_current: Tensor, error: Tensor, layer: LayerSettings) -> LayerPass:
+def _layer_pass(
+    backend: Backend, done: _Forward, grad_current: Tensor, error: Tensor, layer: LayerSettings
+) -> LayerPass:
     """All that a layer did, with its weight gradients: ``dw = x^T e_h``, ``dw_r`` of its own spikes one step before."""
     gradient = backend.weight_gradient(done.x, error, layer.lif.error_bits)
     if layer.recurrent is None:

@@ -66,7 +66,7 @@ def _backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None,
     parameters: NeuronParameters, weights: np.ndarray,
 ) -> Tensor:  # fmt: skip
-    """`sequence_backward`, ``weights`` as `recurrent.recurrent_backward` wants them, in float64 except with ordinary formats."""
+    """`sequence_backward`, ``weights`` as `recurrent.recurrent_backward` wants them, float64 unless formats are ordinary."""
     p, shape, out = _cuba(parameters), current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     weights = weights.astype(np.float64, copy=False) if len(formats[0]) == 3 else weights
@@ -139,7 +139,7 @@ def recurrent_sequence_backward(
 
 @functools.cache
 def _as_lif(p: IntegratorParameters) -> LIFParameters:
-    """An integrator as a neuron with a threshold out of reach; backward its surrogate is 1, see `integrator_sequence_backward`."""
+    """An integrator as a neuron with a threshold out of reach, and a surrogate of 1."""
     bits = p.integrator_bits
     return LIFParameters(p.synapse_decay, p.membrane_decay, float("inf"), 0.0, bits, bits, p.error_bits, False)
 

@@ -92,7 +92,9 @@ def _add_to_spikes(start, stop, size, grad_spikes, feedback, out):
 
 
 @njit(**OPTIONS)
-def _leaky_backward_step(t, low, high, mem, spikes, current, decays, theta, grids, factors, grad, grad_thr, new_grad, out):
+def _leaky_backward_step(
+    t, low, high, mem, spikes, current, decays, theta, grids, factors, grad, grad_thr, new_grad, out
+):
     """`lif._backward_step` without a synapse."""
     _, mem_grid, err_grid, passing = grids
     max_mem, max_out = np.int32(0), np.int32(0)

@@ -127,7 +127,10 @@ def _ones_of(typing_context, bits, place):
     """Which of the 64 integers from ``bits[place]`` on are not 0, as the bits of a word."""
 
     def generate(context, builder, signature, arguments):
-        numbers, element = context.make_array(signature.args[0])(context, builder, arguments[0]), signature.args[0].dtype
+        numbers, element = (
+            context.make_array(signature.args[0])(context, builder, arguments[0]),
+            signature.args[0].dtype,
+        )
         start = builder.gep(numbers.data, [arguments[1]])
         _, values = _load(builder, start, context.get_data_type(element), 64, element.bitwidth // 8)
         return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(values.type, None)), INT)
@@ -175,11 +178,14 @@ def multiply_block(typing_context, errors, row, weights, low, out, zeros):
     def generate(context, builder, signature, arguments):
         kinds, samples = signature.args, signature.args[5].count
         e, w, o = (context.make_array(kinds[n])(context, builder, arguments[n]) for n in (0, 2, 4))
-        element, (columns, width) = context.get_data_type(kinds[2].dtype), (
-            builder.extract_value(array.shape, 1) for array in (e, w)
+        element, (columns, width) = (
+            context.get_data_type(kinds[2].dtype),
+            (builder.extract_value(array.shape, 1) for array in (e, w)),
         )
         vector = ir.VectorType(element, LANES)
-        sums = [[cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(4)] for _ in range(samples)]
+        sums = [
+            [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(4)] for _ in range(samples)
+        ]
         rows = [builder.mul(builder.add(arguments[1], INT(s)), columns) for s in range(samples)]
         with cgutils.for_range(builder, columns) as loop:
             start = builder.gep(w.data, [builder.add(builder.mul(loop.index, width), arguments[3])])
