@@ -69,7 +69,7 @@ def exact_product(a: Tensor, b: Tensor, *bits: int | None) -> Tensor:
 
 def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """``h[t] = x[t] @ w_q``."""
-    return exact_product(spikes, quantize_weights(weight, weight_bits, scale), weight_bits)
+    return exact_product(spikes.to(weight.dtype), quantize_weights(weight, weight_bits, scale), weight_bits)
 
 
 def input_error(
@@ -81,7 +81,7 @@ def input_error(
 
 def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
     """``dw = sum over t and batch of x[t]^T e_h[t]``."""
-    return exact_product(spikes.flatten(0, 1).T, error.flatten(0, 1), error_bits)
+    return exact_product(spikes.to(error.dtype).flatten(0, 1).T, error.flatten(0, 1), error_bits)
 
 
 def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:

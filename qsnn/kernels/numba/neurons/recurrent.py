@@ -14,6 +14,7 @@ from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range,
 from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled
 from qsnn.kernels.numba.runtime.team import share
 
+ONE_BITS = np.int32(0x3F800000)  # of 1.0
 TOGETHER = 4  # samples whose products share a fetched weight
 COLUMNS = 4 * LANES  # of a block of products; the columns of their weights are padded to a multiple of it
 
@@ -30,7 +31,7 @@ def _feed_back(start, stop, bits, codes, step, indices, total, current):
     """Add the rows of the weights' codes at the ones of each sample's spikes (their bits, B*N) to ``current``."""
     size = current.size // bits.shape[0]
     for b in range(start, stop):
-        count = list_ones(bits[b], indices)
+        count, _ = list_ones(bits[b], ONE_BITS, np.int32(0), indices, 0)
         for low in range(0, size if count else 0, WIDTH):
             total[:] = 0
             add_rows(codes, low, indices, 0, count, total)

@@ -123,19 +123,16 @@ def add_multiples(typing_context, factors, matrix, low, indices, begin, end, tot
 
 
 @intrinsic
-def _ones_of(typing_context, bits, place):
-    """Which of the 64 integers from ``bits[place]`` on are not 0, as the bits of a word."""
+def _equal(typing_context, row, place, number):
+    """Which of the 64 integers from ``row[place]`` on are ``number``, as the bits of a word."""
 
     def generate(context, builder, signature, arguments):
-        numbers, element = (
-            context.make_array(signature.args[0])(context, builder, arguments[0]),
-            signature.args[0].dtype,
-        )
+        numbers, element = context.make_array(signature.args[0])(context, builder, arguments[0]), signature.args[0].dtype
         start = builder.gep(numbers.data, [arguments[1]])
         _, values = _load(builder, start, context.get_data_type(element), 64, element.bitwidth // 8)
-        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(values.type, None)), INT)
+        return builder.bitcast(builder.icmp_signed("==", values, _broadcast(builder, arguments[2], 64)), INT)
 
-    return types.uint64(bits, types.int64), generate
+    return types.uint64(row, types.int64, row.dtype), generate
 
 
 @intrinsic
@@ -149,21 +146,27 @@ def _lowest(typing_context, word):
 
 
 @njit(**OPTIONS)
-def list_ones(row, indices):
-    """Where the integers of ``row`` are not 0: their places in ascending order at the start of ``indices``, which has room for
-    all; how many. For few of them: 64 at a time become the bits of a word, whose ones are then looked up."""
-    count, whole = 0, row.size - row.size % 64
+def list_ones(row, one, zero, indices, place):
+    """Where the integers of ``row`` are ``one``, in ascending order into ``indices`` from ``place`` on, where there is room for
+    all. Returns the place behind the last, and whether there are integers that are neither ``one`` nor ``zero``.
+
+    For few of them: 64 at a time become the bits of a word, whose ones are then looked up.
+    """
+    whole, strays = row.size - row.size % 64, np.uint64(0)
     for low in range(0, whole, 64):
-        word = _ones_of(row, low)
+        word = _equal(row, low, one)
+        strays |= ~(word | _equal(row, low, zero))
         while word != 0:
-            indices[count] = low + _lowest(word)
-            count += 1
+            indices[place] = low + _lowest(word)
+            place += 1
             word &= word - np.uint64(1)
-    for place in range(whole, row.size):
-        if row[place] != 0:
-            indices[count] = place
-            count += 1
-    return count
+    for i in range(whole, row.size):
+        if row[i] == one:
+            indices[place] = i
+            place += 1
+        elif row[i] != zero:
+            strays |= np.uint64(1)
+    return place, strays != 0
 
 
 @intrinsic
