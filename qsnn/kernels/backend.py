@@ -140,11 +140,13 @@ class Backend(NamedTuple):
     clamp_weights: Callable[[Tensor, int | None], None]
     """(I, N) stored weights, weight_bits -> the same in place, within the range of their format"""
     input_current: Callable[[Tensor, Tensor, int | None, float], Tensor]
-    """(T, B, I) input spikes, (I, N) stored weights, weight_bits, scale -> (T, B, N)"""
+    """(T, B, I) input spikes, of 8-bit integers too, (I, N) stored weights, weight_bits, scale -> (T, B, N)"""
     input_error: InputError
     """(T, B, N) errors, (I, N) stored weights, weight_bits, scale, error_bits -> (T, B, I)"""
     weight_gradient: WeightGradient
     """(T, B, I) input spikes, (T, B, N) errors, error_bits -> (I, N), summed over time and batch"""
+    recurrent_gradient: WeightGradient
+    """(T, B, N) spikes, (T, B, N) errors, error_bits -> (N, N), of the spikes one step before the errors"""
     quantize_error: Callable[[Tensor, int | None], Tensor]
     """(T, B, N) gradient -> errors over the whole sequence's maximum"""
     lif_sequence: Callable[[Tensor, LIFState | None, NeuronParameters], LIFActivity]

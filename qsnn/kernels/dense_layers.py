@@ -44,18 +44,11 @@ def _layer_pass(
     backend: Backend, done: _Forward, grad_current: Tensor, error: Tensor, layer: LayerSettings
 ) -> LayerPass:
     """All that a layer did, with its weight gradients: ``dw = x^T e_h``, ``dw_r`` of its own spikes one step before."""
-    bits, recurrent = layer.lif.error_bits, None
-    if layer.recurrent is not None:
-        recurrent = recurrent_gradient(backend, done.activity[0], error, bits)
-    gradient = backend.weight_gradient(done.x, error, bits)
+    gradient = backend.weight_gradient(done.x, error, layer.lif.error_bits)
+    if layer.recurrent is None:
+        return LayerPass(done.current, done.activity, grad_current, gradient)
+    recurrent = backend.recurrent_gradient(done.activity[0], error, layer.lif.error_bits)
     return LayerPass(done.current, done.activity, grad_current, gradient, done.drive, recurrent)
-
-
-def recurrent_gradient(backend: Backend, spikes: Tensor, error: Tensor, error_bits: int | None) -> Tensor:
-    """``dw_r = sum_t s[t-1]^T e_h[t]``, (N, N); zeros for a single step."""
-    if len(spikes) == 1:
-        return spikes.new_zeros(2 * spikes.shape[2:])
-    return backend.weight_gradient(spikes[:-1], error[1:], error_bits)
 
 
 def compose_loss_gradients(backend: Backend, x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:

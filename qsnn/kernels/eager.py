@@ -78,7 +78,7 @@ def exact_product(a: Tensor, b: Tensor, *bits: int | None) -> Tensor:
 
 def input_current(spikes: Tensor, weight: Tensor, weight_bits: int | None, scale: float) -> Tensor:
     """``h[t] = x[t] @ w_q``."""
-    return exact_product(spikes, quantize_weights(weight, weight_bits, scale), weight_bits)
+    return exact_product(spikes.to(weight.dtype), quantize_weights(weight, weight_bits, scale), weight_bits)
 
 
 def input_error(
@@ -90,7 +90,12 @@ def input_error(
 
 def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
     """``dw = sum over t and batch of x[t]^T e_h[t]``."""
-    return exact_product(spikes.flatten(0, 1).T, error.flatten(0, 1), error_bits)
+    return exact_product(spikes.to(error.dtype).flatten(0, 1).T, error.flatten(0, 1), error_bits)
+
+
+def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+    """``dw_r = sum over t and batch of s[t-1]^T e_h[t]``."""
+    return weight_gradient(spikes[:-1], error[1:], error_bits)
 
 
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
@@ -221,6 +226,7 @@ EAGER = Backend(
     input_current=input_current,
     input_error=input_error,
     weight_gradient=weight_gradient,
+    recurrent_gradient=recurrent_gradient,
     quantize_error=quantize_error,
     lif_sequence=lif_sequence,
     lif_sequence_backward=lif_sequence_backward,

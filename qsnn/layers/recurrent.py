@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
 from qsnn.kernels.backend import LayerSettings
-from qsnn.kernels.dense_layers import recurrent_gradient
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.linear import QuantizedLinear
 from qsnn.layers.stored_weight import StoredWeights
@@ -41,7 +40,7 @@ class _RecurrentSequence(torch.autograd.Function):
         weights, backend, bits = layer.recurrent.settings(), layer.recurrent.backend, layer.recurrent.error_bits
         grad = backend.recurrent_sequence_backward(grads[0], current, activity, initial, layer.dynamics, weights)
         error = backend.quantize_error(grad, bits)
-        return grad, recurrent_gradient(backend, activity.spikes, error, bits), None, None
+        return grad, backend.recurrent_gradient(activity.spikes, error, bits), None, None
 
 
 class RecurrentLinear(nn.Module):

@@ -92,15 +92,16 @@ class SpikingNet(nn.Module):
         return activity, last
 
     def gradients(self, x: Tensor, target: Tensor, loss: Loss) -> NetGradients:
-        """A forward pass from rest, the loss, and the backward pass.
+        """A forward pass from rest, the loss, and the backward pass; input spikes may be integers.
 
         Dense, recurrent and integrating layers need no graph, and with the numba backend and the van Rossum distance dense ones
         are one kernel: the same numbers as autograd gives, several times faster.
         """
         fast = {name: layer for name, layer in self.layers.items() if isinstance(layer, WITHOUT_GRAPH)}
-        if len(fast) < len(self.layers):
-            return self._by_autograd(x, target, loss)
-        return _without_graph(fast, x, target, loss)
+        if len(fast) == len(self.layers):
+            return _without_graph(fast, x, target, loss)
+        weight = next(iter(self.weights().values())).weight
+        return self._by_autograd(x.to(weight.dtype), target, loss)
 
     @torch.enable_grad()
     def _by_autograd(self, x: Tensor, target: Tensor, loss: Loss) -> NetGradients:
@@ -175,6 +176,7 @@ def _without_graph(
         [layer.settings() for layer in layers.values()],
     )
     if loss.filter is not None and all(isinstance(layer, SpikingLinear) for layer in layers.values()):
+        x = x.to(settings[0].weight.dtype)
         done = backend.net_gradients(x.flatten(2), target, settings, *loss.filter)
     else:
         done = backend.loss_gradients(x.flatten(2), settings, _at_output(loss, target))

@@ -115,7 +115,7 @@ class BPTTLearner(NamedTuple):
     ) -> StepResult:
         """`train_step`. ``batch``: input spikes, and a target raster or labels."""
         device = next(iter(state.model.trained_tensors().values())).device
-        x, target = batch[0].to(device, torch.float32), batch[1].to(device)
+        x, target = batch[0].to(device), batch[1].to(device)
         return train_step(state, x, target, self.loss, rates, keep, before_update)
 
     def tallies(self, lesson: StepResult, batch: Batch) -> dict[str, LayerTally]:

@@ -1,4 +1,4 @@
-"""Neurons ``lif`` and ``if``: against loops written here, plain autograd, and on a backend that has no kernel for them."""
+"""Neurons ``lif`` and ``if``: against loops written here, plain autograd, and the kernels."""
 
 import logging
 from pathlib import Path
@@ -162,7 +162,7 @@ def test_options_build_the_decay_of_their_rule_and_no_synapse() -> None:
 
 @EITHER
 @WIDTHS
-def test_numba_falls_back_to_the_definition_with_equal_bits(neuron: str, bits: int | None) -> None:
+def test_numba_has_the_bits_of_the_definition(neuron: str, bits: int | None) -> None:
     x, p = current(), parameters(neuron, bits)
     grad = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     initial = LIFState(torch.zeros(2, 7), torch.full((2, 7), 0.25))
@@ -176,16 +176,21 @@ def test_numba_falls_back_to_the_definition_with_equal_bits(neuron: str, bits: i
         assert torch.equal(back, their_back)
 
 
+class Own(LeakyParameters):
+    """Somebody's neuron, which may compute anything else."""
+
+
 def test_numba_says_once_that_a_neuron_runs_on_its_definition(caplog: pytest.LogCaptureFixture) -> None:
     tell_of_definition.cache_clear()
     caplog.set_level(logging.INFO)
     x = current()
-    for neuron in NEURONS:  # which have the same equations, told apart by a decay only
-        for _ in range(2):
-            activity = NUMBA.lif_sequence(x, None, parameters(neuron, 8))
-            NUMBA.lif_sequence_backward(torch.ones_like(x), x, activity, None, parameters(neuron, 8))
+    for neuron in NEURONS:
+        for kind in (LeakyParameters, Own):
+            p = kind(*parameters(neuron, 8))
+            activity = NUMBA.lif_sequence(x, None, p)
+            NUMBA.lif_sequence_backward(torch.ones_like(x), x, activity, None, p)
     told = [record.getMessage() for record in caplog.records if "no kernel of its own" in record.getMessage()]
-    assert told == ["LeakyParameters has no kernel of its own: it runs on its definition in plain torch"]
+    assert told == ["Own has no kernel of its own: it runs on its definition in plain torch"]
 
 
 @EITHER

@@ -47,6 +47,8 @@ def same(ours: Any, theirs: Any, tolerance: float = 0.0) -> None:
     elif isinstance(theirs, tuple):
         for a, b in zip(ours, theirs, strict=True):
             same(a, b, tolerance)
+    elif theirs is None:
+        assert ours is None
     else:
         assert ours == pytest.approx(theirs, rel=tolerance, abs=0, nan_ok=True)
 

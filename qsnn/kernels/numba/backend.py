@@ -34,6 +34,7 @@ from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
 
 CHUNK = 2**16
+OCTETS = torch.uint8, torch.int8  # that input spikes may have
 
 
 @or_eager("quantize_error")
@@ -171,9 +172,10 @@ def convolution_sequence_backward(
 NUMBA = Backend(
     name="numba",
     clamp_weights=weights.clamp_weights,
-    input_current=or_eager("input_current")(products.input_current),
+    input_current=or_eager("input_current", *OCTETS)(products.input_current),
     input_error=or_eager("input_error")(products.input_error),
-    weight_gradient=or_eager("weight_gradient")(products.weight_gradient),
+    weight_gradient=or_eager("weight_gradient", *OCTETS)(products.weight_gradient),
+    recurrent_gradient=or_eager("recurrent_gradient")(products.recurrent_gradient),
     quantize_error=quantize_error,
     lif_sequence=lif_sequence,
     lif_sequence_backward=lif_sequence_backward,

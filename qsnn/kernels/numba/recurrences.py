@@ -1,6 +1,7 @@
 """The numba operations on sequences of recurrent layers, of neurons without a synaptic filter, and of membrane readouts."""
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from qsnn.kernels.backend import WeightSettings
 from qsnn.kernels.eager import EAGER, EXACT_SUM
 from qsnn.kernels.numba.neurons import lif, recurrent
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
-from qsnn.kernels.numba.products.products import Codes, weight_codes
+from qsnn.kernels.numba.products.blocks import GROUP, has_dot_products
+from qsnn.kernels.numba.products.products import LARGEST_SUM, Codes, weight_codes
 from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, or_eager, tell_of_definition
 from qsnn.kernels.numba.runtime.arrays import array, matrix
 from qsnn.kernels.numba.runtime.buffers import empty
@@ -22,9 +24,7 @@ from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
 
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
-NO_CODES = np.empty((0, 0), np.int8)
-NO_WEIGHTS = np.empty((0, 0), np.float32)
-LARGEST_CODE = 2**31 - 1  # of a sum of rows
+NO_CODES = np.empty((0, 0), np.int16), np.empty(0, np.int32)
 
 
 def has_kernel(parameters: NeuronParameters) -> bool:
@@ -49,14 +49,22 @@ def _cuba(parameters: NeuronParameters) -> LIFParameters:
     )  # fmt: skip
 
 
+def _summed_codes(codes: Codes, size: int, ordinary: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The codes of ``size`` recurrent weights a neuron, and an empty array of the type that holds all their sums."""
+    if ordinary and codes.integers.dtype == np.int8 and size * codes.high <= LARGEST_SUM[np.int16]:
+        return codes.integers, np.empty(0, np.int16)
+    return codes.integers.astype(np.int16, copy=False), np.empty(0, np.int32)
+
+
 def _forward(current: Tensor, state: LIFState | None, parameters: NeuronParameters, codes: Codes | None) -> LIFActivity:
     """`sequence`, the feedback added to ``current``."""
     p, (T, B, N), out = _cuba(parameters), current.shape, empty(3, *current.shape)
-    formats, integers = grids(p.synapse_bits, p.membrane_bits), NO_CODES if codes is None else codes.integers
+    formats = grids(p.synapse_bits, p.membrane_bits)
+    integers, kind = NO_CODES if codes is None else _summed_codes(codes, N, len(formats[0]) == 2)
     spikes = array(out[0]).view(np.int32)
     sizes = split(
         recurrent.recurrent_forward[len(formats[0]), integers.dtype], B, 3 * current.numel(),
-        N, isinstance(parameters, LeakyParameters), array(current).reshape(T, -1), integers,
+        N, isinstance(parameters, LeakyParameters), array(current).reshape(T, -1), integers, kind,
         1.0 if codes is None else codes.step, states(state, current.shape[1:]), decays(p, current.shape[1:]), p.threshold,
         *formats, spikes, array(out).reshape(3, T, -1),
     )  # fmt: skip
@@ -65,20 +73,35 @@ def _forward(current: Tensor, state: LIFState | None, parameters: NeuronParamete
     return activity
 
 
+class ErrorWeights(NamedTuple):
+    """Recurrent weights by output, (N, padded) floats or integers in groups of rows, see `blocks`; what every sum begins with;
+    and the step of the sums."""
+
+    weights: np.ndarray
+    first: np.ndarray
+    step: float
+
+
+NO_WEIGHTS = ErrorWeights(np.empty((0, 0), np.float64), np.empty(0, np.int32), 1.0)
+
+
 def _backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None,
-    parameters: NeuronParameters, weights: np.ndarray,
+    parameters: NeuronParameters, weights: ErrorWeights,
 ) -> Tensor:  # fmt: skip
-    """`sequence_backward`, ``weights`` as `recurrent.recurrent_backward` wants them."""
-    p, shape, out = _cuba(parameters), current.shape[1:], empty(*current.shape)
+    """`sequence_backward`."""
+    p, (B, N), out = _cuba(parameters), current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
-    team = max(1, min(torch.get_num_threads(), shape[0], shape.numel() // NEURONS))
-    factor = surrogate(p)
+    team = max(1, min(torch.get_num_threads(), B, B * N // NEURONS))
+    factor, integers = surrogate(p), weights.weights.dtype == np.int8
+    columns = weights.weights.shape[1] // (GROUP if integers else 1)
     size = run_together(
-        recurrent.recurrent_backward[len(formats[0]), weights.dtype, len(factor)], team, np.empty((2, team, 16), np.int32),
-        isinstance(parameters, LeakyParameters), weights,
-        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
-        p.threshold, factor, formats, array(out),
+        recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)], team,
+        np.empty((2, team, 16), np.int32),
+        isinstance(parameters, LeakyParameters), *weights, np.zeros((B, _groups(N) * GROUP), np.uint8),
+        np.empty((B, columns), np.float32 if integers else weights.weights.dtype),
+        *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, current.shape[1:]),
+        decays(p, current.shape[1:]), p.threshold, factor, formats, array(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out
@@ -109,19 +132,34 @@ def recurrent_sequence(
     return current, _forward(current, state, parameters, codes)
 
 
-def _turned(weights: WeightSettings, error_bits: int | None) -> np.ndarray | None:
-    """The quantized weights by output, (N, padded), of a type that holds every sum of their products with errors; None in full
-    precision."""
-    if error_bits is None or weights.weight_bits is None:
-        return None
-    codes = weight_codes(*weights)
+def _groups(rows: int) -> int:
+    return -(-rows // GROUP)
+
+
+def _grouped(codes: Codes, size: int, levels: float) -> ErrorWeights:
+    """Codes of 8 bits, for products with errors of as many."""
+    columns = -(-size // recurrent.COLUMNS) * recurrent.COLUMNS
+    turned = np.zeros((_groups(size) * GROUP, columns), np.int8)
+    turned[:size, :size] = codes.integers[:, :size].T
+    first = -128 * turned.sum(0, dtype=np.int32)
+    grouped = turned.reshape(-1, GROUP, columns).transpose(0, 2, 1).reshape(len(turned) // GROUP, -1)
+    return ErrorWeights(np.ascontiguousarray(grouped), first, codes.step / levels)
+
+
+def _turned(weights: WeightSettings, parameters: NeuronParameters) -> ErrorWeights | None:
+    """The quantized weights by output, of a type that holds every sum of their products with errors; None in full precision."""
+    codes = None if None in (parameters.error_bits, weights.weight_bits) else weight_codes(*weights)
     if codes is None:
         return None
-    N = len(weights.weight)
-    kind = np.float32 if N * codes.high * grid(error_bits)[1] <= EXACT_SUM else np.float64
-    turned = np.zeros((N, -(-N // recurrent.COLUMNS) * recurrent.COLUMNS), kind)
+    N, (levels, high, _) = len(weights.weight), grid(parameters.error_bits)
+    p = _cuba(parameters)
+    ordinary = len(grids(p.synapse_bits, p.membrane_bits, p.error_bits)[0]) == 2
+    fits = ordinary and N * codes.high * high <= EXACT_SUM
+    if fits and codes.integers.dtype == np.int8 and high <= 127 and has_dot_products():
+        return _grouped(codes, N, levels)
+    turned = np.zeros((N, -(-N // recurrent.COLUMNS) * recurrent.COLUMNS), np.float32 if fits else np.float64)
     np.multiply(codes.integers[:, :N].T, codes.step, out=turned[:, :N], casting="unsafe")
-    return turned
+    return NO_WEIGHTS._replace(weights=turned)
 
 
 @or_eager("recurrent_sequence_backward")
@@ -134,7 +172,7 @@ def recurrent_sequence_backward(
     weights: WeightSettings,
 ) -> Tensor:
     """`eager.recurrent_sequence_backward`: the errors of a step times the weights, a step earlier."""
-    turned = _turned(weights, parameters.error_bits) if has_kernel(parameters) else None
+    turned = _turned(weights, parameters) if has_kernel(parameters) else None
     if turned is None or current.shape[2:] != weights.weight.shape[1:]:
         return EAGER.recurrent_sequence_backward(grad_spikes, current, activity, initial, parameters, weights)
     return _backward(grad_spikes, current, activity, initial, parameters, turned)
@@ -142,7 +180,7 @@ def recurrent_sequence_backward(
 
 @functools.cache
 def _as_lif(p: IntegratorParameters) -> LIFParameters:
-    """An integrator as a neuron with a threshold out of reach; backward its surrogate is 1, see `integrator_sequence_backward`."""
+    """An integrator as a neuron with a threshold out of reach, and a surrogate of 1."""
     bits = p.integrator_bits
     return LIFParameters(p.synapse_decay, p.membrane_decay, float("inf"), 0.0, bits, bits, p.error_bits, False)
 

@@ -6,7 +6,8 @@ and backward only the maxima. Kernels without recurrent weights, (0, ...), are t
 # mypy: allow-untyped-defs
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from qsnn.kernels.numba.neurons.lif import (
     SURROGATES,
@@ -18,13 +19,14 @@ from qsnn.kernels.numba.neurons.lif import (
     _threshold_gradients,
     _threshold_step,
 )
-from qsnn.kernels.numba.products.vectors import LANES, WIDTH, add_rows, list_ones, multiply_block
+from qsnn.kernels.numba.products.blocks import COLUMNS, multiply_codes, multiply_floats
+from qsnn.kernels.numba.products.vectors import WIDTH, add_rows, list_ones
 from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, size_of, state_of
 from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled
 from qsnn.kernels.numba.runtime.team import share
 
+ONE_BITS = np.int32(0x3F800000)  # of 1.0
 TOGETHER = 4  # samples whose products share a fetched weight
-COLUMNS = 4 * LANES  # of a block of products; the columns of their weights are padded to a multiple of it
 
 
 @njit(**OPTIONS)
@@ -39,7 +41,7 @@ def _feed_back(start, stop, bits, codes, step, indices, total, current):
     """Add the rows of the weights' codes at the ones of each sample's spikes (their bits, B*N) to ``current``."""
     size = current.size // bits.shape[0]
     for b in range(start, stop):
-        count = list_ones(bits[b], indices)
+        count, _ = list_ones(bits[b], ONE_BITS, np.int32(0), indices, 0)
         for low in range(0, size if count else 0, WIDTH):
             total[:] = 0
             add_rows(codes, low, indices, 0, count, total)
@@ -59,15 +61,16 @@ def _leaky_forward_step(t, low, high, current, mem, decays, theta, grid, out):
 
 
 def _recurrent_forward(
-    start, stop, size, leaky, current, codes, step, initial, decays, theta, syn_grid, mem_grid, bits, out
+    start, stop, size, leaky, current, codes, kind, step, initial, decays, theta, syn_grid, mem_grid, bits, out
 ):
-    """`sequence` of the samples ``start`` to ``stop``, of ``size`` neurons each, with feedback by ``step * codes``.
+    """`sequence` of the samples ``start`` to ``stop``, of ``size`` neurons each, with feedback by ``step * codes``, summed
+    in integers of ``kind``.
 
     ``current`` (T, M): the drive, to which the feedback is added; ``out`` (3, T, M), ``bits`` (T, B, N): those of its spikes.
     Returns the bits of the membranes' maximum.
     """
     syn, mem, largest = initial[0], initial[1], np.int32(0)
-    indices, total = np.empty(size + 1, np.int32), np.empty(WIDTH, np.int32)
+    indices, total = np.empty(size + 1, np.int32), np.empty(WIDTH, kind.dtype)
     for t in range(current.shape[0]):
         if codes.shape[0] > 0 and t > 0:
             _feed_back(start, stop, bits[t - 1], codes, step, indices, total, current[t])
@@ -81,15 +84,43 @@ def _recurrent_forward(
     return largest
 
 
-@njit(**OPTIONS)
-def _multiply(start, stop, errors, weights, out):
-    """``out[b] = errors[b] @ weights`` of the samples ``start`` to ``stop``; exact in any order, so that sums may be fused."""
+def _multiply(start, stop, errors, levels, codes, weights, first, step, out):
+    """``out[b] = errors[b] @ w`` of the samples ``start`` to ``stop``, w as `ErrorWeights`; exact in any order.
+
+    ``codes``: room for those of the errors, plus 128, which ``first`` takes away again; of weights in floats nobody needs it.
+    """
+    raise NotImplementedError("for jitted callers only")
+
+
+@overload(_multiply)
+def _multiply_by_type(start, stop, errors, levels, codes, weights, first, step, out):
+    return _multiply_integers if weights.dtype == types.int8 else _multiply_numbers
+
+
+def _multiply_integers(start, stop, errors, levels, codes, weights, first, step, out):
+    middle = stop - (stop - start) % TOGETHER
+    for b in range(start, stop):
+        _to_octets(b, errors, levels, codes)
+    for low in range(0, out.shape[1], COLUMNS):
+        for b in range(start, middle, TOGETHER):
+            multiply_codes(codes, b, weights, low, first, step, out, (ZERO, ZERO, ZERO, ZERO))
+        for b in range(middle, stop):
+            multiply_codes(codes, b, weights, low, first, step, out, (ZERO,))
+
+
+def _multiply_numbers(start, stop, errors, levels, codes, weights, first, step, out):
     middle = stop - (stop - start) % TOGETHER
     for low in range(0, weights.shape[1], COLUMNS):
         for b in range(start, middle, TOGETHER):
-            multiply_block(errors, b, weights, low, out, (ZERO, ZERO, ZERO, ZERO))
+            multiply_floats(errors, b, weights, low, out, (ZERO, ZERO, ZERO, ZERO))
         for b in range(middle, stop):
-            multiply_block(errors, b, weights, low, out, (ZERO,))
+            multiply_floats(errors, b, weights, low, out, (ZERO,))
+
+
+@njit(**OPTIONS)
+def _to_octets(b, errors, levels, codes):
+    for n in range(np.uint64(errors.shape[1])):
+        codes[b, n] = np.uint8(np.int32(errors[b, n] * levels) + 128)
 
 
 @njit(**OPTIONS)
@@ -118,10 +149,11 @@ def _leaky_backward_step(
 
 
 def _recurrent_backward(
-    member, team, counters, maxima, leaky, weights, grad_spikes, current, spikes, synapse, membrane, initial, decays,
-    theta, surrogate, grids, out,
+    member, team, counters, maxima, leaky, weights, first_sums, step, codes, feedback, grad_spikes, current, spikes,
+    synapse, membrane, initial, decays, theta, surrogate, grids, out,
 ):  # fmt: skip
-    """A member's part of `sequence_backward`, ``out`` (T, B, N); ``weights``: the recurrent ones by output, (N, padded).
+    """A member's part of `sequence_backward`, ``out`` (T, B, N); ``weights``, ``first_sums``, ``step``, ``codes`` and
+    ``feedback`` (B, padded): see `_multiply`.
 
     Returns the bits of the maximum of ``out``.
     """
@@ -130,7 +162,7 @@ def _recurrent_backward(
     start, stop = first * size, last * size
     flat, M = out.reshape(steps, -1), current.shape[1]
     old, new, thr = np.zeros((2, M), np.float32), np.empty((2, M), np.float32), _threshold_gradients(M, surrogate)
-    summed, feedback = np.empty((1, M), np.float32), np.empty((out.shape[1], weights.shape[1]), weights.dtype)
+    summed = np.empty((1, M), np.float32)
     max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
     for t in range(steps - 1, -1, -1):
         syn, mem = initial[0], initial[1]
@@ -138,7 +170,7 @@ def _recurrent_backward(
             syn, mem = synapse[t - 1], membrane[t - 1]
         summed[0, start:stop] = grad_spikes[t, start:stop]
         if weights.shape[0] > 0 and t + 1 < steps:
-            _multiply(first, last, out[t + 1], weights, feedback)
+            _multiply(first, last, out[t + 1], levels, codes, weights, first_sums, step, feedback)
             _add_to_spikes(first, last, size, grad_spikes[t], feedback, summed[0])
         max_thr = np.int32(0)
         for low, high in parts_of(start, stop, 64):
@@ -155,22 +187,7 @@ def _recurrent_backward(
                 )
             else:
                 part_syn, part_mem, part_out = _backward_step(
-                    t,
-                    low,
-                    high,
-                    syn,
-                    mem,
-                    spikes,
-                    current,
-                    decays,
-                    theta,
-                    surrogate,
-                    grids,
-                    factors,
-                    old,
-                    thr,
-                    new,
-                    flat,
+                    t, low, high, syn, mem, spikes, current, decays, theta, surrogate, grids, factors, old, thr, new, flat
                 )
             max_syn, max_mem, max_out = max(max_syn, part_syn), max(max_mem, part_mem), max(max_out, part_out)
         old, new = new, old
@@ -182,22 +199,26 @@ def _recurrent_backward(
 
 
 CUBE = "float32[:,:,::1]"
-# By the length of the grids' tuples, see `lif`, and the type of the weights' codes.
+# By the length of the grids' tuples, see `lif`, and the type of the codes, which are summed in twice as many bits; where the
+# formats are not ordinary, the widest alone.
 recurrent_forward = {
     (size, np.dtype(code)): compiled(
-        f"int32(int64, int64, int64, b1, {MATRIX}, {code}[:,::1], float32, {MATRIX}, {MATRIX}, float32, {grid}, {grid},"
-        f" int32[:,:,::1], {CUBE})"
+        f"int32(int64, int64, int64, b1, {MATRIX}, {code}[:,::1], {total}[::1], float32, {MATRIX}, {MATRIX}, float32, {grid},"
+        f" {grid}, int32[:,:,::1], {CUBE})"
     )(_recurrent_forward)
     for size, grid in GRIDS.items()
-    for code in ("int8", "int16")
+    for code, total in (("int8", "int16"), ("int16", "int32"))
+    if size == 2 or code == "int16"
 }
-# And of the sums, and the length of ``surrogate``.
+# And the types of weights and sums, and the length of ``surrogate``: where the formats are not ordinary, the widest alone.
+KINDS = {"int8": "float32", "float32": "float32", "float64": "float64"}
 recurrent_backward = {
     (size, np.dtype(kind), count): compiled(
-        f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], {', '.join([MATRIX] * 7)}, float32, {surrogate},"
-        f" UniTuple({grid}, 4), {CUBE})"
+        f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], int32[::1], float32, uint8[:,::1], {total}[:,::1],"
+        f" {', '.join([MATRIX] * 7)}, float32, {surrogate}, UniTuple({grid}, 4), {CUBE})"
     )(_recurrent_backward)
     for size, grid in GRIDS.items()
-    for kind in ("float32", "float64")
+    for kind, total in KINDS.items()
     for count, surrogate in SURROGATES.items()
+    if size == 2 or kind == "float64"
 }

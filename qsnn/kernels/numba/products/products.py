@@ -18,7 +18,7 @@ from qsnn.kernels.numba.products import rows
 from qsnn.kernels.numba.products.vectors import WIDTH
 from qsnn.kernels.numba.rounding.calls import grid, largest
 from qsnn.kernels.numba.rounding.quantizers import quantize_scaled
-from qsnn.kernels.numba.runtime.arrays import array, bits
+from qsnn.kernels.numba.runtime.arrays import array, bits, octets
 from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import known, remember
 from qsnn.kernels.numba.runtime.threads import single_threaded, split
@@ -29,6 +29,7 @@ DENSEST_ERROR = 0.6  # and above this share of errors that are not 0
 LARGEST_SUM: dict[Any, int] = {np.int8: 2**7 - 1, np.int16: 2**15 - 1, np.int32: 2**24}
 MULTIPLES = 2**15 - 1  # what a sum of errors times weights must not exceed
 CACHE_LINE = 64  # bytes
+ONE_BITS = 0x3F800000  # of 1.0
 SMALL_PRODUCT = 2**24  # multiplications of floats that one thread does in some 200 us
 MULTIPLICATIONS = 40  # of integers, in a tenth of a nanosecond
 BLOCK = 1024  # rows of errors that stay in the cache while every input gathers its own
@@ -40,6 +41,10 @@ class Spikes(NamedTuple):
     starts: np.ndarray
     ends: np.ndarray
     indices: np.ndarray
+
+    def count(self) -> int:
+        """How many ones there are; between the lists there may be room."""
+        return int(self.ends.sum() - self.starts.sum())
 
 
 class Codes(NamedTuple):
@@ -61,16 +66,12 @@ def padded(rows: int, columns: int, kind: Any) -> np.ndarray:
 
 def spike_lists(spikes: Tensor) -> Spikes | bool:
     """The ones of (..., I) spikes row by row; False if it is not binary or too dense to gain by it."""
-    matrix = bits(spikes)
-    counts = np.empty(len(matrix), np.int64)
-    if any(split(rows.count_ones, len(matrix), matrix.size, matrix, counts)):
-        return False
-    ends = np.cumsum(counts + 1) - 1  # a slot to spare after each list, see `rows.list_ones`
-    if ends[-1] > DENSEST * matrix.size:
-        return False
-    lists = Spikes(ends - counts, ends, np.empty(ends[-1] + 1, np.int32))
-    split(rows.list_ones, len(matrix), 3 * matrix.size, matrix, lists.starts, lists.indices)
-    return lists
+    matrix, one = (bits(spikes), ONE_BITS) if spikes.dtype == torch.float32 else (octets(spikes), 1)
+    # Room for all, of which the system gives only what is written to.
+    lists = Spikes(np.empty(len(matrix), np.int64), np.empty(len(matrix), np.int64), np.empty(matrix.size, np.int32))
+    kernel = rows.list_rows[matrix.dtype]
+    binary = all(split(kernel, len(matrix), 2 * matrix.size, matrix, one, 0, *lists))
+    return lists if binary and lists.count() <= DENSEST * matrix.size else False
 
 
 def column_lists(spikes: Tensor) -> Spikes | bool:
@@ -80,7 +81,7 @@ def column_lists(spikes: Tensor) -> Spikes | bool:
         return False
     shape = -(-len(lists.starts) // BLOCK), spikes.shape[-1]
     columns = Spikes(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty_like(lists.indices))
-    split(rows.transpose_blocks, shape[0], 10 * len(lists.indices), BLOCK, *lists, *columns)
+    split(rows.transpose_blocks, shape[0], 10 * lists.count(), BLOCK, *lists, *columns)
     return columns
 
 
@@ -133,7 +134,7 @@ def sum_kind(codes: Codes) -> Any:
 def _sum_rows(codes: Codes, lists: Spikes, out: np.ndarray) -> int:
     """`rows.sum_rows`."""
     kind = sum_kind(codes)
-    work = len(lists.indices) * out.shape[1] // 10 + out.size
+    work = lists.count() * out.shape[1] // 10 + out.size
     kernel = rows.sum_rows[codes.integers.dtype, np.dtype(kind)]
     limit = LARGEST_SUM[kind] // codes.high
     return max(split(kernel, len(out), work, codes.integers, *lists, limit, np.empty(0, kind), codes.step, out))
@@ -173,6 +174,20 @@ def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None
     out = empty(spikes.shape[-1], error.shape[-1])
     remember(out, "largest", _sum_rows(codes, lists, array(out)))
     return out
+
+
+def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+    """`eager.recurrent_gradient`: the same of the spikes as they are and errors that have moved one step towards the beginning,
+    with nothing to meet the last step's spikes."""
+    codes = known(error, "codes", _integer_codes) if spikes.shape == error.shape else None
+    if codes is None:
+        return eager.recurrent_gradient(spikes, error, error_bits)
+    moved, batch = empty(*error.shape), math.prod(spikes.shape[1:-1])
+    integers = np.zeros_like(codes.integers)
+    integers[:-batch] = codes.integers[batch:]
+    moved[:-1], moved[-1:] = error[1:], 0
+    remember(moved, "codes", codes._replace(integers=integers))
+    return weight_gradient(spikes, moved, error_bits)
 
 
 @functools.cache

@@ -8,48 +8,23 @@ integers are padded with zeros to whole vectors, see `qsnn.kernels.numba.product
 import numpy as np
 from numba import njit
 
-from qsnn.kernels.numba.products.vectors import WIDTH, add_multiples, add_rows
+from qsnn.kernels.numba.products.vectors import WIDTH, add_multiples, add_rows, list_ones
 from qsnn.kernels.numba.rounding.scalars import parts_of, size_of
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled, compiled_for
 
 ROWS = 64  # of errors whose lists are made at a time
-ONE_BITS = np.int32(0x3F800000)  # of 1.0
 
 
-@njit(**OPTIONS)
-def _count_row(bits):
-    ones, strays = np.int32(0), np.int32(0)
-    for i in range(bits.size):
-        one = bits[i] == ONE_BITS
-        ones = np.int32(ones + np.int32(one))
-        strays = np.int32(strays + np.int32(~(one | (bits[i] == 0))))
-    return ones, strays
-
-
-@compiled("int64(int64, int64, int32[:,::1], int64[::1])")
-def count_ones(start, stop, bits, counts):
-    """How many ones each row holds, given the floats' bits; returns how many elements are neither 0 nor 1."""
-    total = 0
+@compiled_for("b1(int64, int64, {0}[:,::1], {0}, {0}, int64[::1], int64[::1], int32[::1])", "int32", "uint8")
+def list_rows(start, stop, matrix, one, zero, starts, ends, indices):
+    """The columns of the ones of each row, from ``indices[start * columns]`` on; whether all else is 0."""
+    place, strays = start * matrix.shape[1], False
     for r in range(start, stop):
-        ones, strays = _count_row(bits[r])
-        counts[r] = ones
-        total += strays
-    return total
-
-
-@njit(**OPTIONS)
-def _list_row(bits, indices):
-    place = 0
-    for i in range(bits.size):
-        indices[place] = i  # always written, and kept only if the place moves on: no branch to mispredict
-        place += bits[i] != 0
-
-
-@compiled("void(int64, int64, int32[:,::1], int64[::1], int32[::1])")
-def list_ones(start, stop, bits, starts, indices):
-    """The columns of the ones of each row. ``indices`` has one slot to spare after each list."""
-    for r in range(start, stop):
-        _list_row(bits[r], indices[starts[r] :])
+        starts[r] = place
+        place, stray = list_ones(matrix[r], one, zero, indices, place)
+        ends[r] = place
+        strays |= stray
+    return not strays
 
 
 @njit(**OPTIONS)

@@ -13,18 +13,18 @@ from qsnn.kernels.numba.runtime.compile import OPTIONS
 
 VECTOR_BYTES = 64
 WIDTH = 128  # columns of integers at a time; the columns of a matrix of integers are padded to a multiple of it
-LANES = VECTOR_BYTES // 4  # of float32
 INT, DOUBLE = ir.IntType(64), ir.DoubleType()
 
 
-def _broadcast(builder, value, lanes):
+def broadcast(builder, value, lanes):
     """A vector with ``value`` in every lane."""
     empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
     return builder.shuffle_vector(builder.insert_element(empty, value, ir.IntType(32)(0)), empty, zeros)
 
 
-def _load(builder, pointer, element, lanes, align):
+def load(builder, pointer, element, lanes, align):
+    """Its address as one of vectors, and the vector there."""
     vector = builder.bitcast(pointer, ir.VectorType(element, lanes).as_pointer())
     return vector, builder.load(vector, align=align)
 
@@ -50,13 +50,13 @@ def add_scaled(typing, zeros, totals, source, shifts, factors, offsets, begin, e
         starts = [builder.gep(source, [builder.load(builder.gep(shifts, [INT(v)]))]) for v in range(kinds[0].count)]
         with cgutils.for_range_slice(builder, arguments[6], arguments[7], INT(1)) as (n, _):
             offset = builder.load(builder.gep(offsets, [n]))
-            factor = _broadcast(builder, builder.load(builder.gep(factors, [n])), lanes)
+            factor = broadcast(builder, builder.load(builder.gep(factors, [n])), lanes)
             for total, start in zip(sums, starts, strict=True):
-                _, values = _load(builder, builder.gep(start, [offset]), element, lanes, size)
+                _, values = load(builder, builder.gep(start, [offset]), element, lanes, size)
                 product = builder.fmul(values, factor, flags=("contract",))
                 builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
         for v, total in enumerate(sums):
-            place, before = _load(builder, builder.gep(totals, [INT(v * lanes)]), DOUBLE, lanes, 8)
+            place, before = load(builder, builder.gep(totals, [INT(v * lanes)]), DOUBLE, lanes, 8)
             more = builder.load(total)
             more = more if element == DOUBLE else builder.fpext(more, before.type)
             builder.store(builder.fadd(before, more), place, align=8)
@@ -77,17 +77,17 @@ def _emit_sum(context, builder, rows, lists, total, factor):
         for kind, value in ((matrix_type, matrix_value), (index_type, index_value), total)
     )
     stride, element = builder.extract_value(matrix.shape, 1), context.get_data_type(matrix_type.dtype)
-    place, before = _load(builder, sums.data, context.get_data_type(total[0].dtype), WIDTH, 1)
+    place, before = load(builder, sums.data, context.get_data_type(total[0].dtype), WIDTH, 1)
     held = cgutils.alloca_once_value(builder, before)  # becomes registers
     with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
         index = builder.load(builder.gep(indices.data, [builder.add(begin, loop.index)]))
         row = builder.zext(index, INT)
         start = builder.gep(matrix.data, [builder.add(builder.mul(row, stride), low)])
-        _, numbers = _load(builder, start, element, WIDTH, 1)
+        _, numbers = load(builder, start, element, WIDTH, 1)
         if numbers.type != before.type:
             numbers = builder.sext(numbers, before.type)
         if factor is not None:
-            numbers = builder.mul(numbers, _broadcast(builder, factor(row, before.type.element), WIDTH))
+            numbers = builder.mul(numbers, broadcast(builder, factor(row, before.type.element), WIDTH))
         builder.store(builder.add(builder.load(held), numbers), held)
     builder.store(builder.load(held), place, align=1)
     return context.get_dummy_value()
@@ -123,8 +123,8 @@ def add_multiples(typing_context, factors, matrix, low, indices, begin, end, tot
 
 
 @intrinsic
-def _ones_of(typing_context, bits, place):
-    """Which of the 64 integers from ``bits[place]`` on are not 0, as the bits of a word."""
+def _equal(typing_context, row, place, number):
+    """Which of the 64 integers from ``row[place]`` on are ``number``, as the bits of a word."""
 
     def generate(context, builder, signature, arguments):
         numbers, element = (
@@ -132,10 +132,10 @@ def _ones_of(typing_context, bits, place):
             signature.args[0].dtype,
         )
         start = builder.gep(numbers.data, [arguments[1]])
-        _, values = _load(builder, start, context.get_data_type(element), 64, element.bitwidth // 8)
-        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(values.type, None)), INT)
+        _, values = load(builder, start, context.get_data_type(element), 64, element.bitwidth // 8)
+        return builder.bitcast(builder.icmp_signed("==", values, broadcast(builder, arguments[2], 64)), INT)
 
-    return types.uint64(bits, types.int64), generate
+    return types.uint64(row, types.int64, row.dtype), generate
 
 
 @intrinsic
@@ -149,59 +149,24 @@ def _lowest(typing_context, word):
 
 
 @njit(**OPTIONS)
-def list_ones(row, indices):
-    """Where the integers of ``row`` are not 0: their places in ascending order at the start of ``indices``, which has room for
-    all; how many. For few of them: 64 at a time become the bits of a word, whose ones are then looked up."""
-    count, whole = 0, row.size - row.size % 64
-    for low in range(0, whole, 64):
-        word = _ones_of(row, low)
-        while word != 0:
-            indices[count] = low + _lowest(word)
-            count += 1
-            word &= word - np.uint64(1)
-    for place in range(whole, row.size):
-        if row[place] != 0:
-            indices[count] = place
-            count += 1
-    return count
+def list_ones(row, one, zero, indices, place):
+    """Where the integers of ``row`` are ``one``, in ascending order into ``indices`` from ``place`` on, where there is room for
+    all. Returns the place behind the last, and whether there are integers that are neither ``one`` nor ``zero``.
 
-
-@intrinsic
-def multiply_block(typing_context, errors, row, weights, low, out, zeros):
-    """``out[row + s, low : low + 4 * LANES] = errors[row + s] @ weights[:, low : low + 4 * LANES]`` for each s of ``zeros``.
-
-    ``errors`` (B, N) and ``weights`` (N, padded), of which both may be float32, or the weights and ``out`` float64. Products
-    and sums may be fused.
+    For few of them: 64 at a time become the bits of a word, whose ones are then looked up.
     """
-    signature = types.void(errors, types.int64, weights, types.int64, out, zeros)
-
-    def generate(context, builder, signature, arguments):
-        kinds, samples = signature.args, signature.args[5].count
-        e, w, o = (context.make_array(kinds[n])(context, builder, arguments[n]) for n in (0, 2, 4))
-        element, (columns, width) = (
-            context.get_data_type(kinds[2].dtype),
-            (builder.extract_value(array.shape, 1) for array in (e, w)),
-        )
-        vector = ir.VectorType(element, LANES)
-        sums = [
-            [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(4)] for _ in range(samples)
-        ]
-        rows = [builder.mul(builder.add(arguments[1], INT(s)), columns) for s in range(samples)]
-        with cgutils.for_range(builder, columns) as loop:
-            start = builder.gep(w.data, [builder.add(builder.mul(loop.index, width), arguments[3])])
-            taken = [_load(builder, builder.gep(start, [INT(v * LANES)]), element, LANES, 1)[1] for v in range(4)]
-            for s, first in enumerate(rows):
-                factor = builder.load(builder.gep(e.data, [builder.add(first, loop.index)]))
-                factor = factor if factor.type == element else builder.fpext(factor, element)
-                many = _broadcast(builder, factor, LANES)
-                for total, values in zip(sums[s], taken, strict=True):
-                    product = builder.fmul(values, many, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
-        for s in range(samples):
-            place = builder.add(builder.mul(builder.add(arguments[1], INT(s)), width), arguments[3])
-            for v, total in enumerate(sums[s]):
-                pointer = builder.gep(o.data, [builder.add(place, INT(v * LANES))])
-                builder.store(builder.load(total), builder.bitcast(pointer, vector.as_pointer()), align=1)
-        return context.get_dummy_value()
-
-    return signature, generate
+    whole, strays = row.size - row.size % 64, np.uint64(0)
+    for low in range(0, whole, 64):
+        word = _equal(row, low, one)
+        strays |= ~(word | _equal(row, low, zero))
+        while word != 0:
+            indices[place] = low + _lowest(word)
+            place += 1
+            word &= word - np.uint64(1)
+    for i in range(whole, row.size):
+        if row[i] == one:
+            indices[place] = i
+            place += 1
+        elif row[i] != zero:
+            strays |= np.uint64(1)
+    return place, strays != 0

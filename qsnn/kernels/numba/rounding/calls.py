@@ -43,15 +43,16 @@ def backward_grids(
     return (*formats, formats[1] if threshold_mask else ANY_RANGE[: len(formats[1])])
 
 
-def or_eager(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Hand calls on other than non-empty float32 tensors to the eager operation ``name``."""
+def or_eager(name: str, *others: torch.dtype) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hand calls on other than non-empty float32 tensors, or ones of ``others``, to the eager operation ``name``."""
+    usable = torch.float32, *others
     definition = getattr(EAGER, name)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def chosen(*arguments: Any) -> Any:
             for a in arguments:
-                if isinstance(a, Tensor) and (a.dtype != torch.float32 or not a.numel()):
+                if isinstance(a, Tensor) and (a.dtype not in usable or not a.numel()):
                     return definition(*arguments)
             return function(*arguments)
 

@@ -21,6 +21,11 @@ def bits(tensor: Tensor) -> np.ndarray:
     return array(tensor).view(np.int32).reshape(-1, tensor.shape[-1])
 
 
+def octets(tensor: Tensor) -> np.ndarray:
+    """The same of integers of 8 bits, as uint8."""
+    return array(tensor).view(np.uint8).reshape(-1, tensor.shape[-1])
+
+
 def maps(tensor: Tensor) -> np.ndarray:
     """(B, C, H, W) as the array (B, H, W, C); a view where the tensor has the channels-last format."""
     return array(tensor.permute(0, 2, 3, 1))
