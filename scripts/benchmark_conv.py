@@ -124,7 +124,9 @@ def main() -> None:
             if options.profile:
                 profile(lambda run=run, x=x, labels=labels: learn(run, x, labels))  # type: ignore[misc]
                 continue
-            step, convolutions = interleaved((lambda: learn(run, x, labels), float_convolutions(run, x)), options.rounds)  # noqa: B023
+            step, convolutions = interleaved(
+                (lambda: learn(run, x, labels), float_convolutions(run, x)), options.rounds
+            )  # noqa: B023
             row = f"{step:.0f} | {convolutions:.0f} | {step / convolutions:.2f} | {densities(run, x, labels)}"
             print(f"| {name} | {threads} | {row} |", flush=True)
 

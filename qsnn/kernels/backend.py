@@ -145,7 +145,5 @@ class Backend(NamedTuple):
     ]
     """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the pooling window, whether there will be a
     way back -> `ConvolutionPass`"""
-    convolution_sequence_backward: Callable[
-        [Tensor, ConvolutionPass, LIFState | None, NeuronParameters, int], Tensor
-    ]
+    convolution_sequence_backward: Callable[[Tensor, ConvolutionPass, LIFState | None, NeuronParameters, int], Tensor]
     """gradient at the pooled spikes, pass, state before it, neuron, side of the window -> gradient at the current (T, B, N)"""

@@ -106,7 +106,11 @@ def pooled(spikes: Tensor, membrane: Tensor, window: int) -> Tensor:
     """
     if window == 1:
         return spikes
-    return spikes.flatten(2).gather(2, _winners(membrane, window).flatten(2)).view(*spikes.shape[:2], *_left(spikes, window))
+    return (
+        spikes.flatten(2)
+        .gather(2, _winners(membrane, window).flatten(2))
+        .view(*spikes.shape[:2], *_left(spikes, window))
+    )
 
 
 def pooled_backward(grad: Tensor, membrane: Tensor, window: int) -> Tensor:
@@ -131,7 +135,12 @@ def membranes_before(activity: LIFActivity, state: LIFState | None) -> Tensor:
 
 
 def compose_sequence(
-    backend: Backend, x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int
+    backend: Backend,
+    x: Tensor,
+    state: LIFState | None,
+    layer: ConvolutionSettings,
+    neuron: NeuronParameters,
+    pooling: int,
 ) -> ConvolutionPass:
     """Input spikes (T, B, C, H, W) to what the layer does, by the operations of ``backend``."""
     steps = x.shape[:2]
@@ -144,7 +153,12 @@ def compose_sequence(
 
 
 def compose_sequence_backward(
-    backend: Backend, grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+    backend: Backend,
+    grad: Tensor,
+    done: ConvolutionPass,
+    state: LIFState | None,
+    neuron: NeuronParameters,
+    pooling: int,
 ) -> Tensor:
     """Gradient at the current (T, B, N) from that at the pooled spikes (T, B, O, H'', W''), likewise."""
     membrane = membranes_before(done.activity, state).view(-1, *done.maps)

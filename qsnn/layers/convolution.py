@@ -78,7 +78,9 @@ class _Drive(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (x,), sequence = ctx.saved_tensors, ctx.sequence
         maps, grad = x.flatten(0, 1), grads[0].view(-1, *sequence.done.maps)
-        grad_x, grad_weight = sequence.backend.convolution_errors(maps, grad, sequence.settings, ctx.needs_input_grad[0])
+        grad_x, grad_weight = sequence.backend.convolution_errors(
+            maps, grad, sequence.settings, ctx.needs_input_grad[0]
+        )
         return None if grad_x is None else grad_x.view(x.shape), grad_weight, None
 
 
@@ -143,7 +145,9 @@ class SpikingConvolution(nn.Module):
         sequence = _Sequence(self, state)
         if torch.is_grad_enabled():
             current = _Drive.apply(x, self.convolution.weight, sequence)
-            *parts, output = _Neurons.apply(current, sequence) if self.pooling > 1 else (*_Neurons.apply(current, sequence), None)
+            *parts, output = (
+                _Neurons.apply(current, sequence) if self.pooling > 1 else (*_Neurons.apply(current, sequence), None)
+            )
         else:
             current, parts, output, *_ = sequence.run(x, False)
         activity = LIFActivity(*parts)

@@ -45,8 +45,8 @@ def is_plain(neuron: NeuronParameters, layer: ConvolutionSettings, pooling: int)
     if isinstance(neuron.synapse_decay, Tensor) or isinstance(neuron.membrane_decay, Tensor):
         return False
     widths = neuron.synapse_bits, neuron.membrane_bits, neuron.error_bits
-    # One bit has no zero: neurons that are no winners would have errors as well.
-    return None not in widths and neuron.error_bits != 1 and neuron == LIFParameters(*neuron[:8])
+    # One bit has no zero: neurons that are no winners would have errors as well. Other fields than these are other equations.
+    return None not in widths and 1 not in widths and neuron == LIFParameters(*neuron[:8])
 
 
 def _bytes(rows: int, columns: int) -> Tensor:
@@ -62,7 +62,7 @@ def sequence(
 ) -> ConvolutionPass | None:
     """`qsnn.kernels.convolution.compose_sequence` in one kernel; None if it is not made for this."""
     kernel, numbers = kernel_of(x, layer), (x.dtype, layer.weight.dtype)
-    if numbers != (torch.float32,) * 2 or not x.numel() or min(kernel.maps) < pooling or not _is_finite(state):
+    if numbers != (torch.float32,) * 2 or not x.numel() or min(kernel.maps[1:]) < pooling or not _is_finite(state):
         return None
     if not is_plain(neuron, layer, pooling):
         return None
@@ -89,7 +89,7 @@ def _sequence(
     tape = Tape.empty(T, shape.numel(), output[0].numel())
     syn, mem, _, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     sizes = split(
-        neurons.forward[len(mem), kind.dtype], B, work + 10 * current.numel(), tuple(lists), arguments, kind, kernel.maps, pooling,
+        neurons.forward[kind.dtype], B, work + 10 * current.numel(), tuple(lists), arguments, kind, kernel.maps, pooling,
         matrix(current), states(state, shape), (p.synapse_decay, p.membrane_decay), p.threshold, p.surrogate_slope,
         (syn, mem, passing), array(out).reshape(3, T, -1), array(tape.masks), matrix(output), array(tape.winners),
         array(tape.divisors),
@@ -122,8 +122,8 @@ def sequence_backward(grad: Tensor, done: ConvolutionPass, neuron: NeuronParamet
     fmt = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)[2]
     team = max(1, min(torch.get_num_threads(), out[0].numel() // NEURONS, B * channels))
     size = run_together(
-        neurons.backward[len(fmt)], team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
-        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), (fmt,), matrix(out),
+        neurons.backward, team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
+        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), fmt, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out

@@ -12,13 +12,15 @@ from numba import njit
 
 from qsnn.kernels.numba.convolution.sums import LISTS, LONG, aligned, sum_of_sample, to_maps
 from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, quantized, size_of, state_of
-from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled
+from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled, compiled_for
 from qsnn.kernels.numba.runtime.team import meet, share
 
 SYNAPSE, MEMBRANE, PASSES = np.uint8(1), np.uint8(2), np.uint8(128)
 LARGEST_WINDOW = 11  # whose places leave a bit of a byte for `PASSES`
 GROUP = 4096  # neurons whose e_thr are made at a time: whole maps, few left over by whole vectors
 BYTES = "uint8[:,::1]"
+FORMAT = GRIDS[2]  # all formats are ordinary ones, see `scalars`
+DRIVE = f"Tuple((int16[::1], int64, int64, {LONG}, {LONG}, {LONG}, int64, int64, float32))"
 
 
 @njit(**OPTIONS)
@@ -90,7 +92,13 @@ def _pool(t, neuron, q, mem, maps, window, theta, slope, grid, passing, output, 
             q += columns
 
 
-def _forward(
+@compiled_for(
+    f"int32(int64, int64, Tuple(({LISTS})), {DRIVE}, {{0}}[::1], UniTuple(int64, 3), int64, {MATRIX}, {MATRIX},"
+    f" UniTuple(float32, 2), float32, float32, UniTuple({FORMAT}, 3), float32[:,:,::1], {BYTES}, {MATRIX}, {BYTES}, {MATRIX})",
+    "int16",
+    "int32",
+)
+def forward(
     start, stop, lists, drive, kind, maps, window, current, initial, decays, theta, slope, grids, out, masks, output, winners,
     divisors,
 ):  # fmt: skip
@@ -173,15 +181,17 @@ def _maxima_of_all(member, team, counters, meetings, t, maxima, own):
     return (syn, mem, out), meetings
 
 
-def _backward(
-    member, team, counters, maxima, num_maps, grad, sizes, winners, masks, corners, places, decays, grids, out
-):
+@compiled(
+    f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, int32[::1], {BYTES}, {BYTES}, {LONG}, {LONG},"
+    f" UniTuple(float32, 2), {FORMAT}, {MATRIX})"
+)
+def backward(member, team, counters, maxima, num_maps, grad, sizes, winners, masks, corners, places, decays, grid, out):
     """A member's part of the recurrence back through time, see `lif._lif_backward`, of ``num_maps`` maps: (T, num_maps * pixels).
 
     ``grad``: `threshold_gradients` (T, windows), whose maxima are ``sizes``; ``corners`` of a map's windows; ``places`` of a window, from
     there. Returns the bits of the maximum of ``out``.
     """
-    pixels, windows, grid, levels = out.shape[1] // num_maps, corners.size, grids[0], grids[0][0]
+    pixels, windows = out.shape[1] // num_maps, corners.size
     start, stop = share(num_maps, member, team)
     syn, mem = np.zeros(out.shape[1], np.float32), np.zeros(out.shape[1], np.float32)
     group = -(-GROUP // pixels)
@@ -191,8 +201,8 @@ def _backward(
     for t in range(out.shape[0] - 1, -1, -1):
         if team > 1:
             largest, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, largest)
-        factors = factors_of(largest[0], levels), factors_of(largest[1], levels)
-        of_windows, max_syn, max_mem = factors_of(sizes[t], levels), none, none
+        factors = factors_of(largest[0], grid[0]), factors_of(largest[1], grid[0])
+        of_windows, max_syn, max_mem = factors_of(sizes[t], grid[0]), none, none
         for first in range(start, stop, group):
             last = min(first + group, stop)
             thr[:] = ZERO
@@ -207,22 +217,3 @@ def _backward(
         largest, _ = _maxima_of_all(member, team, counters, meetings, 1, maxima, (none, none, max_out))
         return largest[2]
     return max_out
-
-
-# By the length of the grids' tuples: 2 where all are ordinary ones, see `scalars`; and by the integers of the sums.
-_DRIVE = f"Tuple((int16[::1], int64, int64, {LONG}, {LONG}, {LONG}, int64, int64, float32))"
-forward = {
-    (size, np.dtype(kind)): compiled(
-        f"int32(int64, int64, Tuple(({LISTS})), {_DRIVE}, {kind}[::1], UniTuple(int64, 3), int64, {MATRIX}, {MATRIX},"
-        f" UniTuple(float32, 2), float32, float32, UniTuple({grid}, 3), float32[:,:,::1], {BYTES}, {MATRIX}, {BYTES}, {MATRIX})"
-    )(_forward)
-    for size, grid in GRIDS.items()
-    for kind in ("int16", "int32")
-}
-backward = {
-    size: compiled(
-        f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, int32[::1], {BYTES}, {BYTES}, {LONG}, {LONG},"
-        f" UniTuple(float32, 2), UniTuple({grid}, 1), {MATRIX})"
-    )(_backward)
-    for size, grid in GRIDS.items()
-}

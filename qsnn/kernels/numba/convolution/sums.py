@@ -7,7 +7,14 @@ Spikes are lists, see `qsnn.kernels.numba.products.products.Spikes`. Maps of sum
 import numpy as np
 from numba import njit
 
-from qsnn.kernels.numba.convolution.vectors import SIDE, VECTOR_BYTES, add_products, add_runs, channels_first, channels_last
+from qsnn.kernels.numba.convolution.vectors import (
+    SIDE,
+    VECTOR_BYTES,
+    add_products,
+    add_runs,
+    channels_first,
+    channels_last,
+)
 from qsnn.kernels.numba.rounding.scalars import code_of
 from qsnn.kernels.numba.runtime.compile import GRID, MATRIX, OPTIONS, compiled, compiled_for
 

@@ -105,7 +105,10 @@ def _pair_sums(builder, one, other):
     lanes, instruction = one.type.count // 2, _pair_instruction()
     if instruction is None:
         wide = ir.VectorType(INT32, lanes)
-        parts = [[builder.sext(_shuffled(builder, v, v, list(range(n, 2 * lanes, 2))), wide) for v in (one, other)] for n in (0, 1)]
+        parts = [
+            [builder.sext(_shuffled(builder, v, v, list(range(n, 2 * lanes, 2))), wide) for v in (one, other)]
+            for n in (0, 1)
+        ]
         return builder.add(*(builder.mul(*part) for part in parts))
     name, width = instruction
     short, wide = ir.VectorType(ir.IntType(16), 2 * width), ir.VectorType(INT32, width)
