@@ -1,6 +1,6 @@
 """A training step of a convolutional net against torch's float convolutions alone, medians, interleaved, on real N-MNIST.
 
-    python scripts/benchmark_conv.py --root <N-MNIST folder> [--threads 1 2] [--rounds 7] [--learned 5] [--profile]
+    python scripts/benchmark_conv.py --root <N-MNIST folder> [--threads 1 2] [--rounds 7] [--learned 45] [--profile]
 
 The net: 2 x 34 x 34 pixels, 16 and 32 channels of 5 x 5 with padding 2, pooling 2, 10 outputs; batches of 32 recordings, 60
 steps of 5 ms, loss=spike_count, optimizer=adam. A step is `train_step`: forward, loss, backward, gradient rounding, update. The
@@ -9,6 +9,7 @@ gradients. Densities are those of the batch that is timed: of input spikes, spik
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -37,12 +38,11 @@ def prepared_run(options: argparse.Namespace, threads: int, widths: tuple[str, .
     """A run that has learned from some batches, and the next batch."""
     words = [*NET, *widths, f"dataset.root={options.root}", f"threads={threads}", f"kernels={options.kernels}"]
     run = build_run(to_config(compose_config(words)), Path("unused"))
-    batches = run.task.batches(0, 0)
-    for _ in range(options.learned):
-        batch = next(batches)
+    batches = (batch for epoch in itertools.count() for batch in run.task.batches(epoch, 0))
+    for batch in itertools.islice(batches, options.learned):
         learn(run, batch[0].float(), batch[1])
-    batch = next(batches)
-    return run, batch[0].float(), batch[1]
+    x, labels, *_ = next(batches)
+    return run, x.float(), labels
 
 
 def learn(run: Run, x: Tensor, labels: Tensor, keep: bool = False) -> Any:
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="the N-MNIST folder")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--learned", type=int, default=5, help="batches that the net has learned from before")
+    parser.add_argument("--learned", type=int, default=45, help="batches that the net has learned from before")
     parser.add_argument("--kernels", default="numba")
     parser.add_argument("--profile", action="store_true", help="torch's profile of a step in place of the table")
     options = parser.parse_args()

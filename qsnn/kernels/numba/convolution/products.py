@@ -111,8 +111,8 @@ def convolution_current(x: Tensor, layer: ConvolutionSettings) -> Tensor:
 def convolution_errors(
     x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """`qsnn.kernels.convolution.convolution_errors`: the errors of a sample become maps of integers. Each spike adds a square of
-    them to the weight gradient, each error that is not 0 its multiple of the weights to the errors at the inputs."""
+    """`qsnn.kernels.convolution.convolution_errors`: the errors of a sample become maps of integers. Each spike adds a square
+    of them to the weight gradient, each error that is not 0 its multiple of the weights to the errors at the inputs."""
     done = _errors(x, grad_current, layer, wants_input)
     return convolution.convolution_errors(x, grad_current, layer, wants_input) if done is None else done
 
