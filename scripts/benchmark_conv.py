@@ -1,14 +1,15 @@
 """A training step of a convolutional net against torch's float convolutions alone, medians, interleaved, on real N-MNIST.
 
-    python scripts/benchmark_conv.py --root <N-MNIST folder> [--threads 1 2] [--rounds 7] [--learned 5] [--profile]
+    python scripts/benchmark_conv.py --root <N-MNIST folder> [--threads 1 2] [--rounds 7] [--learned 45] [--profile]
 
-The net: 2 x 34 x 34 pixels, 16 and 32 channels of 5 x 5 with padding 2, pooling 2, 10 outputs; batches of 32 recordings, 60 steps of
-5 ms, loss=spike_count, optimizer=adam. A step is `train_step`: forward, loss, backward, gradient rounding, update. The convolutions are
-those of the same net in float32 (torch.conv2d): both forward, the input gradient of the second layer, both weight gradients.
-Densities are those of the batch that is timed: of input spikes, of spikes, pooled spikes, and errors that are not 0.
+The net: 2 x 34 x 34 pixels, 16 and 32 channels of 5 x 5 with padding 2, pooling 2, 10 outputs; batches of 32 recordings, 60
+steps of 5 ms, loss=spike_count, optimizer=adam. A step is `train_step`: forward, loss, backward, gradient rounding, update. The
+convolutions are those of the same net in float32 (torch.conv2d): both forward, the second layer's input gradient, both weight
+gradients. Densities are those of the batch that is timed: of input spikes, spikes, pooled spikes, and errors that are not 0.
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -37,12 +38,11 @@ def prepared_run(options: argparse.Namespace, threads: int, widths: tuple[str, .
     """A run that has learned from some batches, and the next batch."""
     words = [*NET, *widths, f"dataset.root={options.root}", f"threads={threads}", f"kernels={options.kernels}"]
     run = build_run(to_config(compose_config(words)), Path("unused"))
-    batches = run.task.batches(0, 0)
-    for _ in range(options.learned):
-        batch = next(batches)
+    batches = (batch for epoch in itertools.count() for batch in run.task.batches(epoch, 0))
+    for batch in itertools.islice(batches, options.learned):
         learn(run, batch[0].float(), batch[1])
-    batch = next(batches)
-    return run, batch[0].float(), batch[1]
+    x, labels, *_ = next(batches)
+    return run, x.float(), labels
 
 
 def learn(run: Run, x: Tensor, labels: Tensor, keep: bool = False) -> Any:
@@ -105,13 +105,29 @@ def profile(work: Work) -> None:
     print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=20, max_name_column_width=60))
 
 
+def measure(name: str, prepared: tuple[Run, Tensor, Tensor], threads: int, options: argparse.Namespace) -> None:
+    """Print a row of the table."""
+    run, x, labels = prepared
+    torch.set_num_threads(threads)
+
+    def step() -> None:
+        learn(run, x, labels)
+
+    if options.profile:
+        profile(step)
+        return
+    ours, convolutions = interleaved((step, float_convolutions(run, x)), options.rounds)
+    row = f"{ours:.0f} | {convolutions:.0f} | {ours / convolutions:.2f} | {densities(run, x, labels)}"
+    print(f"| {name} | {threads} | {row} |", flush=True)
+
+
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, help="the N-MNIST folder")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--learned", type=int, default=5, help="batches that the net has learned from before")
+    parser.add_argument("--learned", type=int, default=45, help="batches that the net has learned from before")
     parser.add_argument("--kernels", default="numba")
     parser.add_argument("--profile", action="store_true", help="torch's profile of a step in place of the table")
     options = parser.parse_args()
@@ -120,13 +136,7 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|---|")
     for name, widths in WIDTHS.items():
         for threads in options.threads:
-            run, x, labels = prepared_run(options, threads, widths)
-            if options.profile:
-                profile(lambda run=run, x=x, labels=labels: learn(run, x, labels))  # type: ignore[misc]
-                continue
-            step, convolutions = interleaved((lambda: learn(run, x, labels), float_convolutions(run, x)), options.rounds)  # noqa: B023
-            row = f"{step:.0f} | {convolutions:.0f} | {step / convolutions:.2f} | {densities(run, x, labels)}"
-            print(f"| {name} | {threads} | {row} |", flush=True)
+            measure(name, prepared_run(options, threads, widths), threads, options)
 
 
 if __name__ == "__main__":

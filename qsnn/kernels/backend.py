@@ -188,12 +188,12 @@ class Backend(NamedTuple):
     convolution_current: Callable[[Tensor, ConvolutionSettings], Tensor]
     """input spikes (S, C, H, W), convolution -> (S, O, H', W'), see `qsnn.kernels.convolution`"""
     convolution_errors: Callable[[Tensor, Tensor, ConvolutionSettings, bool], tuple[Tensor | None, Tensor]]
-    """input spikes, gradient at the current, convolution, whether to return the first -> gradients at the input, if asked for, and at
-    the weights (O, C, k, k)"""
+    """input spikes, gradient at the current, convolution, whether to return the first -> gradients at the input, if asked for,
+    and at the weights (O, C, k, k)"""
     convolution_sequence: Callable[
         [Tensor, LIFState | None, ConvolutionSettings, NeuronParameters, int, bool], ConvolutionPass
     ]
-    """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the pooling window, whether there will be a
-    way back -> `ConvolutionPass`"""
+    """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the pooling window, whether there will
+    be a way back -> `ConvolutionPass`"""
     convolution_sequence_backward: Callable[[Tensor, ConvolutionPass, LIFState | None, NeuronParameters, int], Tensor]
     """gradient at the pooled spikes, pass, state before it, neuron, side of the window -> gradient at the current (T, B, N)"""

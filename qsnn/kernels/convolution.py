@@ -1,15 +1,15 @@
 """Convolutional layers of spiking neurons in plain torch: the definition. One neuron a pixel, spikes pooled by OR.
 
-T time, B batch, S = T*B samples, C input maps, O output maps, k side of the kernel, H W space; ' after the convolution, '' after
-pooling. ``w_q = quantize_symmetric(w, weight_bits) / scale``, w (O, C, k, k).
+T time, B batch, S = T*B samples, C input maps, O output maps, k side of the kernel, H W space; ' after the convolution, ''
+after pooling. ``w_q = quantize_symmetric(w, weight_bits) / scale``, w (O, C, k, k).
 
     h = conv2d(x, w_q, stride, padding)       g_x = conv_transpose2d(e_h, w_q)       dw = sum over S, H', W' of x times e_h
 
-A pooled spike is 1 if any neuron of its window spikes. The window's winner is the neuron with the largest membrane from before the
-step, the first of equals in the order of rows: it spikes exactly if any does, and it alone gets the error.
+A pooled spike is 1 if any neuron of its window spikes. The window's winner is the neuron with the largest membrane from before
+the step, the first of equals in the order of rows: it spikes exactly if any does, and it alone gets the error.
 
-Of spikes (-1, 0, 1) and codes all sums are exact, each a float32 in the end: float32 sums where by the weights and the errors' format
-no sum exceeds 2^24 steps, float64 elsewhere. In full precision they are float32 sums of whatever order torch takes.
+Of spikes (-1, 0, 1) and codes all sums are exact and rounded to float32 once: sums of float32 where by the actual weights and
+the errors' format none exceeds 2^24 steps, of float64 elsewhere. In full precision they are float32 sums in torch's order.
 """
 
 import contextlib
@@ -66,7 +66,8 @@ def convolution_errors(
 ) -> tuple[Tensor | None, Tensor]:
     """``g_x`` (S, C, H, W), if wanted, and ``dw`` (O, C, k, k), of spikes and the gradient at the current (S, O, H', W').
 
-    ``e_h = quantize_error(g_h)`` over the whole sequence. Straight through the quantization of the weights, without the factor 1/scale.
+    ``e_h = quantize_error(g_h)`` over the whole sequence. The weights' gradient passes straight through their quantization,
+    without the factor 1/scale.
     """
     error, weight = quantize_error(grad_current, layer.error_bits), quantized_weight(layer)
     place, grad_x = {"stride": layer.stride, "padding": layer.padding}, None
@@ -148,8 +149,8 @@ def compose_sequence(
     current = maps.reshape(*steps, -1)
     activity = backend.lif_sequence(current, state, neuron)
     output = pooled(activity.spikes.view(maps.shape), membranes_before(activity, state).view(maps.shape), pooling)
-    O, H, W = maps.shape[1:]
-    return ConvolutionPass(current, activity, output.view(*steps, *output.shape[1:]), (O, H, W))
+    channels, height, width = maps.shape[1:]
+    return ConvolutionPass(current, activity, output.view(*steps, *output.shape[1:]), (channels, height, width))
 
 
 def compose_sequence_backward(

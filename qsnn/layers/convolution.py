@@ -48,9 +48,9 @@ class _Sequence:
 
     def gradient(self, grad_spikes: Tensor | None, grad_output: Tensor | None) -> Tensor | None:
         """At the current, from those at all spikes and at the pooled ones."""
-        if grad_output is None and grad_spikes is None:
-            return None
         if grad_spikes is None:
+            if grad_output is None:
+                return None
             return self.backend.convolution_sequence_backward(
                 grad_output, self.done, self.state, self.neuron, self.pooling
             )

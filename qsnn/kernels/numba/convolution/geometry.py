@@ -54,8 +54,8 @@ class Kernel(NamedTuple):
 
 
 class Places(NamedTuple):
-    """``neurons``: of each neuron's pixel, its first channel in the maps of sums; ``runs``, of each input, its first run's beginning;
-    ``weights``, its weights'; ``row``: numbers in a row of the maps; ``size``: of the maps."""
+    """``neurons``: of each neuron's pixel, its first channel in the maps of sums; ``runs``: of each input, where its first run
+    begins; ``weights``: where its weights do in their table; ``row``: numbers in a row of the maps; ``size``: of the maps."""
 
     neurons: np.ndarray
     runs: np.ndarray
@@ -91,12 +91,12 @@ def places(kernel: Kernel, run: int) -> Places:
 
 def in_runs(codes: np.ndarray, kernel: Kernel, run: int) -> np.ndarray:
     """Weights (O, C, k, k) as int16 (phases, C, J, run), runs of pixels from right to left of the kernel, zeros behind."""
-    taps, stride, (O, C, side, _) = kernel.taps, kernel.stride, codes.shape
-    square = np.zeros((O, C, taps * stride, taps * stride), np.int16)
+    taps, stride, (outputs, C, side, _) = kernel.taps, kernel.stride, codes.shape
+    square = np.zeros((outputs, C, taps * stride, taps * stride), np.int16)
     square[:, :, :side, :side] = codes
-    parts = square.reshape(O, C, taps, stride, taps, stride).transpose(3, 5, 1, 2, 4, 0)[:, :, :, :, ::-1]
+    parts = square.reshape(outputs, C, taps, stride, taps, stride).transpose(3, 5, 1, 2, 4, 0)[:, :, :, :, ::-1]
     wide = np.zeros((*parts.shape[:-1], kernel.depth), np.int16)
-    wide[..., :O] = parts
+    wide[..., :outputs] = parts
     out = aligned(stride * stride * C * taps * run).reshape(stride * stride, C, taps, run)
     out[..., : taps * kernel.depth] = wide.reshape(stride * stride, C, taps, -1)
     return out
@@ -111,8 +111,8 @@ def out_of_runs(sums: np.ndarray, kernel: Kernel) -> np.ndarray:
 
 
 class InputPlaces(NamedTuple):
-    """``neurons``: of each neuron's pixel, its kernel's beginning in the padded input maps (H, W, C) of sums; ``pixels``: of each
-    input pixel, its first channel; ``row`` and ``size`` as in `Places`."""
+    """``neurons``: of each neuron's pixel, where its kernel begins in the padded input maps (H, W, C) of sums; ``pixels``: of
+    each input pixel, its first channel; ``row`` and ``size`` as in `Places`."""
 
     neurons: np.ndarray
     pixels: np.ndarray
@@ -134,9 +134,9 @@ def input_places(kernel: Kernel) -> InputPlaces:
 
 def in_pairs(codes: np.ndarray, kernel: Kernel) -> np.ndarray:
     """Weights (O, C, k, k) as int16 (depth / 2, k, run), a run being k pixels of C channels, each a pair of neighbours of O."""
-    O, C, side, _ = codes.shape
+    outputs, C, side, _ = codes.shape
     whole_depth = np.zeros((kernel.depth, C, side, side), np.int16)
-    whole_depth[:O] = codes
+    whole_depth[:outputs] = codes
     pairs = whole_depth.reshape(-1, 2, C, side, side).transpose(0, 3, 4, 2, 1).reshape(kernel.depth // 2, side, -1)
     length = whole(side * C, SIDE) * 2
     out = aligned(pairs.shape[0] * side * length).reshape(*pairs.shape[:2], length)

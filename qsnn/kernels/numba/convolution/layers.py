@@ -1,6 +1,7 @@
-"""Whole convolutional layers in one kernel each way, where the neuron and the widths allow it; else composed of other operations."""
+"""Whole convolutional layers in one kernel each way, where the neuron and the widths allow it."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,8 @@ from torch import Tensor
 from qsnn.dynamics import LIFActivity, LIFParameters, LIFState, NeuronParameters
 from qsnn.kernels.backend import ConvolutionPass, ConvolutionSettings
 from qsnn.kernels.numba.convolution import neurons
-from qsnn.kernels.numba.convolution.geometry import Kernel
-from qsnn.kernels.numba.convolution.products import convolution_current, drive_of, kernel_of
+from qsnn.kernels.numba.convolution.geometry import Kernel, Places
+from qsnn.kernels.numba.convolution.products import Drive, convolution_current, drive_of, kernel_of
 from qsnn.kernels.numba.neurons.states import states
 from qsnn.kernels.numba.products.products import Spikes
 from qsnn.kernels.numba.rounding.calls import backward_grids, largest
@@ -45,8 +46,8 @@ def is_plain(neuron: NeuronParameters, layer: ConvolutionSettings, pooling: int)
     if isinstance(neuron.synapse_decay, Tensor) or isinstance(neuron.membrane_decay, Tensor):
         return False
     widths = neuron.synapse_bits, neuron.membrane_bits, neuron.error_bits
-    # One bit has no zero: neurons that are no winners would have errors as well.
-    return None not in widths and neuron.error_bits != 1 and neuron == LIFParameters(*neuron[:8])
+    # One bit has no zero: neurons that are no winners would have errors as well. Other fields than these are other equations.
+    return None not in widths and 1 not in widths and neuron == LIFParameters(*neuron[:8])
 
 
 def _bytes(rows: int, columns: int) -> Tensor:
@@ -62,7 +63,7 @@ def sequence(
 ) -> ConvolutionPass | None:
     """`qsnn.kernels.convolution.compose_sequence` in one kernel; None if it is not made for this."""
     kernel, numbers = kernel_of(x, layer), (x.dtype, layer.weight.dtype)
-    if numbers != (torch.float32,) * 2 or not x.numel() or min(kernel.maps) < pooling or not _is_finite(state):
+    if numbers != (torch.float32,) * 2 or not x.numel() or min(kernel.maps[1:]) < pooling or not _is_finite(state):
         return None
     if not is_plain(neuron, layer, pooling):
         return None
@@ -70,29 +71,31 @@ def sequence(
     return _sequence(x, state, layer, kernel, neuron, pooling)
 
 
+def _no_drive() -> Drive:
+    """Of a current that is there already."""
+    none = np.empty(0, np.int64)
+    lists = Spikes(none, none, np.empty(0, np.int32))
+    return Drive(lists, (np.empty(0, np.int16), 0, 0, 0.0), Places(none, none, none, 0, 0), np.int16(0), 0)
+
+
 def _sequence(
     x: Tensor, state: LIFState | None, layer: ConvolutionSettings, kernel: Kernel, p: LIFParameters, pooling: int
 ) -> ConvolutionPass | None:
-    (T, B), (O, H, W), drive = x.shape[:2], kernel.maps, drive_of(x, layer)
-    shape, windows = torch.Size((B, O * H * W)), (O, H // pooling, W // pooling)
+    (T, B), (channels, height, width), drive = x.shape[:2], kernel.maps, drive_of(x, layer)
+    shape, windows = torch.Size((B, channels * height * width)), (channels, height // pooling, width // pooling)
     if drive is None:
         current = convolution_current(x.flatten(0, 1), layer).view(T, *shape)
         if largest(current) >= INFINITY:
             return None
-        lists = Spikes(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
-        none = np.empty(0, np.int64)
-        arguments, kind, work = (np.empty(0, np.int16), 0, 0, none, none, none, 0, 0, 0.0), np.zeros(1, np.int16), 0
     else:
-        current, lists = empty(T, *shape), drive.lists
-        arguments, kind, work = (*drive.arguments, kernel.depth, drive.step), drive.kind, drive.work
-    out, output = empty(3, T, *shape), empty(T, B, *windows)
-    tape = Tape.empty(T, shape.numel(), output[0].numel())
+        current = empty(T, *shape)
+    lists, weights, places, zero, work = drive or _no_drive()
+    out, output, tape = empty(3, T, *shape), empty(T, B, *windows), Tape.empty(T, shape.numel(), B * math.prod(windows))
     syn, mem, _, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     sizes = split(
-        neurons.forward[len(mem), kind.dtype], B, work + 10 * current.numel(), tuple(lists), arguments, kind, kernel.maps, pooling,
-        matrix(current), states(state, shape), (p.synapse_decay, p.membrane_decay), p.threshold, p.surrogate_slope,
-        (syn, mem, passing), array(out).reshape(3, T, -1), array(tape.masks), matrix(output), array(tape.winners),
-        array(tape.divisors),
+        neurons.forward[zero.dtype], B, work + 10 * current.numel(), (tuple(lists), weights, tuple(places), zero), kernel.maps,
+        pooling, matrix(current), states(state, shape), tuple(p[:4]), (syn, mem, passing), array(out).reshape(3, T, -1),
+        matrix(output), tuple(map(array, tape)),
     )  # fmt: skip
     activity = LIFActivity(*out.unbind())
     remember(activity.membrane, "largest", max(sizes))
@@ -122,8 +125,8 @@ def sequence_backward(grad: Tensor, done: ConvolutionPass, neuron: NeuronParamet
     fmt = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)[2]
     team = max(1, min(torch.get_num_threads(), out[0].numel() // NEURONS, B * channels))
     size = run_together(
-        neurons.backward[len(fmt)], team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
-        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), (fmt,), matrix(out),
+        neurons.backward, team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
+        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), fmt, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out

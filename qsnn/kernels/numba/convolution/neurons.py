@@ -1,8 +1,10 @@
-"""Jitted layers of LIF neurons, one a pixel, from spikes to pooled spikes and back. Arrays (T, M) with M = B*N neurons, time outer.
+"""Jitted layers of LIF neurons, one a pixel, from spikes to pooled spikes and back. Arrays (T, M), M = B*N neurons, time outer.
 
-Forward a sample goes through all its steps while its states are in the cache. It leaves a tape, from which alone the way back is found,
-with a fifth of the memory traffic of states and currents: for each neuron whether synapse and membrane were in range (`SYNAPSE`,
-`MEMBRANE`), for each window its winner's place, and whether its threshold lets errors pass (`PASSES`), and the winner's surrogate divisor.
+Forward a sample goes through all its steps while its states are in the cache. It leaves a tape, from which alone the way back
+is found, with a fifth of the memory traffic of states and currents: of each neuron whether synapse and membrane were in range
+(`SYNAPSE`, `MEMBRANE`), of each window its winner's place, whether its threshold lets errors pass (`PASSES`), and the winner's
+surrogate divisor.
+
 Equations: `qsnn.dynamics.cuba_lif`, `qsnn.kernels.convolution`; habits of the loops: `qsnn.kernels.numba.neurons.lif`.
 """
 # mypy: allow-untyped-defs
@@ -10,25 +12,30 @@ Equations: `qsnn.dynamics.cuba_lif`, `qsnn.kernels.convolution`; habits of the l
 import numpy as np
 from numba import njit
 
-from qsnn.kernels.numba.convolution.sums import LISTS, LONG, aligned, sum_of_sample, to_maps
+from qsnn.kernels.numba.convolution.sums import LISTS, LONG, PLACES, WEIGHTS, aligned, sum_of_sample, to_maps
 from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, quantized, size_of, state_of
-from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled
+from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled, compiled_for
 from qsnn.kernels.numba.runtime.team import meet, share
 
 SYNAPSE, MEMBRANE, PASSES = np.uint8(1), np.uint8(2), np.uint8(128)
 LARGEST_WINDOW = 11  # whose places leave a bit of a byte for `PASSES`
 GROUP = 4096  # neurons whose e_thr are made at a time: whole maps, few left over by whole vectors
 BYTES = "uint8[:,::1]"
+FORMAT = GRIDS[2]  # all formats are ordinary ones, see `scalars`
+DRIVE = f"Tuple(({LISTS}, {WEIGHTS}, {PLACES}, {{0}}))"  # `products.Drive`
 
 
 @njit(**OPTIONS)
-def _step(t, low, high, current, syn, mem, decays, theta, syn_grid, mem_grid, out, masks):
-    """Neurons ``low`` to ``high`` in step ``t``; ``syn`` and ``mem`` are the states before it. The bits of the membranes' maximum."""
-    largest = np.int32(0)
+def _step(t, low, high, current, syn, mem, neuron, grids, out, masks):
+    """Neurons ``low`` to ``high`` in step ``t``; ``syn`` and ``mem`` are the states before it.
+
+    Returns the bits of the membranes' maximum.
+    """
+    (alpha, beta, theta, _), (syn_grid, mem_grid, _), largest = neuron, grids, np.int32(0)
     for n in range(low, high):
         spike = ONE if state_of(mem[n] - theta, mem_grid) > ZERO else ZERO
-        raw_syn = decays[0] * syn[n] + current[t, n]
-        raw_mem = decays[1] * mem[n] + syn[n] - spike
+        raw_syn = alpha * syn[n] + current[t, n]
+        raw_mem = beta * mem[n] + syn[n] - spike
         new_syn, new_mem = state_of(raw_syn, syn_grid), state_of(raw_mem, mem_grid)
         out[0, t, n], out[1, t, n], out[2, t, n] = spike, new_syn, new_mem
         masks[t, n] = np.uint8(np.int32(in_range(raw_syn, syn_grid)) + 2 * np.int32(in_range(raw_mem, mem_grid)))
@@ -37,8 +44,9 @@ def _step(t, low, high, current, syn, mem, decays, theta, syn_grid, mem_grid, ou
 
 
 @njit(**OPTIONS)
-def _choose(t, q, best, place, theta, slope, grid, passing, output, winners, divisors):
+def _choose(t, q, best, place, neuron, grids, output, winners, divisors):
     """Window ``q``'s pooled spike and tape, of the winner's membrane and place."""
+    (_, _, theta, slope), (_, grid, passing) = neuron, grids
     distance = state_of(best - theta, grid)
     root = slope * abs(distance) + ONE
     output[t, q] = ONE if distance > ZERO else ZERO
@@ -47,13 +55,13 @@ def _choose(t, q, best, place, theta, slope, grid, passing, output, winners, div
 
 
 @njit(**OPTIONS)
-def _pairs(t, first, last, mem, above, below, theta, slope, grid, passing, output, winners, divisors):
+def _pairs(t, first, last, mem, above, below, neuron, grids, output, winners, divisors):
     """Windows of two by two, ``first`` to ``last``, whose rows begin so far before those windows, ``above`` and ``below``."""
     for q in range(first, last):
         a, b, c, d = mem[above + 2 * q], mem[above + 2 * q + 1], mem[below + 2 * q], mem[below + 2 * q + 1]
         top, bottom = max(a, b), max(c, d)
         place = np.int32(b > a) if top >= bottom else np.int32(2) + np.int32(d > c)
-        _choose(t, q, max(top, bottom), place, theta, slope, grid, passing, output, winners, divisors)
+        _choose(t, q, max(top, bottom), place, neuron, grids, output, winners, divisors)
 
 
 @njit(**OPTIONS)
@@ -69,53 +77,50 @@ def _window(mem, corner, width, window):
 
 
 @njit(**OPTIONS)
-def _pool(t, neuron, q, mem, maps, window, theta, slope, grid, passing, output, winners, divisors):
+def _pool(t, corner, q, mem, maps, window, neuron, grids, output, tape):
     """Step ``t`` of a sample, whose first neuron and window these are."""
-    channels, height, width = maps
-    rows, columns = height // window, width // window
-    for c in range(channels):
-        for y in range(rows):
-            corner = neuron + (c * height + y * window) * width
+    (channels, height, width), (_, winners, divisors) = maps, tape
+    for _ in range(channels):
+        for y in range(height // window):
+            above, columns = corner + y * window * width, width // window
             if window == 2:
-                above = corner - 2 * q
+                rows = np.uint64(above - 2 * q), np.uint64(above + width - 2 * q)
                 for first, last in parts_of(q, q + columns, 16):
-                    _pairs(
-                        t, first, last, mem, np.uint64(above), np.uint64(above + width), theta, slope, grid, passing, output,
-                        winners, divisors,
-                    )  # fmt: skip
+                    _pairs(t, first, last, mem, rows[0], rows[1], neuron, grids, output, winners, divisors)
             else:
                 for x in range(columns):
-                    best, place = _window(mem, corner + x * window, width, window)
-                    _choose(t, q + x, best, place, theta, slope, grid, passing, output, winners, divisors)
+                    best, place = _window(mem, above + x * window, width, window)
+                    _choose(t, q + x, best, place, neuron, grids, output, winners, divisors)
             q += columns
+        corner += height * width
 
 
-def _forward(
-    start, stop, lists, drive, kind, maps, window, current, initial, decays, theta, slope, grids, out, masks, output, winners,
-    divisors,
-):  # fmt: skip
+@compiled_for(
+    f"int32(int64, int64, {DRIVE}, UniTuple(int64, 3), int64, {MATRIX}, {MATRIX}, UniTuple(float32, 4), UniTuple({FORMAT}, 3),"
+    f" float32[:,:,::1], {MATRIX}, Tuple(({BYTES}, {BYTES}, {MATRIX})))",
+    "int16",
+    "int32",
+)
+def forward(start, stop, drive, maps, window, current, initial, neuron, grids, out, output, tape):
     """Samples ``start`` to ``stop`` of a batch through all steps; the bits of the membranes' maximum.
 
-    ``drive``: what `sum_of_sample` takes, depth and step; without a table of weights the currents are there already. ``initial`` (2, M),
-    ``out`` (3, T, M) as `LIFActivity`; ``output``, ``winners`` and ``divisors`` (T, windows).
+    Without a table of weights the currents are there already. ``initial`` (2, M); ``neuron``: decays of synapse and membrane,
+    theta, slope; ``grids``: of synapse and membrane, and one in whose range the threshold lets errors pass; ``out`` (3, T, M)
+    as `LIFActivity`; ``output`` (T, windows); ``tape``: masks, winners, divisors.
     """
-    table, run, taps, neurons, runs, weights, row, depth, step = drive
-    sums, largest, flat = aligned(kind.size, kind[0]), np.int32(0), current.reshape(-1)
-    N, steps = maps[0] * maps[1] * maps[2], current.shape[0]
-    B = current.shape[1] // N
+    lists, weights, places, zero = drive
+    sums, largest, flat = aligned(places[4], zero), np.int32(0), current.reshape(-1)
+    size = maps[0] * maps[1] * maps[2]
+    B = current.shape[1] // size
     for b in range(start, stop):
         syn, mem = initial[0], initial[1]
-        for t in range(steps):
-            if table.size:
-                sum_of_sample(t * B + b, lists, table, run, taps, runs, weights, row, sums)
-                to_maps(sums, neurons, depth, step, maps[0], flat, (t * B + b) * N)
-            for low, high in parts_of(b * N, (b + 1) * N, 64):
-                part = _step(t, low, high, current, syn, mem, decays, theta, grids[0], grids[1], out, masks)
-                largest = max(largest, part)
-            _pool(
-                t, b * N, b * (output.shape[1] // B), mem, maps, window, theta, slope, grids[1], grids[2], output, winners,
-                divisors,
-            )  # fmt: skip
+        for t in range(current.shape[0]):
+            if weights[0].size:
+                sum_of_sample(t * B + b, lists, weights, places, sums)
+                to_maps(sums, places[0], weights[3], maps[0], flat, (t * B + b) * size)
+            for low, high in parts_of(b * size, (b + 1) * size, 64):
+                largest = max(largest, _step(t, low, high, current, syn, mem, neuron, grids, out, tape[0]))
+            _pool(t, b * size, b * (output.shape[1] // B), mem, maps, window, neuron, grids, output, tape)
             syn, mem = out[1, t], out[2, t]
     return largest
 
@@ -173,15 +178,17 @@ def _maxima_of_all(member, team, counters, meetings, t, maxima, own):
     return (syn, mem, out), meetings
 
 
-def _backward(
-    member, team, counters, maxima, num_maps, grad, sizes, winners, masks, corners, places, decays, grids, out
-):
-    """A member's part of the recurrence back through time, see `lif._lif_backward`, of ``num_maps`` maps: (T, num_maps * pixels).
+@compiled(
+    f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, int32[::1], {BYTES}, {BYTES}, {LONG}, {LONG},"
+    f" UniTuple(float32, 2), {FORMAT}, {MATRIX})"
+)
+def backward(member, team, counters, maxima, num_maps, grad, sizes, winners, masks, corners, places, decays, grid, out):
+    """A member's part of the recurrence back in time, see `lif._lif_backward`, of ``num_maps`` maps: M = num_maps * pixels.
 
-    ``grad``: `threshold_gradients` (T, windows), whose maxima are ``sizes``; ``corners`` of a map's windows; ``places`` of a window, from
-    there. Returns the bits of the maximum of ``out``.
+    ``grad``: `threshold_gradients` (T, windows), whose maxima are ``sizes``; ``corners`` of a map's windows; ``places`` of a
+    window, from there. Returns the bits of the maximum of ``out``.
     """
-    pixels, windows, grid, levels = out.shape[1] // num_maps, corners.size, grids[0], grids[0][0]
+    pixels, windows = out.shape[1] // num_maps, corners.size
     start, stop = share(num_maps, member, team)
     syn, mem = np.zeros(out.shape[1], np.float32), np.zeros(out.shape[1], np.float32)
     group = -(-GROUP // pixels)
@@ -191,8 +198,8 @@ def _backward(
     for t in range(out.shape[0] - 1, -1, -1):
         if team > 1:
             largest, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, largest)
-        factors = factors_of(largest[0], levels), factors_of(largest[1], levels)
-        of_windows, max_syn, max_mem = factors_of(sizes[t], levels), none, none
+        factors = factors_of(largest[0], grid[0]), factors_of(largest[1], grid[0])
+        of_windows, max_syn, max_mem = factors_of(sizes[t], grid[0]), none, none
         for first in range(start, stop, group):
             last = min(first + group, stop)
             thr[:] = ZERO
@@ -207,22 +214,3 @@ def _backward(
         largest, _ = _maxima_of_all(member, team, counters, meetings, 1, maxima, (none, none, max_out))
         return largest[2]
     return max_out
-
-
-# By the length of the grids' tuples: 2 where all are ordinary ones, see `scalars`; and by the integers of the sums.
-_DRIVE = f"Tuple((int16[::1], int64, int64, {LONG}, {LONG}, {LONG}, int64, int64, float32))"
-forward = {
-    (size, np.dtype(kind)): compiled(
-        f"int32(int64, int64, Tuple(({LISTS})), {_DRIVE}, {kind}[::1], UniTuple(int64, 3), int64, {MATRIX}, {MATRIX},"
-        f" UniTuple(float32, 2), float32, float32, UniTuple({grid}, 3), float32[:,:,::1], {BYTES}, {MATRIX}, {BYTES}, {MATRIX})"
-    )(_forward)
-    for size, grid in GRIDS.items()
-    for kind in ("int16", "int32")
-}
-backward = {
-    size: compiled(
-        f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, int32[::1], {BYTES}, {BYTES}, {LONG}, {LONG},"
-        f" UniTuple(float32, 2), UniTuple({grid}, 1), {MATRIX})"
-    )(_backward)
-    for size, grid in GRIDS.items()
-}

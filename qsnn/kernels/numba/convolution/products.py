@@ -1,18 +1,28 @@
 """Currents, errors and weight gradients of convolutions by sums over spikes, where the numbers allow it; else the definition.
 
-"Allow" is measured on the tensors, as for dense layers (`qsnn.kernels.numba.products.products`): binary and sparse inputs, weights and
-errors of 16 bits or fewer, and no sum above what its integers hold, by the actual weights and the errors' format.
+"Allow" is measured on the tensors, as for dense layers (`qsnn.kernels.numba.products.products`): binary and sparse inputs,
+weights and errors of 16 bits or fewer, and no sum above what its integers hold, by the actual weights and the errors' format.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from qsnn.kernels import convolution
 from qsnn.kernels.backend import ConvolutionSettings
 from qsnn.kernels.numba.convolution import sums
-from qsnn.kernels.numba.convolution.geometry import Kernel, in_pairs, in_runs, input_places, out_of_runs, places, whole
+from qsnn.kernels.numba.convolution.geometry import (
+    Kernel,
+    Places,
+    in_pairs,
+    in_runs,
+    input_places,
+    out_of_runs,
+    places,
+    whole,
+)
 from qsnn.kernels.numba.convolution.vectors import SIDE
 from qsnn.kernels.numba.products.products import Codes, Spikes, spike_lists, weight_codes
 from qsnn.kernels.numba.rounding.calls import grid, largest
@@ -63,12 +73,12 @@ def _bound(weights: Weights, axes: tuple[int, ...]) -> int:
 
 
 class Drive(NamedTuple):
-    """What `sums.sum_of_sample` needs: ``arguments``, and an array as large as its sums, in the type that holds them."""
+    """What `sums.sum_of_sample` needs of spikes, weights and places, and a zero in the type that holds the sums."""
 
-    lists: tuple[Any, ...]
-    arguments: tuple[Any, ...]
-    kind: np.ndarray
-    step: float
+    lists: Spikes
+    weights: tuple[np.ndarray, int, int, float]
+    places: Places
+    zero: Any
     work: int
 
 
@@ -78,16 +88,12 @@ def drive_of(x: Tensor, layer: ConvolutionSettings) -> Drive | None:
     weights = weights_of(layer) if lists is not None and min(kernel.maps) > 0 else None
     if lists is None or weights is None:
         return None
-    bound = _bound(weights, (1, 2, 3))
+    bound, run = _bound(weights, (1, 2, 3)), whole(kernel.taps * kernel.depth, RUN)
     if bound > LONGEST:
         return None
-    run = whole(kernel.taps * kernel.depth, RUN)
-    at = places(kernel, run)
-    table = in_runs(weights.codes, kernel, run).reshape(-1)
-    kind = np.zeros(at.size, np.int16 if bound < 2**15 else np.int32)
+    table = in_runs(weights.codes, kernel, run).reshape(-1), run, kernel.taps, weights.step
     work = len(lists.indices) * TENTHS * kernel.taps * run // RUN
-    arguments = (table, run, kernel.taps, at.neurons, at.runs, at.weights, at.row)
-    return Drive(tuple(lists), arguments, kind, weights.step, work)
+    return Drive(lists, table, places(kernel, run), np.int16(0) if bound < 2**15 else np.int32(0), work)
 
 
 def convolution_current(x: Tensor, layer: ConvolutionSettings) -> Tensor:
@@ -95,22 +101,38 @@ def convolution_current(x: Tensor, layer: ConvolutionSettings) -> Tensor:
     drive = drive_of(x, layer)
     if drive is None:
         return convolution.convolution_current(x, layer)
-    kernel = kernel_of(x, layer)
-    out = empty(*x.shape[:-3], *kernel.maps)
-    split(
-        sums.currents[drive.kind.dtype], len(drive.lists[0]), drive.work + out.numel(), drive.lists, *drive.arguments,
-        drive.kind, kernel.depth, kernel.channels, drive.step, array(out).reshape(-1),
-    )  # fmt: skip
+    maps, (lists, weights, at, zero, work) = kernel_of(x, layer).maps, drive
+    out = empty(*x.shape[:-3], *maps)
+    arguments = tuple(lists), weights, tuple(at), zero, maps[0], array(out).reshape(-1)
+    split(sums.currents[zero.dtype], len(lists.starts), work + out.numel(), *arguments)
     return out
 
 
 def convolution_errors(
     x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """`qsnn.kernels.convolution.convolution_errors`: the errors of each sample become a map of integers, of which each spike adds a
-    square to the weight gradient, and each error that is not 0 the weights times itself to the errors at the inputs."""
+    """`qsnn.kernels.convolution.convolution_errors`: the errors of a sample become maps of integers. Each spike adds a square
+    of them to the weight gradient, each error that is not 0 its multiple of the weights to the errors at the inputs."""
     done = _errors(x, grad_current, layer, wants_input)
     return convolution.convolution_errors(x, grad_current, layer, wants_input) if done is None else done
+
+
+class _Back(NamedTuple):
+    """Weights as `sums` wants them for the errors at the inputs."""
+
+    table: np.ndarray
+    run: int
+    side: int
+    step: float
+
+
+def _back_of(layer: ConvolutionSettings, kernel: Kernel, levels: float, high: float) -> _Back | None:
+    """None if the sums of multiples by errors up to ``high`` do not fit, or if the weights are no codes."""
+    weights = weights_of(layer)
+    if weights is None or _bound(weights, (0, 2, 3)) * high > LONGEST:
+        return None
+    pairs = in_pairs(weights.codes, kernel)
+    return _Back(pairs.reshape(-1), pairs.shape[-1], kernel.side, weights.step / levels)
 
 
 def _errors(
@@ -119,24 +141,19 @@ def _errors(
     lists, kernel, size = lists_of(x), kernel_of(x, layer), largest(grad_current)
     if lists is None or layer.error_bits is None or size >= INFINITY:
         return None
-    fmt, step, table, in_run = grid(layer.error_bits), 0.0, np.empty(0, np.int16), 0
-    if wants_input:
-        weights = weights_of(layer)
-        if weights is None or _bound(weights, (0, 2, 3)) * fmt[1] > LONGEST:
-            return None
-        step, pairs = weights.step / fmt[0], in_pairs(weights.codes, kernel)
-        table, in_run = pairs.reshape(-1), pairs.shape[-1]
-    run = kernel.taps * kernel.depth
-    at, back = places(kernel, run), input_places(kernel)
-    grad_x = empty(*x.shape) if wants_input else empty(0)
-    pixels = len(at.neurons)
-    total = kernel.stride**2 * kernel.inputs[0] * kernel.taps * run
+    levels, high, _ = fmt = grid(layer.error_bits)
+    none = _Back(np.empty(0, np.int16), 0, 0, 0.0)
+    back = _back_of(layer, kernel, levels, high) if wants_input else none
+    if back is None:
+        return None
+    run, grad_x = kernel.taps * kernel.depth, empty(*x.shape) if wants_input else None
+    at, total = places(kernel, run), kernel.stride**2 * kernel.inputs[0] * kernel.taps * run
     work = len(lists.indices) * TENTHS * kernel.taps * run // SIDE + grad_current.numel() * (20 if wants_input else 3)
+    sizes = kernel.inputs[0], kernel.channels, kernel.depth, kernel.taps, total
     parts = split(
-        sums.errors, len(lists.starts), work, tuple(lists), array(grad_current).reshape(-1),
-        error_factors(size, fmt[0]), fmt, kernel.channels, kernel.depth, at.neurons, at.runs, at.weights, at.row, at.size,
-        kernel.taps, run, total, max(1, LONGEST // (pixels * int(fmt[1]))), back.neurons, back.pixels, back.row, back.size,
-        kernel.inputs[0], table, in_run, kernel.side, step, array(grad_x).reshape(-1),
+        sums.errors, len(lists.starts), work, tuple(lists), array(grad_current).reshape(-1), error_factors(size, levels), fmt,
+        sizes, tuple(at), max(1, LONGEST // (len(at.neurons) * int(high))), tuple(input_places(kernel)), tuple(back),
+        np.empty(0, np.float32) if grad_x is None else array(grad_x).reshape(-1),
     )  # fmt: skip
-    gradient = out_of_runs(sum(parts), kernel) / fmt[0]
-    return grad_x if wants_input else None, Tensor(np.ascontiguousarray(gradient, np.float32))
+    gradient = out_of_runs(sum(parts), kernel) / levels
+    return grad_x, torch.from_numpy(np.ascontiguousarray(gradient, np.float32))

@@ -1,6 +1,6 @@
 """Jitted currents and errors of convolutions: what spikes and errors add up to. Kernels work on samples ``start`` to ``stop``.
 
-Spikes are lists, see `qsnn.kernels.numba.products.products.Spikes`. Maps of sums and tables: `geometry`. All sums are of integers.
+Spikes are lists, see `qsnn.kernels.numba.products.products.Spikes`; maps of sums and tables: `geometry`. Sums are of integers.
 """
 # mypy: allow-untyped-defs
 
@@ -18,8 +18,11 @@ from qsnn.kernels.numba.convolution.vectors import (
 from qsnn.kernels.numba.rounding.scalars import code_of
 from qsnn.kernels.numba.runtime.compile import GRID, OPTIONS, compiled, compiled_for
 
-LISTS = "int64[::1], int64[::1], int32[::1]"
+LISTS = "Tuple((int64[::1], int64[::1], int32[::1]))"
 LONG = "int64[::1]"
+PLACES = f"Tuple(({LONG}, {LONG}, {LONG}, int64, int64))"  # `geometry.Places`
+INPUTS = f"Tuple(({LONG}, {LONG}, int64, int64))"  # `geometry.InputPlaces`
+WEIGHTS = "Tuple((int16[::1], int64, int64, float32))"  # a table, numbers in a run, rows of runs, and the step of a sum
 
 
 @njit(**OPTIONS)
@@ -31,45 +34,44 @@ def aligned(size, zero):
 
 
 @njit(**OPTIONS)
-def to_maps(sums, neurons, depth, step, channels, out, place):
-    """Sums (rows, columns, depth) to ``step`` times them as maps (channels, P), in ``out`` from ``place`` on."""
-    size = neurons.size
+def to_maps(sums, pixels, step, channels, out, place):
+    """Sums (rows, columns, channels and more) to ``step`` times them as maps (channels, P), in ``out`` from ``place`` on."""
+    size = pixels.size
     for shift in range(0, channels, SIDE):
         some, base = min(SIDE, channels - shift), place + shift * size
         for p in range(0, size - SIDE + 1, SIDE):
-            channels_first(sums, neurons, p, shift, step, out, base + p, size, some)
+            channels_first(sums, pixels, p, shift, step, out, base + p, size, some)
         if size >= SIDE:
             p = size - SIDE
-            channels_first(sums, neurons, p, shift, step, out, base + p, size, some)
+            channels_first(sums, pixels, p, shift, step, out, base + p, size, some)
         else:
             for p in range(size):
                 for c in range(some):
-                    out[base + c * size + p] = step * np.float32(sums[neurons[p] + shift + c])
+                    out[base + c * size + p] = step * np.float32(sums[pixels[p] + shift + c])
 
 
 @njit(**OPTIONS)
-def sum_of_sample(r, lists, table, run, taps, runs, weights, row, sums):
-    """Add the weights of sample ``r``'s spikes to cleared ``sums``."""
-    starts, ends, indices = lists
+def sum_of_sample(r, lists, weights, places, sums):
+    """The sum of the weights of sample ``r``'s spikes, in maps of ``sums``."""
+    (starts, ends, indices), (table, run, taps, _), (_, runs, begins, row, _) = lists, weights, places
     sums[:] = 0
-    vectors = run // (64 // sums.itemsize)
+    vectors = run // (VECTOR_BYTES // sums.itemsize)
     for i in range(starts[r], ends[r]):
         n = indices[i]
-        add_runs(sums, runs[n], -row, table, weights[n], run, taps, vectors)
+        add_runs(sums, runs[n], -row, table, begins[n], run, taps, vectors)
 
 
 @compiled_for(
-    f"void(int64, int64, Tuple(({LISTS})), int16[::1], int64, int64, {LONG}, {LONG}, {LONG}, int64, {{0}}[::1], int64, int64, float32,"
-    " float32[::1])",
+    f"void(int64, int64, {LISTS}, {WEIGHTS}, {PLACES}, {{0}}, int64, float32[::1])",
     "int16",
     "int32",
 )
-def currents(start, stop, lists, table, run, taps, neurons, runs, weights, row, kind, depth, channels, step, out):
-    """Currents (S, O, H', W'), flat in ``out``. ``kind``: an array as large as the maps of sums, of their type."""
-    sums, size = aligned(kind.size, kind[0]), neurons.size * channels
+def currents(start, stop, lists, weights, places, zero, channels, out):
+    """Currents (S, O, H', W'), flat in ``out``. ``zero``: of the type of the sums."""
+    sums, size = aligned(places[4], zero), places[0].size * channels
     for r in range(start, stop):
-        sum_of_sample(r, lists, table, run, taps, runs, weights, row, sums)
-        to_maps(sums, neurons, depth, step, channels, out, r * size)
+        sum_of_sample(r, lists, weights, places, sums)
+        to_maps(sums, places[0], weights[3], channels, out, r * size)
 
 
 @njit(**OPTIONS)
@@ -79,66 +81,75 @@ def _codes_of(grad, factors, grid, codes):
 
 
 @njit(**OPTIONS)
-def _map_codes(codes, neurons, channels, errors):
-    """Codes (channels to whole blocks, P) into the maps (rows, columns, depth)."""
-    size = neurons.size
+def _map_codes(codes, pixels, channels, maps):
+    """Codes (channels to whole blocks, P) into the maps (rows, columns, channels to whole blocks)."""
+    size = pixels.size
     for shift in range(0, channels, SIDE):
         for p in range(0, size - SIDE + 1, SIDE):
-            channels_last(codes, shift * size + p, size, errors, neurons, p, shift)
+            channels_last(codes, shift * size + p, size, maps, pixels, p, shift)
         if size >= SIDE:
-            channels_last(codes, shift * size + size - SIDE, size, errors, neurons, size - SIDE, shift)
+            channels_last(codes, shift * size + size - SIDE, size, maps, pixels, size - SIDE, shift)
         else:
             for p in range(size):
                 for c in range(shift, min(shift + SIDE, channels)):
-                    errors[neurons[p] + c] = codes[c * size + p]
+                    maps[pixels[p] + c] = codes[c * size + p]
 
 
 @njit(**OPTIONS)
-def _add_pairs(errors, pairs, neurons, depth, places, row, table, run, side, sums, listed):
-    """Add what the errors of a sample, pairs of neighbours of which one is not 0, are at the inputs."""
+def _add_errors(r, lists, places, taps, run, maps, sums):
+    """Add to the table of ``sums`` the errors, in ``maps``, around each of sample ``r``'s spikes."""
+    (starts, ends, indices), (_, runs, begins, row, _) = lists, places
+    for i in range(starts[r], ends[r]):
+        n = indices[i]
+        add_runs(sums, begins[n], run, maps, runs[n], -row, taps, run // SIDE)
+
+
+@njit(**OPTIONS)
+def _add_multiples(maps, places, depth, inputs, weights, sums, listed):
+    """The ``sums`` of weights times errors at the inputs; errors go in pairs of neighbours of which one is not 0."""
+    pairs, neurons, (corners, _, row, _), (table, run, side, _) = maps.view(np.int32), places[0], inputs, weights
     vectors, half = run // (2 * SIDE), depth // 2
     sums[:] = 0
     for p in range(neurons.size):
         count, first = 0, neurons[p] // 2
         for n in range(half):
-            listed[count] = n
+            listed[count] = n  # always written, and kept only if the place moves on
             count += pairs[first + n] != 0
         for i in range(count):
             n = listed[i]
-            add_products(sums, places[p], row, table, n * side * run, pairs[first + n], side, vectors)
+            add_products(sums, corners[p], row, table, n * side * run, pairs[first + n], side, vectors)
+
+
+@njit(**OPTIONS)
+def _carry(totals, sums):
+    for i in range(totals.size):
+        totals[i] += sums[i]
+    sums[:] = 0
 
 
 @compiled(
-    f"int64[::1](int64, int64, Tuple(({LISTS})), float32[::1], UniTuple(float32, 2), {GRID}, int64, int64, {LONG}, {LONG}, {LONG},"
-    f" int64, int64, int64, int64, int64, int64, {LONG}, {LONG}, int64, int64, int64, int16[::1], int64, int64, float32, float32[::1])"
+    f"int64[::1](int64, int64, {LISTS}, float32[::1], UniTuple(float32, 2), {GRID}, UniTuple(int64, 5), {PLACES}, int64,"
+    f" {INPUTS}, {WEIGHTS}, float32[::1])"
 )
-def errors(
-    start, stop, lists, grad, factors, grid, channels, depth, neurons, runs, weights, row, size, taps, run, total, limit,
-    in_neurons, in_pixels, in_row, in_size, inputs, in_table, in_run, side, step, out,
-):  # fmt: skip
-    """Sums of errors over the spikes of some samples, as a table of runs of ``total`` numbers, and the errors at the inputs, flat in
-    ``out`` (S, C, H, W), if that has any.
+def errors(start, stop, lists, grad, factors, grid, sizes, places, limit, inputs, weights, out):
+    """The sum of errors over some samples' spikes, as a table of runs, and the errors at the inputs, if ``out`` has room for
+    them, (S, C, H, W), flat.
 
-    ``grad`` (S, O, H', W'), flat; ``limit``: samples whose sums fit 32 bits.
+    ``grad`` (S, O, H', W'), flat; ``sizes``: C, O, O to whole blocks, rows of a kernel's runs, numbers of the table; ``limit``:
+    samples whose sums fit 32 bits.
     """
-    starts, ends, indices = lists
-    pixels = neurons.size
-    codes = np.zeros(depth * pixels, np.int32)
-    maps = aligned(size, np.int16(0))
-    pairs, listed = maps.view(np.int32), np.empty(depth // 2 + 1, np.int64)
-    sums, at_inputs = aligned(total, np.int32(0)), aligned(in_size, np.int32(0))
-    totals = np.zeros(total, np.int64)
+    (num_inputs, channels, depth, taps, total), neurons = sizes, places[0]
+    size = channels * neurons.size
+    codes, maps = np.zeros(depth * neurons.size, np.int32), aligned(places[4], np.int16(0))
+    sums, at_inputs = aligned(total, np.int32(0)), aligned(inputs[3], np.int32(0))
+    totals, listed = np.zeros(total, np.int64), np.empty(depth // 2 + 1, np.int64)
     for r in range(start, stop):
-        _codes_of(grad[r * channels * pixels : (r + 1) * channels * pixels], factors, grid, codes)
+        _codes_of(grad[r * size : (r + 1) * size], factors, grid, codes)
         _map_codes(codes, neurons, channels, maps)
-        for i in range(starts[r], ends[r]):
-            n = indices[i]
-            add_runs(sums, weights[n], run, maps, runs[n], -row, taps, run // SIDE)
+        _add_errors(r, lists, places, taps, taps * depth, maps, sums)
         if (r + 1 - start) % limit == 0 or r + 1 == stop:
-            for i in range(total):
-                totals[i] += sums[i]
-            sums[:] = 0
+            _carry(totals, sums)
         if out.size:
-            _add_pairs(maps, pairs, neurons, depth, in_neurons, in_row, in_table, in_run, side, at_inputs, listed)
-            to_maps(at_inputs, in_pixels, inputs, step, inputs, out, r * inputs * in_pixels.size)
+            _add_multiples(maps, places, depth, inputs, weights, at_inputs, listed)
+            to_maps(at_inputs, inputs[1], weights[3], num_inputs, out, r * num_inputs * inputs[1].size)
     return totals

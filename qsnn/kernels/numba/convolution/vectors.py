@@ -67,7 +67,7 @@ def _for_each_vector(builder, rows, vectors, emit):
 
 @intrinsic
 def add_runs(typing, target, place, stride, source, start, step, rows, vectors):
-    """``target[place + j stride + i] += source[start + j step + i]`` for j below ``rows``, i below whole ``vectors`` of the target."""
+    """``target[place + j stride + i] += source[start + j step + i]``: j below ``rows``, i below so many whole ``vectors``."""
 
     def generate(context, builder, signature, arguments):
         into, out_of = _data(context, builder, signature, arguments, 0, 3)
@@ -93,7 +93,7 @@ def add_runs(typing, target, place, stride, source, start, step, rows, vectors):
 
 @functools.cache
 def _pair_instruction():
-    """The CPU's multiplication of 16-bit pairs with sums of 32 bits, by its LLVM name, and the lanes of its sums; None if it has none."""
+    """LLVM's name of the CPU's multiplication of 16-bit pairs with 32-bit sums, and the lanes of these; None if it has none."""
     features = get_host_cpu_features()
     if features.get("avx512bw"):
         return "llvm.x86.avx512.pmaddw.d.512", 16
@@ -116,14 +116,16 @@ def _pair_sums(builder, one, other):
     if width == lanes:
         return builder.call(function, [one, other])
     halves = [[_shuffled(builder, v, v, list(range(n, n + lanes))) for v in (one, other)] for n in (0, lanes)]
-    return _shuffled(builder, *(builder.call(function, half) for half in halves), list(range(lanes)))
+    low, high = (builder.call(function, half) for half in halves)
+    return _shuffled(builder, low, high, list(range(lanes)))
 
 
 @intrinsic
 def add_products(typing, target, place, stride, source, start, pair, rows, vectors):
     """``target[place + j stride + i] += pair[0] source[n] + pair[1] source[n + 1]``, n = start + 2 (j length + i).
 
-    For j below ``rows`` and i below ``length``, whole ``vectors``; ``target`` int32, ``source`` int16, ``pair`` two int16 in an int32.
+    For j below ``rows``, i below ``length``, whole ``vectors``; ``target`` int32, ``source`` int16, ``pair`` two of these in an
+    int32.
     """
 
     def generate(context, builder, signature, arguments):
@@ -164,9 +166,9 @@ def _transposed(builder, rows):
 
 @intrinsic
 def channels_first(typing, source, offsets, first, shift, step, target, place, stride, channels):
-    """``target[place + c stride + p] = step source[offsets[first + p] + shift + c]``, p below `SIDE`, c below ``channels`` <= `SIDE`.
+    """``target[place + c stride + p] = step source[offsets[first + p] + shift + c]``, integers to float32.
 
-    Integers to float32. Reads `SIDE` channels.
+    For p below `SIDE`, c below ``channels`` of at most `SIDE`, as many of which are read.
     """
 
     def generate(context, builder, signature, arguments):

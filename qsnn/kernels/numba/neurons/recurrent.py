@@ -187,7 +187,22 @@ def _recurrent_backward(
                 )
             else:
                 part_syn, part_mem, part_out = _backward_step(
-                    t, low, high, syn, mem, spikes, current, decays, theta, surrogate, grids, factors, old, thr, new, flat
+                    t,
+                    low,
+                    high,
+                    syn,
+                    mem,
+                    spikes,
+                    current,
+                    decays,
+                    theta,
+                    surrogate,
+                    grids,
+                    factors,
+                    old,
+                    thr,
+                    new,
+                    flat,
                 )
             max_syn, max_mem, max_out = max(max_syn, part_syn), max(max_mem, part_mem), max(max_out, part_out)
         old, new = new, old
