@@ -22,7 +22,17 @@ loaded = qsnn.load("runs/mine", ["--config-dir", "conf"])
 again = qsnn.run(["dataset=flashes", "neuron=slow_lif", "trainer.epochs=1", "kernels=eager", "logging.progress=false"])
 print(loaded.epoch, loaded.classes, again.summary["status"], qsnn.load(again.folder).config["neuron"]["tau_mem"])
 """
+# One process for several commands: most of a short one's seconds are imports.
+SEVERAL = """
+import json, sys
+from pathlib import Path
+from helpers import in_process
+for module, *words in json.loads(sys.argv[1]):
+    done = in_process(module, *words, folder=Path.cwd())
+    print(json.dumps([done.returncode, done.stdout, done.stderr]))
+"""
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
+Several = Callable[..., list["subprocess.CompletedProcess[str]"]]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def python(project: Path) -> Python:
     """``python ...`` in that folder; what is installed there counts, the files beside do not."""
-    search_path = os.pathsep.join([str(ROOT), str(project / "site")])
+    search_path = os.pathsep.join([str(ROOT), str(project / "site"), str(ROOT / "tests")])
     environment = {**os.environ, "PYTHONPATH": search_path, "PYTHONSAFEPATH": "1", "QSNN_CACHE": str(project / "cache")}
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -52,14 +62,26 @@ def python(project: Path) -> Python:
 
 
 @pytest.fixture(scope="module")
-def done(python: Python) -> list[str]:
+def several(python: Python) -> Several:
+    """Commands of qsnn, each a module and its words, in that folder, one after the other."""
+
+    def run(*commands: list[str]) -> list["subprocess.CompletedProcess[str]"]:
+        result = python("-c", SEVERAL, json.dumps(commands))
+        assert result.returncode == 0, result.stderr
+        told = [json.loads(line) for line in result.stdout.splitlines()]
+        return [subprocess.CompletedProcess(words, *each) for words, each in zip(commands, told, strict=True)]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(several: Several) -> list[str]:
     """What the page's commands print, one after the other; each must succeed."""
-    printed = []
-    for module, words in COMMAND.findall(PAGE):
-        result = python("-m", module, *words.split(), *QUICK)
-        assert result.returncode == 0, f"{words}: {result.stdout}{result.stderr}"
-        printed.append(result.stdout)
-    return printed
+    shown = [[module.removeprefix("qsnn."), *words.split(), *QUICK] for module, words in COMMAND.findall(PAGE)]
+    results = several(*shown)
+    for result in results:
+        assert result.returncode == 0, f"{result.args}: {result.stdout}{result.stderr}"
+    return [result.stdout for result in results]
 
 
 def test_outside_package_is_a_python_file_a_yaml_file_and_an_entry_point(project: Path) -> None:
@@ -86,24 +108,27 @@ def test_outside_options_are_run_and_loaded_from_python(done: list[str], python:
     assert re.fullmatch(rf"[1-4] {re.escape(str(classes))} finished 0.05", result.stdout.splitlines()[-1])
 
 
-def test_outside_options_have_nearest_names_bounds_and_misfits(python: Python) -> None:
-    typo = python("-m", "qsnn.train", "dataset=flahes")
+def test_outside_options_have_nearest_names_bounds_and_misfits(several: Several) -> None:
+    typo, wrong = several(
+        ["train", "dataset=flahes"], ["train", "dataset=flashes", "dataset.per_class=1", "model=conv"]
+    )
     assert typo.stderr.startswith("error: dataset=flahes does not exist: did you mean dataset=flashes?")
-    wrong = python("-m", "qsnn.train", "dataset=flashes", "dataset.per_class=1", "model=conv")
     assert "dataset.per_class=1 is not possible: it must be at least 5" in wrong.stderr
     assert "model=conv needs maps of pixels, which dataset=flashes does not give; " in wrong.stderr
     assert (typo.returncode, wrong.returncode) == (2, 2)
 
 
-def test_config_files_of_an_installed_package_are_found_by_its_name(python: Python, project: Path) -> None:
+def test_config_files_of_an_installed_package_are_found_by_its_name(several: Several, project: Path) -> None:
     inside = project / "site" / "flashes_conf"
     (inside / "experiment").mkdir(parents=True)
     (inside / "__init__.py").touch()
     (inside / "experiment" / "inside.yaml").write_text((project / "conf" / "experiment" / "flashes.yaml").read_text())
     words = ["experiment=inside", "trainer.epochs=1", "hydra.run.dir=runs/inside", *QUICK]
-    found = python("-m", "qsnn.train", "hydra.searchpath=[pkg://flashes_conf]", *words)
+    found, missing = several(
+        ["train", "hydra.searchpath=[pkg://flashes_conf]", *words],
+        ["train", "hydra.searchpath=[pkg://flashes_other.conf]", *words],
+    )
     assert found.returncode == 0, found.stderr
-    missing = python("-m", "qsnn.train", "hydra.searchpath=[pkg://flashes_other.conf]", *words)
     assert missing.stderr == "error: pkg://flashes_other.conf names no package that is installed\n"
 
 

@@ -1,14 +1,17 @@
-"""Which packages the options of a run came from: written into its summary, and missed by name where they are not installed."""
+"""Which packages the options of a run came from: written into its summary, and missed by name where they are not installed.
 
+Does not import torch.
+"""
+
+import json
 from pathlib import Path
 from typing import Any
 
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of, package_of
-from qsnn.training.runs import read_job
 
-MAX_NAME = 100
+MAX_BYTES, MAX_NAME = 2**24, 100
 
 
 def packages_of(config: Config) -> dict[str, str]:
@@ -33,7 +36,12 @@ def check_packages(folder: Path) -> None:
 
 def _saved(folder: Path) -> dict[str, str]:
     """What the run's summary says, as far as it can be shown: the file may be anybody's, or be missing."""
-    found = read_job(folder).summary.get("packages")
+    path = folder / "summary.json"
+    try:
+        content: Any = json.loads(path.read_bytes()) if path.stat().st_size <= MAX_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    found = content.get("packages") if isinstance(content, dict) else None
     entries = found.items() if isinstance(found, dict) else ()
     return {name: text for name, text in entries if _can_be_shown(name) and _can_be_shown(text)}
 
