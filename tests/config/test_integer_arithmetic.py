@@ -1,5 +1,6 @@
 """With quantization.arithmetic=integer whatever a run would compute in floats is refused by name, before it has a folder."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from qsnn.config.building.common import to_config
 from qsnn.config.building.run import build_run
 from qsnn.config.command_line import compose_config
+from qsnn.dynamics.lif import LIF
 from qsnn.errors import ConfigError
 
 PATTERN = ["experiment=pattern_w2_integer", "model.hidden=[20]"]
@@ -49,6 +51,18 @@ def test_what_is_whole_is_let_through(words: str) -> None:
     to_config(compose_config([*PATTERN, *words.split()]))
 
 
+@dataclass
+class Changed(LIF):
+    """A neuron of somebody's own that has changed an equation."""
+
+
+def test_neuron_that_is_derived_from_one_of_ours_has_to_say_itself_that_its_step_is_whole() -> None:
+    config = to_config(compose_config([*PATTERN, "neuron=lif"]))
+    assert not list(config.trainer.float_quantities(config))
+    config.neuron = Changed()
+    assert ["neuron=lif is not possible" in line for line in config.trainer.float_quantities(config)] == [True]
+
+
 def test_sum_that_float32_would_round_is_refused_with_its_layer_and_width(tmp_path: Path) -> None:
     wide = ["quantization.weight_bits=14", "quantization.gradient_bits=14", "quantization.error_bits=12"]
     with pytest.raises(
@@ -65,4 +79,4 @@ def test_run_starts_on_the_grid_of_its_gradients_and_states_its_widths(tmp_path:
         codes = stored.weight * 2**4
         assert (codes == codes.round()).all()
     assert run.facts["accumulator_bits"]["hidden"]["current"] == 11
-    assert run.facts["accumulator_bits"]["output"]["rounded_gradient"] == 6
+    assert run.facts["accumulator_bits"]["output"]["rounded_gradient"] == 10

@@ -83,7 +83,8 @@ class BPTT(Option):
         """Widths, rules and neurons without a definition in integers."""
         yield from float_widths(config)
         yield from float_rules(config)
-        if INTEGER_STEP not in config.neuron.gives:
+        # Its own word: a subclass that has changed the equations does not inherit their definition in integers.
+        if INTEGER_STEP not in vars(type(config.neuron)).get("gives", ()):
             allowed = f"{IN_INTEGERS} needs {INTEGER_STEP}: neuron=cuba_lif, neuron=lif or neuron=if is one"
             yield impossible("neuron", config.neuron.option, allowed)
 
