@@ -22,7 +22,7 @@ from qsnn.quantization import quantize, symmetric
 
 LOCAL_NUMBA = select_local_backend("numba")
 BITS, SEEDS = st.integers(1, 16), st.integers(0, 2**31)
-PAIRS = [(1, 1), (2, 3), (7, 4), (40, 2)]  # of input maps and kernels
+PAIRS = [(1, 2), (2, 3), (7, 4), (40, 2)]  # of input maps and kernels
 SOME = settings(max_examples=40, deadline=None)
 
 
@@ -93,7 +93,7 @@ def test_convolve_codes_equals_the_definition(geometry: Geometry, seed: int, bit
 
 
 @SOME
-@given(geometries([1, 2, 5], [(19, 1), (5, 2), (10, 3), (5, 4)]), SEEDS, BITS, BITS)
+@given(geometries([1, 2, 5], [(5, 2), (10, 3), (5, 4), (15, 2)]), SEEDS, BITS, BITS)
 def test_correlate_codes_equals_the_definition(geometry: Geometry, seed: int, bits: int, error_bits: int) -> None:
     largest = 2 ** (error_bits - 1)
     x, errors = (
@@ -192,6 +192,16 @@ def test_drive_without_vector_products_is_exact_in_floats(monkeypatch: pytest.Mo
         arguments = (maps, wide, bias, 1, WeightGrid(8, 4e-5), parameters)
         assert (code_convolutions.drive(*arguments) is not None) == in_floats
         assert same(LOCAL_NUMBA.drive(*arguments), LOCAL_EAGER.drive(*arguments))
+
+
+@pytest.mark.parametrize(("batch", "side"), [(26, 1), (1, 5), (2, 13)])
+def test_kernels_of_one_pixel_equal_the_definition(batch: int, side: int) -> None:
+    x, weight, errors = (
+        codes(shape, seed, -100, 100)
+        for seed, shape in enumerate(((batch, 19, side, side), (33, 19, 1, 1), (batch, 33, side, side)))
+    )
+    assert same(LOCAL_NUMBA.convolve_codes(x, weight, 0), convolve_codes(x, weight, 0))
+    assert same(LOCAL_NUMBA.correlate_codes(errors, x, 1, 0), correlate_codes(errors, x, 1, 0))
 
 
 def test_weights_that_change_in_place_are_packed_again() -> None:

@@ -179,14 +179,17 @@ def _add_winners(
 def _unpack(begin, end, totals, run, rest, unit, out):
     """The channels ``begin`` to ``end`` of ``out`` (O, C, k, k): ``unit`` times all groups' totals and ``rest`` (C, k, k)."""
     _, channels, taps, _ = out.shape
+    step = np.uint64(taps * taps)
     for o in range(begin, end):
-        for c in range(channels):
-            for i in range(taps):
-                for j in range(taps):
-                    total = rest[c, i, j]
-                    for group in range(len(totals)):
-                        total += totals[group, o, i * run + j * channels + c]
-                    out[o, c, i, j] = total * unit
+        weights = out[o].reshape(-1)
+        for i in range(taps):
+            for j in range(taps):
+                part, place = slice(i * run + j * channels, i * run + (j + 1) * channels), np.uint64(i * taps + j)
+                for group in range(1, len(totals)):
+                    totals[0, o, part] += totals[group, o, part]
+                row = totals[0, o, part]
+                for c in range(np.uint64(channels)):
+                    weights[place + c * step] = (row[c] + rest[c, i, j]) * unit
 
 
 _unpack_kernels = {
