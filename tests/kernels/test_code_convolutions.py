@@ -23,6 +23,7 @@ from qsnn.quantization import quantize, symmetric
 LOCAL_NUMBA = select_local_backend("numba")
 BITS, SEEDS = st.integers(1, 16), st.integers(0, 2**31)
 PAIRS = [(1, 2), (2, 3), (7, 4), (40, 2)]  # of input maps and kernels
+FEWER_BITS = st.integers(1, 14)  # of which 16 bits surely hold the differences
 SOME = settings(max_examples=40, deadline=None)
 
 
@@ -131,7 +132,12 @@ def test_drive_equals_eager(
 
 @SOME
 @given(
-    geometries([2, 3, 7], [(27, 3), (6, 5)]), SEEDS, BITS, BITS, st.integers(2, 3), st.sampled_from([0.0, -0.25, 1.0])
+    geometries([2, 3, 7], [(27, 3), (6, 5)]),
+    SEEDS,
+    FEWER_BITS,
+    FEWER_BITS,
+    st.integers(2, 3),
+    st.sampled_from([0.0, -0.25, 1.0]),
 )
 def test_winner_pairs_equal_eager(
     geometry: Geometry, seed: int, p_bits: int, e_bits: int, pooling: int, elsewhere: float
@@ -202,6 +208,23 @@ def test_kernels_of_one_pixel_equal_the_definition(batch: int, side: int) -> Non
     )
     assert same(LOCAL_NUMBA.convolve_codes(x, weight, 0), convolve_codes(x, weight, 0))
     assert same(LOCAL_NUMBA.correlate_codes(errors, x, 1, 0), correlate_codes(errors, x, 1, 0))
+
+
+@pytest.mark.parametrize(("activity", "side", "e_bits"), [(0.01, 6, 6), (1.0, 20, 8), (1.0, 6, 16)])
+def test_gradient_without_vector_products_equals_eager(
+    activity: float, side: int, e_bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_convolutions, "AVAILABLE", False)
+    shape = (1, 1, 1)
+    parameters = trace_parameters(torch.full(shape, 0.02), torch.full(shape, 0.01), 0.001, 0.9, 12, 10)
+    full_scale = parameters.membrane_full_scale
+    trace = quantize_trace(activity * full_scale * torch.rand(5, 3, side, side), full_scale, 12)
+    at_winners = quantize(torch.randn(5, 4, side, side), symmetric(e_bits))
+    error = MembraneError(at_winners, torch.zeros(1), torch.zeros(()), (side, side), e_bits)
+    arguments = (error, trace, torch.empty(4, 3, 3, 3), 1, parameters)
+    assert (code_convolutions.weight_gradient(*arguments) is None) == (e_bits == 16)
+    found, expected = LOCAL_NUMBA.weight_gradient(*arguments), LOCAL_EAGER.weight_gradient(*arguments)
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def test_weights_that_change_in_place_are_packed_again() -> None:

@@ -225,3 +225,20 @@ def convolve(
         kernel, len(y), out.numel() * math.prod(weights.shape[1:]) // 25, x, code, padding, weights.words, taps,
         limit, unit, bias, (0,) * tile, y,
     )  # fmt: skip
+
+
+@compiled("void(int64, int64, float32[:, ::1], float64, float64[::1])")
+def _scale_sums(begin, end, sums, unit, bias):
+    """``unit`` times the ``sums`` (pixels, O) plus ``bias``, in double until they are written, in their place."""
+    for pixel in range(begin, end):
+        row = sums[pixel]
+        for n in range(row.size):
+            row[n] = row[n] * unit + bias[n]
+
+
+def scale_sums(sums: Tensor, unit: float, bias: np.ndarray) -> Tensor:
+    """``unit`` times the ``sums`` (B, O, H', W') plus ``bias``, rounded once, in their memory where it is channels last."""
+    pixels = maps(sums)
+    flat = pixels.reshape(-1, pixels.shape[3])
+    share(_scale_sums, len(flat), 4 * flat.size, flat, unit, bias)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
