@@ -227,6 +227,11 @@ def test_gradient_without_vector_products_equals_eager(
     assert all(same(one, other) for one, other in zip(found, expected, strict=True))
 
 
+def test_winners_are_taken_in_pairs_where_their_patches_are_long() -> None:
+    assert winner_pairs.is_worth_it(7, 128)
+    assert not winner_pairs.is_worth_it(7, 2)
+
+
 def test_weights_that_change_in_place_are_packed_again() -> None:
     x, weight = torch.ones(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
     first = code_convolutions._packed(weight, (1.0, 1.0))
@@ -248,5 +253,3 @@ def test_drive_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monk
     finally:
         torch.set_num_threads(threads)
     assert all(same(one, other) for result in results[1:] for one, other in zip(result, results[0], strict=True))
-    assert winner_pairs.is_worth_it(7, 128)
-    assert not winner_pairs.is_worth_it(7, 2)

@@ -28,6 +28,7 @@ CODES = 2 * LANES  # in a vector
 MAX_WIDTH = 8 if LANES == 16 else 4  # vectors of codes at a time: their sums should stay in registers
 BLOCK_CODES = 2**18  # of padded maps: they should stay in the second-level cache
 CHANNELS = 64  # output maps at a time, so that memory is read in long runs
+SHORTEST_RUN = 24  # codes
 HALF = 8  # codes in the half of a vector's 128 bits that one interleaving takes
 
 
@@ -225,9 +226,9 @@ def _geometry(size: tuple[int, ...], width: int, channels: int, kernel: int) -> 
 
 
 def is_worth_it(kernel: int, channels: int) -> bool:
-    """Whether most of what the vectors read is used."""
+    """Whether runs are long enough: else interleaving, and what vectors read beyond them, take more time than is saved."""
     run = kernel * channels
-    return 4 * run >= 3 * -(-run // CODES) * CODES
+    return run >= SHORTEST_RUN and 4 * run >= 3 * -(-run // CODES) * CODES
 
 
 class Products(NamedTuple):
