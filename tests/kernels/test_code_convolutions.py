@@ -22,7 +22,8 @@ from qsnn.quantization import quantize, symmetric
 
 LOCAL_NUMBA = select_local_backend("numba")
 BITS, SEEDS = st.integers(1, 16), st.integers(0, 2**31)
-PAIRS = [(1, 1), (2, 3), (7, 4), (40, 2)]  # of input maps and kernels
+PAIRS = [(1, 2), (2, 3), (7, 4), (40, 2)]  # of input maps and kernels
+FEWER_BITS = st.integers(1, 14)  # of which 16 bits surely hold the differences
 SOME = settings(max_examples=40, deadline=None)
 
 
@@ -93,7 +94,7 @@ def test_convolve_codes_equals_the_definition(geometry: Geometry, seed: int, bit
 
 
 @SOME
-@given(geometries([1, 2, 5], [(19, 1), (5, 2), (10, 3), (5, 4)]), SEEDS, BITS, BITS)
+@given(geometries([1, 2, 5], [(5, 2), (10, 3), (5, 4), (15, 2)]), SEEDS, BITS, BITS)
 def test_correlate_codes_equals_the_definition(geometry: Geometry, seed: int, bits: int, error_bits: int) -> None:
     largest = 2 ** (error_bits - 1)
     x, errors = (
@@ -131,7 +132,12 @@ def test_drive_equals_eager(
 
 @SOME
 @given(
-    geometries([2, 3, 7], [(27, 3), (6, 5)]), SEEDS, BITS, BITS, st.integers(2, 3), st.sampled_from([0.0, -0.25, 1.0])
+    geometries([2, 3, 7], [(27, 3), (6, 5)]),
+    SEEDS,
+    FEWER_BITS,
+    FEWER_BITS,
+    st.integers(2, 3),
+    st.sampled_from([0.0, -0.25, 1.0]),
 )
 def test_winner_pairs_equal_eager(
     geometry: Geometry, seed: int, p_bits: int, e_bits: int, pooling: int, elsewhere: float
@@ -194,6 +200,38 @@ def test_drive_without_vector_products_is_exact_in_floats(monkeypatch: pytest.Mo
         assert same(LOCAL_NUMBA.drive(*arguments), LOCAL_EAGER.drive(*arguments))
 
 
+@pytest.mark.parametrize(("batch", "side"), [(26, 1), (1, 5), (2, 13)])
+def test_kernels_of_one_pixel_equal_the_definition(batch: int, side: int) -> None:
+    x, weight, errors = (
+        codes(shape, seed, -100, 100)
+        for seed, shape in enumerate(((batch, 19, side, side), (33, 19, 1, 1), (batch, 33, side, side)))
+    )
+    assert same(LOCAL_NUMBA.convolve_codes(x, weight, 0), convolve_codes(x, weight, 0))
+    assert same(LOCAL_NUMBA.correlate_codes(errors, x, 1, 0), correlate_codes(errors, x, 1, 0))
+
+
+@pytest.mark.parametrize(("activity", "side", "e_bits"), [(0.01, 6, 6), (1.0, 20, 8), (1.0, 6, 16)])
+def test_gradient_without_vector_products_equals_eager(
+    activity: float, side: int, e_bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_convolutions, "AVAILABLE", False)
+    shape = (1, 1, 1)
+    parameters = trace_parameters(torch.full(shape, 0.02), torch.full(shape, 0.01), 0.001, 0.9, 12, 10)
+    full_scale = parameters.membrane_full_scale
+    trace = quantize_trace(activity * full_scale * torch.rand(5, 3, side, side), full_scale, 12)
+    at_winners = quantize(torch.randn(5, 4, side, side), symmetric(e_bits))
+    error = MembraneError(at_winners, torch.zeros(1), torch.zeros(()), (side, side), e_bits)
+    arguments = (error, trace, torch.empty(4, 3, 3, 3), 1, parameters)
+    assert (code_convolutions.weight_gradient(*arguments) is None) == (e_bits == 16)
+    found, expected = LOCAL_NUMBA.weight_gradient(*arguments), LOCAL_EAGER.weight_gradient(*arguments)
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_winners_are_taken_in_pairs_where_their_patches_are_long() -> None:
+    assert winner_pairs.is_worth_it(7, 128)
+    assert not winner_pairs.is_worth_it(7, 2)
+
+
 def test_weights_that_change_in_place_are_packed_again() -> None:
     x, weight = torch.ones(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
     first = code_convolutions._packed(weight, (1.0, 1.0))
@@ -215,5 +253,3 @@ def test_drive_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monk
     finally:
         torch.set_num_threads(threads)
     assert all(same(one, other) for result in results[1:] for one, other in zip(result, results[0], strict=True))
-    assert winner_pairs.is_worth_it(7, 128)
-    assert not winner_pairs.is_worth_it(7, 2)

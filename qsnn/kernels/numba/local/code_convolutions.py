@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.weak import WeakIdKeyDictionary
 
 from qsnn.dynamics.local_drive import WeightGrid, drive_unit, weight_codes
-from qsnn.dynamics.local_gradient import WeightGradient, trace_codes, trace_unit
+from qsnn.dynamics.local_gradient import WeightGradient, convolution_gradient, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import MembraneError
 from qsnn.dynamics.traces import TraceParameters
 from qsnn.kernels.numba.local import convolve, correlate, errors, winner_pairs
@@ -26,6 +26,7 @@ from qsnn.quantization import symmetric, unsigned
 
 SMALLEST = 2**20  # products for which kernels are compiled
 LARGEST_FLOAT = 2**24  # float32 holds all integers up to here
+DIGIT = 2**8
 UNITS = (1.0, 1.0)  # full scale and levels of codes as they are
 _known_weights: Any = WeakIdKeyDictionary()
 
@@ -94,12 +95,12 @@ def _drive_in_floats(
 ) -> Tensor | None:
     """`local_drive.drive` in float32, where that holds the sums; NNPACK would go by way of transforms."""
     codes, weights = trace_codes(trace, parameters), weight_codes(weight, grid)
-    bound = codes.abs().amax().double() * weights.abs().sum((1, 2, 3), dtype=torch.float64).amax()
+    bound = largest_code(codes, UNITS) * weights.abs().sum((1, 2, 3), dtype=torch.float64).amax()
     if not bound <= LARGEST_FLOAT:
         return None
     with nnpack.flags(enabled=False):
         sums = functional.conv2d(codes, weights, padding=padding)
-    return (sums.double() * drive_unit(grid, parameters) + bias.double().view(-1, 1, 1)).float()
+    return convolve.scale_sums(sums, drive_unit(grid, parameters), array(bias.double()))
 
 
 def convolve_codes(codes: Tensor, weight: Tensor, padding: int) -> Tensor | None:
@@ -134,9 +135,11 @@ def weight_gradient(
 ) -> WeightGradient | None:
     """`local_gradient.weight_gradient`."""
     fmt, kernel = symmetric(error.bits), weight.shape[-1]
-    if fmt is None or parameters.membrane_trace_bits is None or not _fits(weight, error.at_winners.numel()):
+    if fmt is None or parameters.membrane_trace_bits is None:
         return None
     others = math.prod(error.size) - error.at_winners[0, 0].numel()
+    if not _fits(weight, error.at_winners.numel()):
+        return None if others > 0 else _gradient_in_floats(error, trace, weight, padding, parameters)
     if others > 0 and not winner_pairs.is_worth_it(kernel, weight.shape[1]):
         return None
     code, unit = _trace_grid(parameters), trace_unit(parameters) / fmt.levels
@@ -144,7 +147,7 @@ def weight_gradient(
     if others == 0:
         dense = correlate.sum_products(error.at_winners, fmt.levels, fmt.high, *facts)
         if dense is None:
-            return None
+            return _gradient_in_floats(error, trace, weight, padding, parameters)
         summed, biases = correlate.gradient(dense, unit, torch.empty(weight.shape)), dense.biases
     else:
         pairs = winner_pairs.sum_products(error, fmt.levels, *facts)
@@ -156,3 +159,27 @@ def weight_gradient(
         summed, biases = winner_pairs.gradient(pairs, rest, unit, torch.empty(weight.shape)), pairs.biases
     bias = biases.sum(0) / fmt.levels + error.elsewhere.item() * len(trace) * others
     return WeightGradient(summed, torch.from_numpy(bias).float())
+
+
+def _gradient_in_floats(
+    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+) -> WeightGradient | None:
+    """`local_gradient.weight_gradient` without pooling in float32: of so few samples at a time that it holds the sums, and of
+    the codes' upper and lower digits where it would not hold those of one."""
+    fmt, codes = symmetric(error.bits), trace_codes(trace, parameters)
+    assert fmt is not None
+    bound, errors = fmt.high * math.prod(error.size), error.at_winners * fmt.levels
+    parts = [(codes, 1)]
+    if largest_code(codes, UNITS) * bound > LARGEST_FLOAT:
+        upper = (codes / DIGIT).floor()
+        parts = [(codes - DIGIT * upper, 1), (upper, DIGIT)]
+    samples = LARGEST_FLOAT // (bound * max(1, *(largest_code(part, UNITS) for part, _ in parts)))
+    if samples == 0:
+        return None
+    summed = torch.zeros(weight.shape, dtype=torch.float64)
+    with nnpack.flags(enabled=False):
+        for part, unit in parts:
+            for some, places in zip(errors.split(samples), part.split(samples), strict=True):
+                summed += unit * convolution_gradient(some, places, weight, padding).weight.double()
+    bias = errors.sum((0, 2, 3), dtype=torch.float64) / fmt.levels
+    return WeightGradient((summed * (trace_unit(parameters) / fmt.levels)).float(), bias.float())

@@ -10,6 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numba import njit
 from torch import Tensor
 
@@ -212,11 +213,32 @@ def convolve(
     source: Tensor, code: tuple[float, float], padding: int, weights: PackedWeights, limit: int,
     unit: float, bias: np.ndarray, out: Tensor,
 ) -> None:  # fmt: skip
-    """Fill ``out`` (B, O, H', W'), channels last, float32, int32 or int64; ``source`` (B, C, H, W), ``limit`` of
-    `planes_at_a_time`, the rest as in `_convolve`."""
-    taps, tile = weights.shape[2], words_at_a_time(out.shape[3])
-    kernel = _kernels[str(out.dtype).removeprefix("torch."), tile]
+    """Fill ``out`` (B, O, H', W'), channels last, float32 or int64; ``source`` (B, C, H, W), ``limit`` of `planes_at_a_time`,
+    the rest as in `_convolve`."""
+    taps, x, y = weights.shape[2], maps(source), maps(out)
+    if taps == 1 and padding == 0:  # all pixels are alike: as few rows as threads can share
+        rows = torch.get_num_threads() if len(x) % torch.get_num_threads() == 0 else 1
+        x, y = (part.reshape(rows, 1, -1, part.shape[3]) for part in (x, y))
+    tile = words_at_a_time(y.shape[2])
+    kernel = _kernels["float32" if out.is_floating_point() else "int64", tile]
     share(
-        kernel, len(out), out.numel() * math.prod(weights.shape[1:]) // 25, maps(source), code, padding, weights.words, taps,
-        limit, unit, bias, (0,) * tile, maps(out),
+        kernel, len(y), out.numel() * math.prod(weights.shape[1:]) // 25, x, code, padding, weights.words, taps,
+        limit, unit, bias, (0,) * tile, y,
     )  # fmt: skip
+
+
+@compiled("void(int64, int64, float32[:, ::1], float64, float64[::1])")
+def _scale_sums(begin, end, sums, unit, bias):
+    """``unit`` times the ``sums`` (pixels, O) plus ``bias``, in double until they are written, in their place."""
+    for pixel in range(begin, end):
+        row = sums[pixel]
+        for n in range(row.size):
+            row[n] = row[n] * unit + bias[n]
+
+
+def scale_sums(sums: Tensor, unit: float, bias: np.ndarray) -> Tensor:
+    """``unit`` times the ``sums`` (B, O, H', W') plus ``bias``, rounded once, in their memory where it is channels last."""
+    pixels = maps(sums)
+    flat = pixels.reshape(-1, pixels.shape[3])
+    share(_scale_sums, len(flat), 4 * flat.size, flat, unit, bias)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)

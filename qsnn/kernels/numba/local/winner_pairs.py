@@ -28,6 +28,7 @@ CODES = 2 * LANES  # in a vector
 MAX_WIDTH = 8 if LANES == 16 else 4  # vectors of codes at a time: their sums should stay in registers
 BLOCK_CODES = 2**18  # of padded maps: they should stay in the second-level cache
 CHANNELS = 64  # output maps at a time, so that memory is read in long runs
+SHORTEST_RUN = 24  # codes
 HALF = 8  # codes in the half of a vector's 128 bits that one interleaving takes
 
 
@@ -179,14 +180,17 @@ def _add_winners(
 def _unpack(begin, end, totals, run, rest, unit, out):
     """The channels ``begin`` to ``end`` of ``out`` (O, C, k, k): ``unit`` times all groups' totals and ``rest`` (C, k, k)."""
     _, channels, taps, _ = out.shape
+    step = np.uint64(taps * taps)
     for o in range(begin, end):
-        for c in range(channels):
-            for i in range(taps):
-                for j in range(taps):
-                    total = rest[c, i, j]
-                    for group in range(len(totals)):
-                        total += totals[group, o, i * run + j * channels + c]
-                    out[o, c, i, j] = total * unit
+        weights = out[o].reshape(-1)
+        for i in range(taps):
+            for j in range(taps):
+                part, place = slice(i * run + j * channels, i * run + (j + 1) * channels), np.uint64(i * taps + j)
+                for group in range(1, len(totals)):
+                    totals[0, o, part] += totals[group, o, part]
+                row = totals[0, o, part]
+                for c in range(np.uint64(channels)):
+                    weights[place + c * step] = (row[c] + rest[c, i, j]) * unit
 
 
 _unpack_kernels = {
@@ -222,9 +226,9 @@ def _geometry(size: tuple[int, ...], width: int, channels: int, kernel: int) -> 
 
 
 def is_worth_it(kernel: int, channels: int) -> bool:
-    """Whether most of what the vectors read is used."""
+    """Whether runs are long enough: else interleaving, and what vectors read beyond them, take more time than is saved."""
     run = kernel * channels
-    return 4 * run >= 3 * -(-run // CODES) * CODES
+    return run >= SHORTEST_RUN and 4 * run >= 3 * -(-run // CODES) * CODES
 
 
 class Products(NamedTuple):
