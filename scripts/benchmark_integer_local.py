@@ -2,8 +2,8 @@
 
 python scripts/benchmark_integer_local.py [--threads 1] [--seconds 6] [--experiments nmnist_small icons_gesture]
 
-Both nets have the experiment's settings; that in integers also quantization=icons_integer, decay_bits=16 and constant rates. Steps
-are those of `benchmark_local`, in turns; milliseconds of wall time, medians.
+Both nets have the experiment's settings; that in integers also quantization=icons_integer, decay_bits=16 and constant rates.
+Steps are those of `benchmark_local`, in turns; milliseconds of wall time, medians.
 """
 
 import argparse
