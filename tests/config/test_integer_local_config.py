@@ -9,6 +9,7 @@ from local_data import SMALL_NET, data_folder
 from qsnn.config.building.run import build_run, to_config
 from qsnn.config.command_line import compose_config
 from qsnn.errors import ConfigError
+from qsnn.reporting.health.local import observe_run
 
 INTEGERS = ["quantization=icons_integer", "neuron.decay_bits=16"]
 LOCAL = ["experiment=icons_gesture", "dataset=nmnist", *SMALL_NET, *INTEGERS]
@@ -42,6 +43,11 @@ def test_run_in_integers_states_its_widths_and_stays_on_its_grid(tmp_path: Path)
     ]  # fmt: skip
     run = build_run(to_config(compose_config(words)), tmp_path)
     assert run.facts["accumulator_bits"]["layer1"]["membrane_error"] == 28
+    health = observe_run(run, run.learner).health
+    assert health["layer1.membrane_trace/saturation"] < 0.1
+    assert {key.split("/")[0] for key in health} >= {
+        f"layer1.{name}" for name in ("refractory", "readout", "error", "gradient")
+    }
     before = {name: tensor.clone() for name, tensor in run.state.model.trained_tensors().items()}
     run.advance(QUIET)
     after = run.state.model.trained_tensors()

@@ -10,7 +10,13 @@ from torch import Tensor
 from qsnn.dynamics.integer_local.fixed_point import highest_code, nearest_power, point
 from qsnn.dynamics.integer_local.membrane import FRACTION as SUBTRACTED_FRACTION
 from qsnn.dynamics.integer_local.membrane import IntegerMembrane
-from qsnn.dynamics.integer_local.readout import FRACTION, IntegerReadout, activity_term, potential_term
+from qsnn.dynamics.integer_local.readout import (
+    FRACTION,
+    SLOPE_POINT,
+    IntegerReadout,
+    activity_term,
+    potential_term,
+)
 from qsnn.dynamics.integer_local.rounding import eta_exponent
 from qsnn.dynamics.integer_local.traces import IntegerTraces
 from qsnn.dynamics.local_readout import Activation, MembraneError
@@ -54,10 +60,19 @@ def trace_step(spikes: Tensor, state: TraceState, traces: IntegerTraces) -> Trac
     return TraceState(membrane, synapse)
 
 
+def _held_in_doubles(accumulator: Tensor, bias: Tensor, membrane: IntegerMembrane) -> bool:
+    """Whether every number before the shift has at most 53 bits."""
+    largest = {torch.float32: 2**24, torch.int32: 2**31}.get(accumulator.dtype)
+    largest = int(accumulator.abs().max()) if largest is None else largest
+    m, biases = membrane, int(bias.abs().max())
+    subtracted = int(m.subtracted[-1]) << (m.drive.shift - SUBTRACTED_FRACTION)
+    return m.drive.multiplier * (largest + biases) + subtracted + (1 << m.drive.shift) < 2**53
+
+
 def membrane_step(accumulator: Tensor, bias: Tensor, refractory: Tensor, membrane: IntegerMembrane) -> MembraneStep:
     """`membrane.membrane_step`, the refractory state in place where it has the channels-last format."""
     m = membrane
-    if m.membrane_bits == 1 or m.refractory_bits > 15:
+    if m.membrane_bits == 1 or m.refractory_bits > 15 or not _held_in_doubles(accumulator, bias, m):
         return INTEGER_LOCAL_EAGER.membrane_step(accumulator, bias, refractory, membrane)
     B, C, H, W = accumulator.shape
     sums, after = (part.contiguous(memory_format=torch.channels_last) for part in (accumulator, refractory))
@@ -68,13 +83,12 @@ def membrane_step(accumulator: Tensor, bias: Tensor, refractory: Tensor, membran
         shape = (B, C, H // m.pooling, W // m.pooling)
         pooled, winner = _channels_last(shape, torch.int16), _channels_last(shape, torch.int32)
     totals, counts = np.empty(B, np.int64), np.empty(B, np.int64)
-    rows = maps(sums)
-    subtracted = array(m.subtracted << (m.drive.shift - SUBTRACTED_FRACTION))
+    step = 2.0**-m.drive.shift
+    rest = 0.5 - array(m.subtracted) * 2.0**-SUBTRACTED_FRACTION
     share(
-        kernels.membrane_step[rows.dtype], B, 10 * codes.numel(), rows, maps(after), maps(codes), maps(pooled),
-        maps(winner[:0] if m.pooling == 1 else winner), totals, counts, m.pooling, array(bias),
-        (m.drive.multiplier, 1 << m.drive.shift >> 1, m.drive.shift), subtracted, array(m.after).astype(np.int16),
-        highest_code(m.membrane_bits),
+        kernels.membrane_step[maps(sums).dtype], B, 8 * codes.numel(), maps(sums), maps(after), maps(codes), maps(pooled),
+        maps(winner[:0] if m.pooling == 1 else winner), totals, counts, m.pooling, np.tile(array(bias), W).astype(np.float64),
+        m.drive.multiplier * step, rest, array(m.after).astype(np.int16), float(highest_code(m.membrane_bits)),
     )  # fmt: skip
     return MembraneStep(codes, after, pooled, winner, torch.tensor(totals.sum()), torch.tensor(counts.sum()))
 
@@ -97,14 +111,17 @@ def membrane_error(back: Tensor, step: MembraneStep, readout: IntegerReadout) ->
     most = max(share(errors.largest, count, count, flat), default=0.0)
     elsewhere = potential_term(int(step.total), step.membrane.numel(), r)
     highest = highest_code(r.error_bits)
+    activity = activity_term(count, r)
+    if ((highest << FRACTION) + activity) * 2**SLOPE_POINT - elsewhere >= 2**53:
+        return INTEGER_LOCAL_EAGER.membrane_error(back, step, readout)
     factor = 2.0 ** (point(r.error_bits) - nearest_power(int(most)))
-    terms = (factor, float(highest), FRACTION, activity_term(count, r), elsewhere)
-    rest = (flat, u, array(r.slope), highest_code(r.membrane_bits), terms)
+    terms = (factor, float(highest), float(activity), float(elsewhere))
+    rest = (flat, u, array(r.slope.to(torch.float32)), highest_code(r.membrane_bits), terms)
     gaps = count < step.membrane.numel()
-    size = max(share(errors.largest_gradient, count, 5 * count, *rest), default=0)
+    size = int(max(share(errors.largest_gradient, count, 5 * count, *rest), default=0.0))
     shift = nearest_power(max(size, abs(elsewhere) if gaps else 0)) - point(r.error_bits)
     codes = _channels_last(back.shape, torch.int16)
-    share(errors.membrane_error, count, 8 * count, *rest, shift, maps(codes).reshape(-1))
+    share(errors.membrane_error, count, 8 * count, *rest, 2.0**-shift, maps(codes).reshape(-1))
     other = torch.tensor(max(-highest, min(highest, _half_even(elsewhere, shift))), dtype=torch.int16)
     return MembraneError(codes, step.winner, other, tuple(step.membrane.shape[2:]), r.error_bits)
 

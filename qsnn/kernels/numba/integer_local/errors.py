@@ -4,13 +4,16 @@
 import numpy as np
 from numba import njit
 
+from qsnn.dynamics.integer_local.readout import FRACTION
+from qsnn.kernels.numba.local.kernels import BLOCK
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled
 from qsnn.quantization.random_stream import GAMMA as _GAMMA
 from qsnn.quantization.random_stream import MIX_1 as _MIX_1
 from qsnn.quantization.random_stream import MIX_2 as _MIX_2
 
 GAMMA, MIX_1, MIX_2 = np.uint64(_GAMMA), np.uint64(_MIX_1), np.uint64(_MIX_2)
-ERROR = "Tuple((float32, float32, int64, int64, int64))"
+ERROR = "Tuple((float32, float32, float64, float64))"
+ONE_ERROR = float(2**FRACTION)
 
 
 @njit(**OPTIONS)
@@ -20,21 +23,17 @@ def _half_even(x, shift):
 
 
 @njit(**OPTIONS)
-def _code(x, shift, high):
-    """`fixed_point.rounded_code` of more than one bit."""
-    code = _half_even(x, shift) if shift > 0 else x << -shift
-    code = high if code > high else code
-    return -high if code < -high else code
-
-
-@njit(**OPTIONS)
-def _gradient(back, u, slope, high, error):
-    """g of one place, see `readout.membrane_gradient`; ``back`` is a whole number as a float."""
-    factor, highest, fraction, activity, potential = error
-    e = np.rint(back * factor)  # a power of two, so that nothing is lost before the rounding
-    e = highest if e > highest else e
-    e = -highest if e < -highest else e
-    return ((np.int64(e) << fraction) + activity) * slope[u + high] + potential
+def _gradients(back, u, slope, high, error, out):
+    """g of so many places that they stay in the nearest cache, see `readout.membrane_gradient`, in doubles; ``back``: whole
+    numbers as floats. Looked up by itself, since no vector instruction does that; the rest is one of vectors."""
+    factor, highest, activity, potential = error
+    for i in range(back.size):
+        out[i] = slope[np.uint32(u[i] + high)]
+    for i in range(back.size):
+        e = np.rint(back[i] * factor)  # a power of two, so that nothing is lost before the rounding
+        e = highest if e > highest else e
+        e = -highest if e < -highest else e
+        out[i] = (np.float64(e) * ONE_ERROR + activity) * out[i] + potential
 
 
 @compiled("float64(int64, int64, float32[::1])")
@@ -42,25 +41,37 @@ def largest(begin, end, row):
     """max|x| of a part."""
     most = np.float32(0)
     for i in range(begin, end):
-        most = max(most, abs(row[i]))
+        size = abs(row[i])
+        most = size if size > most else most
     return most
 
 
-@compiled(f"int64(int64, int64, float32[::1], int16[::1], int64[::1], int64, {ERROR})")
+@compiled(f"float64(int64, int64, float32[::1], int16[::1], float32[::1], int32, {ERROR})")
 def largest_gradient(begin, end, back, pooled, slope, high, error):
-    """max|g| of a part; ``error``: 2^(eb-1) over the power of two, its highest code, `FRACTION`, L1 and L2."""
-    most = np.int64(0)
-    for i in range(begin, end):
-        most = max(most, abs(_gradient(back[i], pooled[i], slope, high, error)))
+    """max|g| of a part; ``error``: 2^(eb-1) over the power of two, its highest code, L1 and L2."""
+    most, room = 0.0, np.empty(BLOCK)
+    for start in range(begin, end, BLOCK):
+        stop = min(end, start + BLOCK)
+        found = room[: stop - start]
+        _gradients(back[start:stop], pooled[start:stop], slope, high, error, found)
+        for i in range(found.size):
+            size = abs(found[i])
+            most = size if size > most else most
     return most
 
 
-@compiled(f"void(int64, int64, float32[::1], int16[::1], int64[::1], int64, {ERROR}, int64, int16[::1])")
-def membrane_error(begin, end, back, pooled, slope, high, error, shift, codes):
-    """e_U of a part, ``shift`` by as much."""
-    limit = np.int64(error[1])
-    for i in range(begin, end):
-        codes[i] = np.int16(_code(_gradient(back[i], pooled[i], slope, high, error), shift, limit))
+@compiled(f"void(int64, int64, float32[::1], int16[::1], float32[::1], int32, {ERROR}, float64, int16[::1])")
+def membrane_error(begin, end, back, pooled, slope, high, error, factor, codes):
+    """e_U of a part, g times ``factor``, a power of two."""
+    limit, room = np.float64(error[1]), np.empty(BLOCK)
+    for start in range(begin, end, BLOCK):
+        stop = min(end, start + BLOCK)
+        found, out = room[: stop - start], codes[start:stop]
+        _gradients(back[start:stop], pooled[start:stop], slope, high, error, found)
+        for i in range(found.size):
+            code = np.rint(found[i] * factor)
+            code = limit if code > limit else code
+            out[i] = np.int16(-limit if code < -limit else code)
 
 
 @compiled("int64(int64, int64, int64[::1])")

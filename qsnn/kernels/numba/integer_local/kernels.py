@@ -12,6 +12,7 @@ from numba import njit
 from qsnn.kernels.numba.local.kernels import BLOCK, ONE, ZERO, pool_rows
 from qsnn.kernels.numba.runtime.compile import OPTIONS, compiled, compiled_for
 
+ZERO_CODE = np.int16(0)
 CODES, FLOATS, CONSTANTS = "int16[:, ::1]", "float32[:, ::1]", "int32[::1]"
 
 
@@ -37,55 +38,81 @@ def trace_step(begin, end, spikes, membrane, synapse, p1, p2, q1, q2, shift, p_h
 
 
 @njit(**OPTIONS)
-def _membrane_row(a, r, u, bias, drive, subtracted, after, high):
-    """A place's maps: codes ``u`` from the accumulators ``a``, and the refractory states ``r`` after them; their sum and number
-    of spikes."""
-    total, spikes = np.int64(0), np.int64(0)
-    multiplier, half, shift = drive
-    for i in range(a.size):
-        x = multiplier * (np.int64(a[i]) + bias[i]) - subtracted[r[i]]
-        code = (x + half) >> shift
-        code = high if code > high else code
-        code = -high if code < -high else code
-        u[i] = np.int16(code)
-        total += code
-    for i in range(a.size):
-        spike = u[i] >= 0
-        spikes += spike
-        r[i] = after[1, r[i]] if spike else after[0, r[i]]
-    return total, spikes
+def _few_states(a, r, u, bias, factor, steps, falls, rises, high):
+    """`_membrane_rows` of at most four refractory codes: sums of differences are vectors where a look-up is none."""
+    num_spikes = 0
+    for i in range(u.size):
+        code = r[i]
+        rest = steps[0] + (steps[1] if code > 0 else 0.0) + (steps[2] if code > 1 else 0.0)
+        rest += steps[3] if code > 2 else 0.0
+        x = np.floor(factor * (np.float64(a[i]) + bias[i]) + rest)
+        x = high if x > high else x
+        u[i] = np.int16(-high if x < -high else x)
+    for i in range(u.size):
+        code, spike = r[i], u[i] >= 0
+        low = falls[0] + (falls[1] if code > 0 else ZERO_CODE) + (falls[2] if code > 1 else ZERO_CODE)
+        top = rises[0] + (rises[1] if code > 0 else ZERO_CODE) + (rises[2] if code > 1 else ZERO_CODE)
+        low += falls[3] if code > 2 else ZERO_CODE
+        top += rises[3] if code > 2 else ZERO_CODE
+        r[i] = np.int16(top if spike else low)
+        num_spikes += spike
+    return num_spikes
+
+
+@njit(**OPTIONS)
+def _membrane_rows(a, r, u, bias, factor, rest, after, high):
+    """Codes ``u`` of some neurons, and in place their refractory codes ``r``; the number of spikes."""
+    num_spikes = 0
+    for i in range(u.size):
+        x = np.floor(factor * (np.float64(a[i]) + bias[i]) + rest[np.uint16(r[i])])
+        x = high if x > high else x
+        u[i] = np.int16(-high if x < -high else x)
+    for i in range(u.size):
+        code = np.uint16(r[i])
+        r[i] = after[1, code] if u[i] >= 0 else after[0, code]
+        num_spikes += u[i] >= 0
+    return num_spikes
+
+
+@njit(**OPTIONS)
+def _total(u):
+    total = np.int32(0)
+    for i in range(u.size):
+        total += np.int32(u[i])
+    return total
+
+
+@njit(**OPTIONS)
+def _differences(table):
+    """Four numbers, each less the one before it; what the table does not have is 0."""
+    return (
+        table[0],
+        table[1] - table[0] if table.size > 1 else table[0] - table[0],
+        table[2] - table[1] if table.size > 2 else table[0] - table[0],
+        table[3] - table[2] if table.size > 3 else table[0] - table[0],
+    )
 
 
 def _membrane_step(
-    begin,
-    end,
-    accumulator,
-    refractory,
-    membrane,
-    pooled,
-    winner,
-    totals,
-    spikes,
-    side,
-    bias,
-    drive,
-    subtracted,
-    after,
-    high,
+    begin, end, accumulator, refractory, membrane, pooled, winner, totals, spikes, side, bias, factor, rest, after, high
 ):
     """`membrane.membrane_step` of more than one bit; fills ``pooled`` and ``winner`` unless ``side`` is 1.
 
-    ``drive``: multiplier, half of a step, shift; ``subtracted``: on the grid before the shift; ``after``: (2, codes).
+    In doubles, which hold every number exactly: u = floor(``factor`` (a + ``bias``) + ``rest``[r]), where ``bias`` is that of
+    the neurons of a row (W, C), ``rest`` half a step less what the refractory state subtracts; ``after``: (2, codes).
     """
+    steps, falls, rises = _differences(rest), _differences(after[0]), _differences(after[1])
     for b in range(begin, end):
-        total, count = np.int64(0), np.int64(0)
+        total, count = np.int64(0), 0
         for top in range(0, membrane.shape[1], side):
             rows = slice(top, min(top + side, membrane.shape[1]))
             for row in range(rows.start, rows.stop):
-                for column in range(membrane.shape[2]):
-                    place = (accumulator[b, row, column], refractory[b, row, column], membrane[b, row, column])
-                    found = _membrane_row(place[0], place[1], place[2], bias, drive, subtracted, after, high)
-                    total, count = total + found[0], count + found[1]
+                a, r, u = accumulator[b, row].reshape(-1), refractory[b, row].reshape(-1), membrane[b, row].reshape(-1)
+                if rest.size <= 4:
+                    count += _few_states(a, r, u, bias, factor, steps, falls, rises, high)
+                else:
+                    count += _membrane_rows(a, r, u, bias, factor, rest, after, high)
+                total += _total(u)
             if side > 1 and top // side < pooled.shape[1]:
                 pool_rows(membrane[b, rows], top, pooled[b, top // side], winner[b, top // side])
         totals[b], spikes[b] = total, count
@@ -93,7 +120,7 @@ def _membrane_step(
 
 membrane_step = compiled_for(
     "void(int64, int64, {0}[:, :, :, ::1], int16[:, :, :, ::1], int16[:, :, :, ::1], int16[:, :, :, ::1],"
-    " int32[:, :, :, ::1], int64[::1], int64[::1], int64, int64[::1], UniTuple(int64, 3), int64[::1], int16[:, ::1], int64)",
+    " int32[:, :, :, ::1], int64[::1], int64[::1], int64, float64[::1], float64, float64[::1], int16[:, ::1], float64)",
     "float32", "int32", "int64",
 )(_membrane_step)  # fmt: skip
 
@@ -105,7 +132,7 @@ def activate(begin, end, pooled, table, high, spikes, feature, totals):
         u, s, z, total = pooled[batch], spikes[batch], feature[batch], 0.0
         for i in range(u.size):
             s[i] = ONE if u[i] >= 0 else ZERO
-            z[i] = table[u[i] + high]
+            z[i] = table[np.uint32(u[i] + high)]
         for i in range(u.size):
             total += z[i]
         totals[batch] = total
