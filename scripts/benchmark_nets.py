@@ -47,7 +47,11 @@ NETS: dict[str, tuple[list[str], int, int, tuple[int, int, int], float]] = {
     "recurrent": ([*SPOKEN, "model=recurrent", "model.hidden=[256]"], 700, 20, (250, 64, 0), 0.02),
 }
 """Words of the config, inputs, outputs, (steps, batch, seed), share of ones in the input."""
-PEERS = {"digits": ("snntorch", "brevitas"), "deep": ("spyx",), "recurrent": ("spyx",)}
+PEERS = {
+    "digits": ("snntorch", "snntorch-step", "brevitas", "brevitas-step"),
+    "deep": ("spyx",),
+    "recurrent": ("spyx",),
+}
 STILL = 1e-6  # factor on the learning rate
 
 
@@ -93,17 +97,18 @@ class Ours:
         return [float(layer.output.mean()) for layer in self.step().activity.values()]
 
 
-def median_ms(step: Callable[[], Any], seconds: float) -> float:
-    """Of single steps."""
+def median_ms(step: Callable[[], Any], seconds: float) -> tuple[float, float]:
+    """Of single steps, and the processor's time, of which other processes take less."""
     for _ in range(5):
         step()
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         step()
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times)
+        times.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used)))
+    ms, cpu_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    return ms, cpu_ms
 
 
 def time_peer(name: str, library: str, python: str, data: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -129,16 +134,22 @@ def compare(name: str, options: argparse.Namespace, folder: Path) -> list[dict[s
     np.savez(data, x=x.numpy(), labels=labels.numpy())
     common = {"net": name, "threads": options.threads, "input": float(x.float().mean())}
     pythons = dict(entry.split("=", 1) for entry in options.peers)
-    rows = [{**common, "what": "qsnn", "ms": median_ms(ours.step, options.seconds), "rates": ours.rates()}]
+    rows = [{**common, "what": "qsnn", **_of_ours(ours, options), "rates": ours.rates()}]
     for library in PEERS[name]:
-        if library in pythons:
-            before = median_ms(ours.step, options.seconds)
-            found = time_peer(name, library, pythons[library], data, options)
-            after = median_ms(ours.step, options.seconds)
-            beside = (before + after) / 2
-            times = {"ours": beside, "times ours": found["ms"] / beside} if "ms" in found else {}
-            rows.append({**common, "what": library, **found, **times})
+        python = pythons.get(library.removesuffix("-step"))
+        if python is not None:
+            before = _of_ours(ours, options)
+            found = time_peer(name, library, python, data, options)
+            after = _of_ours(ours, options)
+            if "ms" in found:
+                ratios = {f"{key} to ours": 2 * found[key] / (before[key] + after[key]) for key in before}
+                found |= {"ours": (before["ms"] + after["ms"]) / 2, **ratios}
+            rows.append({**common, "what": library, **found})
     return [{**row, "load": os.getloadavg()[0]} for row in rows]
+
+
+def _of_ours(ours: Ours, options: argparse.Namespace) -> dict[str, float]:
+    return dict(zip(("ms", "cpu_ms"), median_ms(ours.step, options.seconds), strict=True))
 
 
 def main() -> int:
