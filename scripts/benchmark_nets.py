@@ -9,11 +9,11 @@
 | deep | 700-256-256-20 | 250 | 64 | experiment=shd as a feedforward net, all 8 bits |
 | recurrent | 700-256-20, the hidden layer recurrent | 250 | 64 | experiment=shd, all 8 bits |
 
-Ours is built by the config and takes steps as training does, with a learning rate of nearly 0, so that firing rates stay as
-they are; ``--beta`` scales the initial weights and with them the rates, which are printed. Input: a batch of N-MNIST recordings
-(``--nmnist``: its folder) for digits, else random spikes of the same density. Each other library computes a float net of the
-same size on the same spikes in a process of its own (scripts/peer_nets.py, which says how to install them), between two
-measurements of ours, of whose mean its ratio is. Medians; the machine's load is printed with them.
+Ours is built by the config and takes steps as training does, with a learning rate of nearly 0, so that firing rates, which
+are printed, stay as they are; ``--gain`` multiplies the initial weights and with them the rates. Input: a batch of N-MNIST
+recordings (``--nmnist``: its folder) for digits, else random spikes of the same density. Each other library computes a float
+net of the same size on the same spikes in a process of its own (scripts/peer_nets.py, which says how to install them), between
+two measurements of ours, of whose mean its ratio is. Medians; the machine's load is printed with them.
 """
 
 import argparse
@@ -47,7 +47,12 @@ NETS: dict[str, tuple[list[str], int, int, tuple[int, int, int], float]] = {
     "recurrent": ([*SPOKEN, "model=recurrent", "model.hidden=[256]"], 700, 20, (250, 64, 0), 0.02),
 }
 """Words of the config, inputs, outputs, (steps, batch, seed), share of ones in the input."""
-PEERS = {"digits": ("snntorch", "brevitas"), "deep": ("spyx",), "recurrent": ("spyx",)}
+PEERS = {
+    "digits": ("snntorch", "snntorch-step", "brevitas", "brevitas-step"),
+    "deep": ("spyx",),
+    "recurrent": ("spyx",),
+}
+GAINS = {"digits": 1.0, "deep": 1.0, "recurrent": 0.6}
 STILL = 1e-6  # factor on the learning rate
 
 
@@ -70,11 +75,13 @@ def digits_batch(folder: Path) -> tuple[Tensor, Tensor]:
 class Ours:
     """A net that takes training steps on one batch."""
 
-    def __init__(self, name: str, threads: int, words: list[str], x: Tensor, labels: Tensor) -> None:
+    def __init__(self, name: str, threads: int, gain: float, x: Tensor, labels: Tensor) -> None:
         base, inputs, outputs, _, _ = NETS[name]
-        config = to_config(compose_config([*base, "kernels=numba", f"threads={threads}", *words]))
+        config = to_config(compose_config([*base, "kernels=numba", f"threads={threads}"]))
         machine = build_machine(config)
         net = config.trainer.build_net(config, (inputs,), outputs, machine)
+        for tensor in net.trained_tensors().values():
+            tensor.data *= gain
         rule = config.optimizer.build(config.quantization.gradient_bits)
         self.learner = config.trainer.build_learner(config, machine)
         self.state = new_training_state(net, rule._replace(lr=rule.lr * STILL), config.seed)
@@ -93,17 +100,18 @@ class Ours:
         return [float(layer.output.mean()) for layer in self.step().activity.values()]
 
 
-def median_ms(step: Callable[[], Any], seconds: float) -> float:
-    """Of single steps."""
+def median_ms(step: Callable[[], Any], seconds: float) -> tuple[float, float]:
+    """Of single steps, and the processor's time, of which other processes take less."""
     for _ in range(5):
         step()
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         step()
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times)
+        times.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used)))
+    ms, cpu_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    return ms, cpu_ms
 
 
 def time_peer(name: str, library: str, python: str, data: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -124,21 +132,26 @@ def compare(name: str, options: argparse.Namespace, folder: Path) -> list[dict[s
     """A row for ours, and for each other library one beside ours once more."""
     real = name == "digits" and options.nmnist
     x, labels = digits_batch(options.nmnist) if real else random_batch(name)
-    words = [f"model.init_beta={options.beta}"] if options.beta else []
-    ours, data = Ours(name, options.threads, words, x, labels), folder / f"{name}.npz"
+    ours, data = Ours(name, options.threads, options.gain or GAINS[name], x, labels), folder / f"{name}.npz"
     np.savez(data, x=x.numpy(), labels=labels.numpy())
     common = {"net": name, "threads": options.threads, "input": float(x.float().mean())}
     pythons = dict(entry.split("=", 1) for entry in options.peers)
-    rows = [{**common, "what": "qsnn", "ms": median_ms(ours.step, options.seconds), "rates": ours.rates()}]
+    rows = [{**common, "what": "qsnn", **_of_ours(ours, options), "rates": ours.rates()}]
     for library in PEERS[name]:
-        if library in pythons:
-            before = median_ms(ours.step, options.seconds)
-            found = time_peer(name, library, pythons[library], data, options)
-            after = median_ms(ours.step, options.seconds)
-            beside = (before + after) / 2
-            times = {"ours": beside, "times ours": found["ms"] / beside} if "ms" in found else {}
-            rows.append({**common, "what": library, **found, **times})
+        python = pythons.get(library.removesuffix("-step"))
+        if python is not None:
+            before = _of_ours(ours, options)
+            found = time_peer(name, library, python, data, options)
+            after = _of_ours(ours, options)
+            if "ms" in found:
+                ratios = {f"{key} to ours": 2 * found[key] / (before[key] + after[key]) for key in before}
+                found |= {"ours": (before["ms"] + after["ms"]) / 2, **ratios}
+            rows.append({**common, "what": library, **found})
     return [{**row, "load": os.getloadavg()[0]} for row in rows]
+
+
+def _of_ours(ours: Ours, options: argparse.Namespace) -> dict[str, float]:
+    return dict(zip(("ms", "cpu_ms"), median_ms(ours.step, options.seconds), strict=True))
 
 
 def main() -> int:
@@ -148,7 +161,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--nmnist", type=Path, help="folder of N-MNIST, for digits")
-    parser.add_argument("--beta", type=float, help="model.init_beta, by which the nets spike more or less")
+    parser.add_argument("--gain", type=float, help="factor on the initial weights, by which nets spike more or less")
     parser.add_argument("--peers", nargs="+", default=[], metavar="NAME=INTERPRETER")
     options = parser.parse_args()
     set_up()

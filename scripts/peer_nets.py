@@ -5,8 +5,9 @@
 
 Float nets of the same sizes on the same spikes: current-based LIF, reset by subtraction, SuperSpike or the nearest that the
 library has, cross-entropy of spike counts, Adam; forward, backward and update. ``brevitas``: snnTorch whose layers are
-Brevitas' QuantLinear with 8-bit weights. Prints a line of JSON: ``ms`` (median of a step), ``version``, firing rates. The file
-of ``--data`` holds ``x`` (T, B, I) of 0 and 1 and ``labels`` (B,). Needs nothing of qsnn.
+Brevitas' QuantLinear with 8-bit weights. The products are taken over all time steps at once; with ``-step`` in the loop over
+time, as in snnTorch's tutorials. Prints a line of JSON: ``ms`` (median of a step) and ``cpu_ms`` (processor time), ``version``,
+firing rates. The file of ``--data`` holds ``x`` (T, B, I) of 0 and 1 and ``labels`` (B,). Needs nothing of qsnn.
 
 Install each into an environment of its own: ``pip install snntorch brevitas`` (torch), ``pip install spyx`` (JAX).
 """
@@ -32,6 +33,7 @@ NETS: dict[str, tuple[list[int], bool]] = {
     "recurrent": ([700, 256, 20], True),
 }
 """Sizes, and whether the hidden layers are recurrent. The small learning rate lets firing rates stay while steps are timed."""
+LIBRARIES = ["snntorch", "snntorch-step", "brevitas", "brevitas-step", "spyx"]
 Steps = tuple[Callable[[], Any], Callable[[], list[float]]]
 """A step, and the firing rates by layer."""
 
@@ -45,8 +47,8 @@ def weights(sizes: list[int], density: float) -> list[np.ndarray]:
     return made
 
 
-def torch_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], threads: int, linear: Any) -> Steps:
-    """snnTorch's `Synaptic`, the products over all time steps at once, layers made by ``linear``."""
+def torch_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], threads: int, linear: Any, in_loop: bool) -> Steps:
+    """snnTorch's `Synaptic`, layers made by ``linear``; ``in_loop``: their products step by step."""
     import snntorch
     import torch
     from snntorch import surrogate
@@ -58,11 +60,11 @@ def torch_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], threads: in
     spikes, target = torch.from_numpy(x.astype(np.float32)), torch.from_numpy(labels)
     optimizer, rates = torch.optim.Adam([layer.weight for layer in layers], lr=RATE), list[float]()
 
-    def run(cell: Any, currents: Any) -> Any:
+    def run(layer: Any, cell: Any, x: Any) -> Any:
         syn, mem = cell.reset_mem()
         out = []
-        for current in currents.unbind(0):
-            spk, syn, mem = cell(current, syn, mem)
+        for given in (x if in_loop else layer(x)).unbind(0):
+            spk, syn, mem = cell(layer(given) if in_loop else given, syn, mem)
             out.append(spk)
         return torch.stack(out)
 
@@ -70,7 +72,7 @@ def torch_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], threads: in
         optimizer.zero_grad(set_to_none=True)
         out, rates[:] = spikes, []
         for layer, cell in zip(layers, cells, strict=True):
-            out = run(cell, layer(out))
+            out = run(layer, cell, out)
             rates.append(float(out.detach().mean()))
         loss = torch.nn.functional.cross_entropy(TEMPERATURE * out.sum(0), target)
         loss.backward()
@@ -143,7 +145,7 @@ def spyx_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], recurrent: b
 def main() -> int:
     """Time one library."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lib", choices=["snntorch", "brevitas", "spyx"], required=True)
+    parser.add_argument("--lib", choices=LIBRARIES, required=True)
     parser.add_argument("--net", choices=list(NETS), required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--threads", type=int, default=1)
@@ -160,18 +162,22 @@ def main() -> int:
     elif recurrent:
         parser.error("snnTorch's recurrent cells take a step at a time, outside this comparison")
     else:
-        linear = _brevitas if options.lib == "brevitas" else _plain
-        step, rates = torch_steps(x, labels, sizes, options.threads, linear)
+        linear = _brevitas if options.lib.startswith("brevitas") else _plain
+        step, rates = torch_steps(x, labels, sizes, options.threads, linear, options.lib.endswith("-step"))
     for _ in range(3):
         step()
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
     end = time.perf_counter() + options.seconds
     while time.perf_counter() < end or len(times) < 5:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         step()
-        times.append(1000 * (time.perf_counter() - began))
-    found = {"ms": statistics.median(times), "least": min(times), "version": version(options.lib), "rates": rates()}
-    print(json.dumps(found))
+        times.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used)))
+    ms, cpu_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    print(
+        json.dumps(
+            {"ms": ms, "cpu_ms": cpu_ms, "version": version(options.lib.removesuffix("-step")), "rates": rates()}
+        )
+    )
     return 0
 
 

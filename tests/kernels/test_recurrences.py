@@ -16,6 +16,7 @@ from qsnn.dynamics.lif import LeakyParameters
 from qsnn.kernels import eager
 from qsnn.kernels.backend import WeightSettings
 from qsnn.kernels.eager import EAGER
+from qsnn.kernels.numba.products.products import Spikes, spike_lists
 from qsnn.layers.integrating_linear import IntegratingLinear
 from qsnn.layers.linear import QuantizedLinear
 from qsnn.layers.recurrent import RecurrentLinear
@@ -225,3 +226,33 @@ def test_a_recurrent_current_of_wide_weights_and_its_error_are_exact() -> None:
     same(NUMBA.recurrent_sequence(drive, None, neuron, recurrent), (current, activity))
     known = (grad, current, activity, None, neuron, recurrent)
     same(NUMBA.recurrent_sequence_backward(*known), EAGER.recurrent_sequence_backward(*known))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_input_spikes_may_be_integers_of_8_bits(signed: bool, recurrent: bool) -> None:
+    generator, neuron = torch.Generator().manual_seed(0), LIFParameters(0.75, 0.875, 0.4, 5.0, 8, 8, 8, False)
+    x = (torch.rand(9, 3, 70, generator=generator) < 0.2).float()
+    x = x * (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1) if signed else x
+    target, layers = torch.tensor([0, 3, 1]), [(neuron, 8, recurrent), (neuron, 4, False)]
+    expected, *others = (
+        built([70, 31, 9], layers, "spike_count", 1, backend).gradients(given, target, LOSSES["spike_count"])
+        for backend in (EAGER, NUMBA)
+        for given in (x, x.to(torch.int8 if signed else torch.uint8))
+    )
+    assert all(gradient.any() for gradient in expected.weights.values())
+    for other in others:
+        same(tuple(other.weights.values()), tuple(expected.weights.values()))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
+@pytest.mark.parametrize("columns", [1, 63, 64, 65, 200])
+def test_spikes_are_listed_row_by_row(kind: torch.dtype, columns: int) -> None:
+    x = (torch.rand(40, 3, columns, generator=torch.Generator().manual_seed(columns)) < 0.3).to(kind)
+    lists = spike_lists(x)
+    assert isinstance(lists, Spikes)
+    for row, start, end in zip(x.flatten(0, 1), lists.starts, lists.ends, strict=True):
+        assert lists.indices[start:end].tolist() == row.nonzero().flatten().tolist()
+    assert lists.num_ones() == x.sum()
+    x[7, 1, columns - 1] = 2
+    assert spike_lists(x) is False

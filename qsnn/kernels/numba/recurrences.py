@@ -1,7 +1,6 @@
 """The numba operations on sequences of recurrent layers, of neurons without a synaptic filter, and of membrane readouts."""
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from qsnn.kernels.backend import WeightSettings
 from qsnn.kernels.eager import EAGER, EXACT_SUM
 from qsnn.kernels.numba.neurons import lif, recurrent
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
-from qsnn.kernels.numba.products.blocks import GROUP, has_dot_products
+from qsnn.kernels.numba.products.blocks import GROUP, ErrorWeights, grouped, has_dot_products, padded_columns
 from qsnn.kernels.numba.products.products import LARGEST_SUM, Codes, weight_codes
 from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, or_eager, tell_of_definition
 from qsnn.kernels.numba.runtime.arrays import array, matrix
@@ -73,15 +72,6 @@ def _forward(current: Tensor, state: LIFState | None, parameters: NeuronParamete
     return activity
 
 
-class ErrorWeights(NamedTuple):
-    """Recurrent weights by output, (N, padded) floats or integers in groups of rows, see `blocks`; what every sum begins with;
-    and the step of the sums."""
-
-    weights: np.ndarray
-    first: np.ndarray
-    step: float
-
-
 NO_WEIGHTS = ErrorWeights(np.empty((0, 0), np.float64), np.empty(0, np.int32), 1.0)
 
 
@@ -98,7 +88,7 @@ def _backward(
     size = run_together(
         recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)], team,
         np.empty((2, team, 16), np.int32),
-        isinstance(parameters, LeakyParameters), *weights, np.zeros((B, _groups(N) * GROUP), np.uint8),
+        isinstance(parameters, LeakyParameters), *weights, np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
         np.empty((B, columns), np.float32 if integers else weights.weights.dtype),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, current.shape[1:]),
         decays(p, current.shape[1:]), p.threshold, factor, formats, array(out),
@@ -132,20 +122,6 @@ def recurrent_sequence(
     return current, _forward(current, state, parameters, codes)
 
 
-def _groups(rows: int) -> int:
-    return -(-rows // GROUP)
-
-
-def _grouped(codes: Codes, size: int, levels: float) -> ErrorWeights:
-    """Codes of 8 bits, for products with errors of as many."""
-    columns = -(-size // recurrent.COLUMNS) * recurrent.COLUMNS
-    turned = np.zeros((_groups(size) * GROUP, columns), np.int8)
-    turned[:size, :size] = codes.integers[:, :size].T
-    first = -128 * turned.sum(0, dtype=np.int32)
-    grouped = turned.reshape(-1, GROUP, columns).transpose(0, 2, 1).reshape(len(turned) // GROUP, -1)
-    return ErrorWeights(np.ascontiguousarray(grouped), first, codes.step / levels)
-
-
 def _turned(weights: WeightSettings, parameters: NeuronParameters) -> ErrorWeights | None:
     """The quantized weights by output, of a type that holds every sum of their products with errors; None in full precision."""
     codes = None if None in (parameters.error_bits, weights.weight_bits) else weight_codes(*weights)
@@ -156,8 +132,8 @@ def _turned(weights: WeightSettings, parameters: NeuronParameters) -> ErrorWeigh
     ordinary = len(grids(p.synapse_bits, p.membrane_bits, p.error_bits)[0]) == 2
     fits = ordinary and N * codes.high * high <= EXACT_SUM
     if fits and codes.integers.dtype == np.int8 and high <= 127 and has_dot_products():
-        return _grouped(codes, N, levels)
-    turned = np.zeros((N, -(-N // recurrent.COLUMNS) * recurrent.COLUMNS), np.float32 if fits else np.float64)
+        return grouped(codes.integers, N, codes.step / levels)
+    turned = np.zeros((N, padded_columns(N)), np.float32 if fits else np.float64)
     np.multiply(codes.integers[:, :N].T, codes.step, out=turned[:, :N], casting="unsafe")
     return NO_WEIGHTS._replace(weights=turned)
 

@@ -19,14 +19,13 @@ from qsnn.kernels.numba.neurons.lif import (
     _threshold_gradients,
     _threshold_step,
 )
-from qsnn.kernels.numba.products.blocks import COLUMNS, multiply_codes, multiply_floats
+from qsnn.kernels.numba.products.blocks import float_products, integer_products
 from qsnn.kernels.numba.products.vectors import WIDTH, add_rows, list_ones
 from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, size_of, state_of
 from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled
 from qsnn.kernels.numba.runtime.team import share
 
 ONE_BITS = np.int32(0x3F800000)  # of 1.0
-TOGETHER = 4  # samples whose products share a fetched weight
 
 
 @njit(**OPTIONS)
@@ -85,9 +84,9 @@ def _recurrent_forward(
 
 
 def _multiply(start, stop, errors, levels, codes, weights, first, step, out):
-    """``out[b] = errors[b] @ w`` of the samples ``start`` to ``stop``, w as `ErrorWeights`; exact in any order.
+    """``out[b] = errors[b] @ w`` of the samples ``start`` to ``stop``, exact in any order; w as `blocks.ErrorWeights`.
 
-    ``codes``: room for those of the errors, plus 128, which ``first`` takes away again; of weights in floats nobody needs it.
+    ``codes``: room for those of the errors, if the weights are integers.
     """
     raise NotImplementedError("for jitted callers only")
 
@@ -98,29 +97,19 @@ def _multiply_by_type(start, stop, errors, levels, codes, weights, first, step, 
 
 
 def _multiply_integers(start, stop, errors, levels, codes, weights, first, step, out):
-    middle = stop - (stop - start) % TOGETHER
     for b in range(start, stop):
-        _to_octets(b, errors, levels, codes)
-    for low in range(0, out.shape[1], COLUMNS):
-        for b in range(start, middle, TOGETHER):
-            multiply_codes(codes, b, weights, low, first, step, out, (ZERO, ZERO, ZERO, ZERO))
-        for b in range(middle, stop):
-            multiply_codes(codes, b, weights, low, first, step, out, (ZERO,))
+        _to_codes(b, errors, levels, codes)
+    integer_products(start, stop, codes, weights, first, step, out)
 
 
 def _multiply_numbers(start, stop, errors, levels, codes, weights, first, step, out):
-    middle = stop - (stop - start) % TOGETHER
-    for low in range(0, weights.shape[1], COLUMNS):
-        for b in range(start, middle, TOGETHER):
-            multiply_floats(errors, b, weights, low, out, (ZERO, ZERO, ZERO, ZERO))
-        for b in range(middle, stop):
-            multiply_floats(errors, b, weights, low, out, (ZERO,))
+    float_products(start, stop, errors, weights, out)
 
 
 @njit(**OPTIONS)
-def _to_octets(b, errors, levels, codes):
+def _to_codes(b, errors, levels, codes):
     for n in range(np.uint64(errors.shape[1])):
-        codes[b, n] = np.uint8(np.int32(errors[b, n] * levels) + 128)
+        codes[b, n] = np.int32(errors[b, n] * levels)
 
 
 @njit(**OPTIONS)
@@ -229,7 +218,7 @@ recurrent_forward = {
 KINDS = {"int8": "float32", "float32": "float32", "float64": "float64"}
 recurrent_backward = {
     (size, np.dtype(kind), count): compiled(
-        f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], int32[::1], float32, uint8[:,::1], {total}[:,::1],"
+        f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], int32[::1], float32, int8[:,::1], {total}[:,::1],"
         f" {', '.join([MATRIX] * 7)}, float32, {surrogate}, UniTuple({grid}, 4), {CUBE})"
     )(_recurrent_backward)
     for size, grid in GRIDS.items()

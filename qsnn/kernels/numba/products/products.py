@@ -15,6 +15,7 @@ from torch import Tensor
 
 from qsnn.kernels import eager
 from qsnn.kernels.numba.products import rows
+from qsnn.kernels.numba.products.blocks import error_products, grouped, has_dot_products
 from qsnn.kernels.numba.products.vectors import WIDTH
 from qsnn.kernels.numba.rounding.calls import grid, largest
 from qsnn.kernels.numba.rounding.quantizers import quantize_scaled
@@ -42,7 +43,7 @@ class Spikes(NamedTuple):
     ends: np.ndarray
     indices: np.ndarray
 
-    def count(self) -> int:
+    def num_ones(self) -> int:
         """How many ones there are; between the lists there may be room."""
         return int(self.ends.sum() - self.starts.sum())
 
@@ -71,7 +72,7 @@ def spike_lists(spikes: Tensor) -> Spikes | bool:
     lists = Spikes(np.empty(len(matrix), np.int64), np.empty(len(matrix), np.int64), np.empty(matrix.size, np.int32))
     kernel = rows.list_rows[matrix.dtype]
     binary = all(split(kernel, len(matrix), 2 * matrix.size, matrix, one, 0, *lists))
-    return lists if binary and lists.count() <= DENSEST * matrix.size else False
+    return lists if binary and lists.num_ones() <= DENSEST * matrix.size else False
 
 
 def column_lists(spikes: Tensor) -> Spikes | bool:
@@ -81,7 +82,7 @@ def column_lists(spikes: Tensor) -> Spikes | bool:
         return False
     shape = -(-len(lists.starts) // BLOCK), spikes.shape[-1]
     columns = Spikes(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty_like(lists.indices))
-    split(rows.transpose_blocks, shape[0], 10 * lists.count(), BLOCK, *lists, *columns)
+    split(rows.transpose_blocks, shape[0], 10 * lists.num_ones(), BLOCK, *lists, *columns)
     return columns
 
 
@@ -134,7 +135,7 @@ def sum_kind(codes: Codes) -> Any:
 def _sum_rows(codes: Codes, lists: Spikes, out: np.ndarray) -> int:
     """`rows.sum_rows`."""
     kind = sum_kind(codes)
-    work = lists.count() * out.shape[1] // 10 + out.size
+    work = lists.num_ones() * out.shape[1] // 10 + out.size
     kernel = rows.sum_rows[codes.integers.dtype, np.dtype(kind)]
     limit = LARGEST_SUM[kind] // codes.high
     return max(split(kernel, len(out), work, codes.integers, *lists, limit, np.empty(0, kind), codes.step, out))
@@ -221,6 +222,15 @@ def _dense_error(codes: Codes, weights: Codes) -> Tensor:
     return product.view(torch.float32)
 
 
+def _block_error(codes: Codes, weights: Codes, outputs: int) -> Tensor:
+    """The product with ``outputs`` errors a row, as integer dot products of our own."""
+    turned = grouped(weights.integers, outputs, codes.step * weights.step)
+    out = empty(len(codes.integers), len(weights.integers))
+    work = out.numel() * (4 + outputs // 8)
+    split(error_products, len(out), work, codes.integers, *turned, array(out))
+    return out
+
+
 def _sparse_error(codes: Codes, weights: Codes, inputs: int) -> Tensor:
     """The product as a sum, for each row of errors, of the multiples of weight columns that are not 0."""
     columns = padded(codes.integers.shape[1], inputs, np.int8)
@@ -246,6 +256,8 @@ def input_error(
     if codes is None or weights is None or {codes.integers.dtype, weights.integers.dtype} != {np.dtype(np.int8)}:
         return eager.input_error(error, weight, weight_bits, scale, error_bits)
     shape = (*error.shape[:-1], len(weight))
+    if has_dot_products():
+        return _block_error(codes, weights, error.shape[-1]).reshape(shape)
     if has_integer_product():
         return _dense_error(codes, weights).reshape(shape)
     if 16 * codes.high * weights.high <= MULTIPLES:
