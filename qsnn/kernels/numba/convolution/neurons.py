@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from qsnn.kernels.numba.convolution.sums import LISTS, LONG, PLACES, WEIGHTS, aligned, sum_of_sample, to_maps
+from qsnn.kernels.numba.convolution.vectors import SIDE, largest_of_four
 from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, quantized, size_of, state_of
 from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled, compiled_for
 from qsnn.kernels.numba.runtime.team import meet, share
@@ -44,55 +45,54 @@ def _step(t, low, high, current, syn, mem, neuron, grids, out, masks):
 
 
 @njit(**OPTIONS)
-def _choose(t, q, best, place, neuron, grids, output, winners, divisors):
-    """Window ``q``'s pooled spike and tape, of the winner's membrane and place."""
-    (_, _, theta, slope), (_, grid, passing) = neuron, grids
-    distance = state_of(best - theta, grid)
-    root = slope * abs(distance) + ONE
-    output[t, q] = ONE if distance > ZERO else ZERO
-    winners[t, q] = np.uint8(place + np.int32(128) * np.int32(in_range(best - theta, passing)))
-    divisors[t, q] = root * root
-
-
-@njit(**OPTIONS)
-def _pairs(t, first, last, mem, above, below, neuron, grids, output, winners, divisors):
-    """Windows of two by two, ``first`` to ``last``, whose rows begin so far before those windows, ``above`` and ``below``."""
-    for q in range(first, last):
-        a, b, c, d = mem[above + 2 * q], mem[above + 2 * q + 1], mem[below + 2 * q], mem[below + 2 * q + 1]
-        top, bottom = max(a, b), max(c, d)
-        place = np.int32(b > a) if top >= bottom else np.int32(2) + np.int32(d > c)
-        _choose(t, q, max(top, bottom), place, neuron, grids, output, winners, divisors)
-
-
-@njit(**OPTIONS)
-def _window(mem, corner, width, window):
-    """The largest membrane of a window, and its place."""
+def _largest_of(mem, corner, width, window):
+    """The largest membrane of a window, the first of equals, and its place."""
     best, place = mem[corner], 0
     for y in range(window):
         for x in range(window):
             other = mem[corner + y * width + x]
             if other > best:
                 best, place = other, y * window + x
-    return best, np.int32(place)
+    return best, np.uint8(place)
 
 
 @njit(**OPTIONS)
-def _pool(t, corner, q, mem, maps, window, neuron, grids, output, tape):
-    """Step ``t`` of a sample, whose first neuron and window these are."""
-    (channels, height, width), (_, winners, divisors) = maps, tape
+def _winners_of_row(mem, above, width, window, q, best, places):
+    """The windows of a row of them, that begins at ``above``, into ``best`` and ``places`` from ``q`` on, and perhaps more."""
+    columns, x = width // window, 0
+    if window == 2:  # what lies behind the row makes windows too, which the next row's will overwrite
+        while x < columns and above + width + 2 * x + 2 * SIDE <= mem.size:
+            largest_of_four(mem, above + 2 * x, above + width + 2 * x, best, places, q + x)
+            x += SIDE
+    while x < columns:
+        best[q + x], places[q + x] = _largest_of(mem, above + x * window, width, window)
+        x += 1
+
+
+@njit(**OPTIONS)
+def _choose(best, places, neuron, grids, output, winners, divisors):
+    """Pooled spikes and tape of some windows, of their winners' membranes and places."""
+    (_, _, theta, slope), (_, grid, passing) = neuron, grids
+    for q in range(output.size):
+        distance = best[q] - theta
+        on_grid = state_of(distance, grid)
+        root = slope * abs(on_grid) + ONE
+        output[q] = ONE if on_grid > ZERO else ZERO
+        divisors[q] = root * root
+        winners[q] = np.uint8(np.int32(places[q]) + np.int32(128) * np.int32(in_range(distance, passing)))
+
+
+@njit(**OPTIONS)
+def _pool(t, corner, q, mem, maps, window, neuron, grids, output, tape, best, places):
+    """Step ``t`` of a sample, whose first neuron and window these are; ``best`` and ``places``: room for its windows."""
+    (channels, height, width), count = maps, 0
     for _ in range(channels):
         for y in range(height // window):
-            above, columns = corner + y * window * width, width // window
-            if window == 2:
-                rows = np.uint64(above - 2 * q), np.uint64(above + width - 2 * q)
-                for first, last in parts_of(q, q + columns, 16):
-                    _pairs(t, first, last, mem, rows[0], rows[1], neuron, grids, output, winners, divisors)
-            else:
-                for x in range(columns):
-                    best, place = _window(mem, above + x * window, width, window)
-                    _choose(t, q + x, best, place, neuron, grids, output, winners, divisors)
-            q += columns
+            _winners_of_row(mem, corner + y * window * width, width, window, count, best, places)
+            count += width // window
         corner += height * width
+    end = q + count
+    _choose(best, places, neuron, grids, output[t, q:end], tape[1][t, q:end], tape[2][t, q:end])
 
 
 @compiled_for(
@@ -112,6 +112,8 @@ def forward(start, stop, drive, maps, window, current, initial, neuron, grids, o
     sums, largest, flat = aligned(places[4], zero), np.int32(0), current.reshape(-1)
     size = maps[0] * maps[1] * maps[2]
     B = current.shape[1] // size
+    windows = output.shape[1] // B
+    best, spots = np.empty(windows + SIDE, np.float32), np.empty(windows + SIDE, np.uint8)
     for b in range(start, stop):
         syn, mem = initial[0], initial[1]
         for t in range(current.shape[0]):
@@ -120,7 +122,7 @@ def forward(start, stop, drive, maps, window, current, initial, neuron, grids, o
                 to_maps(sums, places[0], weights[3], maps[0], flat, (t * B + b) * size)
             for low, high in parts_of(b * size, (b + 1) * size, 64):
                 largest = max(largest, _step(t, low, high, current, syn, mem, neuron, grids, out, tape[0]))
-            _pool(t, b * size, b * (output.shape[1] // B), mem, maps, window, neuron, grids, output, tape)
+            _pool(t, b * size, b * windows, mem, maps, window, neuron, grids, output, tape, best, spots)
             syn, mem = out[1, t], out[2, t]
     return largest
 

@@ -209,3 +209,35 @@ def channels_last(typing, source, place, stride, target, offsets, first, shift):
 
     long = types.int64
     return types.void(source, long, long, target, offsets, long, long), generate
+
+
+@intrinsic
+def largest_of_four(typing, values, above, below, best, places, window):
+    """The largest of 2 x 2 ``values``, the first of equals, for `SIDE` windows side by side.
+
+    Their upper rows begin at ``above``, their lower at ``below``; into ``best`` and, as 0 to 3 in the order of rows, ``places`` (uint8)
+    from ``window`` on.
+    """
+
+    def generate(context, builder, signature, arguments):
+        out_of, into, numbers = _data(context, builder, signature, arguments, 0, 3, 4)
+        _, above, below, _, _, window = arguments
+        real, byte = ir.FloatType(), ir.VectorType(ir.IntType(8), SIDE)
+
+        def largest(begin):
+            halves = [builder.load(_pointer(builder, out_of, builder.add(begin, INT(n)), real, SIDE), align=4) for n in (0, SIDE)]
+            left, right = (_shuffled(builder, *halves, list(range(n, 2 * SIDE, 2))) for n in (0, 1))
+            second = builder.fcmp_ordered(">", right, left)
+            return builder.select(second, right, left), builder.zext(second, byte)
+
+        (top, first), (bottom, second) = largest(above), largest(below)
+        lower = builder.fcmp_ordered(">", bottom, top)
+        two = ir.Constant(byte, [2] * SIDE)
+        place = builder.select(lower, builder.add(second, two), first)
+        pointer = builder.bitcast(builder.gep(into, [window]), top.type.as_pointer())
+        builder.store(builder.select(lower, bottom, top), pointer, align=4)
+        builder.store(place, _pointer(builder, numbers, window, ir.IntType(8), SIDE), align=1)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(values, long, long, best, places, long), generate
