@@ -130,7 +130,7 @@ def net_gradients(
 
 
 def convolution_sequence(
-    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int
 ) -> ConvolutionPass:
     """`convolution.compose_sequence` of these operations."""
     return compose_sequence(EAGER, x, state, layer, neuron, pooling)

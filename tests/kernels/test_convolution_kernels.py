@@ -89,7 +89,7 @@ def compare(
 ) -> tuple[Any, Any]:
     """A layer's pass both ways by both backends, the way back from a gradient at the pooled spikes."""
     pooling, generator = case.geometry.pooling, torch.Generator().manual_seed(1)
-    ours, theirs = (backend.convolution_sequence(x, state, layer, neuron, pooling, True) for backend in (NUMBA, EAGER))
+    ours, theirs = (backend.convolution_sequence(x, state, layer, neuron, pooling) for backend in (NUMBA, EAGER))
     same(ours[:3], theirs[:3])
     assert ours.maps == theirs.maps == case.geometry.neurons(case.inputs)
     grad = values(generator, *theirs.output.shape)
@@ -161,7 +161,7 @@ def test_inputs_weights_states_and_gradients_that_are_no_codes(odd: float) -> No
     compare(CASE, layer, PLAIN, wrong, None)
     compare(CASE, layer._replace(weight=weight), PLAIN, x, None)
     compare(CASE, layer, PLAIN, x, LIFState(state, state))
-    done = [backend.convolution_sequence(x, None, layer, PLAIN, 2, True) for backend in (NUMBA, EAGER)]
+    done = [backend.convolution_sequence(x, None, layer, PLAIN, 2) for backend in (NUMBA, EAGER)]
     grad = torch.randn(done[0].output.shape, generator=generator)
     grad.view(-1)[-3] = odd
     same(*(b.convolution_sequence_backward(grad, d, None, PLAIN, 2) for b, d in zip((NUMBA, EAGER), done, strict=True)))

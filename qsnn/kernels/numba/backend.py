@@ -145,7 +145,7 @@ def net_gradients(
 
 
 def convolution_sequence(
-    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int
 ) -> ConvolutionPass:
     """`qsnn.kernels.convolution.compose_sequence`, in one kernel where that can be."""
     fused = convolutional.sequence(x, state, layer, neuron, pooling)
