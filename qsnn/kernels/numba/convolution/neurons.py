@@ -2,8 +2,7 @@
 
 Forward a sample goes through all its steps while its states are in the cache. It leaves a tape, from which alone the way back
 is found, with a fifth of the memory traffic of states and currents: of each neuron whether synapse and membrane were in range
-(`SYNAPSE`, `MEMBRANE`), of each window its winner's place, whether its threshold lets errors pass (`PASSES`), and the winner's
-surrogate divisor.
+(`SYNAPSE`, `MEMBRANE`), of each window its winner's place and membrane from before the step.
 
 Equations: `qsnn.dynamics.cuba_lif`, `qsnn.kernels.convolution`; habits of the loops: `qsnn.kernels.numba.neurons.lif`.
 """
@@ -14,12 +13,28 @@ from numba import njit
 
 from qsnn.kernels.numba.convolution.sums import LISTS, LONG, PLACES, WEIGHTS, aligned, sum_of_sample, to_maps
 from qsnn.kernels.numba.convolution.vectors import SIDE, largest_of_four
-from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, quantized, size_of, state_of
+from qsnn.kernels.numba.neurons.lif import (
+    SURROGATES,
+    _threshold_error,
+    _threshold_gradients,
+    _threshold_step,
+)
+from qsnn.kernels.numba.rounding.scalars import (
+    INFINITY,
+    ONE,
+    ZERO,
+    factors_of,
+    in_range,
+    parts_of,
+    quantized,
+    size_of,
+    state_of,
+)
 from qsnn.kernels.numba.runtime.compile import GRIDS, MATRIX, OPTIONS, compiled, compiled_for
 from qsnn.kernels.numba.runtime.team import meet, share
 
-SYNAPSE, MEMBRANE, PASSES = np.uint8(1), np.uint8(2), np.uint8(128)
-LARGEST_WINDOW = 11  # whose places leave a bit of a byte for `PASSES`
+SYNAPSE, MEMBRANE = np.uint8(1), np.uint8(2)
+LARGEST_WINDOW = 16  # whose places are bytes
 GROUP = 4096  # neurons whose e_thr are made at a time: whole maps, few left over by whole vectors
 BYTES = "uint8[:,::1]"
 FORMAT = GRIDS[2]  # all formats are ordinary ones, see `scalars`
@@ -32,7 +47,7 @@ def _step(t, low, high, current, syn, mem, neuron, grids, out, masks):
 
     Returns the bits of the membranes' maximum.
     """
-    (alpha, beta, theta, _), (syn_grid, mem_grid, _), largest = neuron, grids, np.int32(0)
+    (alpha, beta, theta), (syn_grid, mem_grid), largest = neuron, grids, np.int32(0)
     for n in range(low, high):
         spike = ONE if state_of(mem[n] - theta, mem_grid) > ZERO else ZERO
         raw_syn = alpha * syn[n] + current[t, n]
@@ -70,16 +85,11 @@ def _winners_of_row(mem, above, width, window, q, best, places):
 
 
 @njit(**OPTIONS)
-def _choose(best, places, neuron, grids, output, winners, divisors):
+def _choose(best, places, theta, grid, output, winners, membranes):
     """Pooled spikes and tape of some windows, of their winners' membranes and places."""
-    (_, _, theta, slope), (_, grid, passing) = neuron, grids
     for q in range(output.size):
-        distance = best[q] - theta
-        on_grid = state_of(distance, grid)
-        root = slope * abs(on_grid) + ONE
-        output[q] = ONE if on_grid > ZERO else ZERO
-        divisors[q] = root * root
-        winners[q] = np.uint8(np.int32(places[q]) + np.int32(128) * np.int32(in_range(distance, passing)))
+        output[q] = ONE if state_of(best[q] - theta, grid) > ZERO else ZERO
+        membranes[q], winners[q] = best[q], places[q]
 
 
 @njit(**OPTIONS)
@@ -92,11 +102,11 @@ def _pool(t, corner, q, mem, maps, window, neuron, grids, output, tape, best, pl
             count += width // window
         corner += height * width
     end = q + count
-    _choose(best, places, neuron, grids, output[t, q:end], tape[1][t, q:end], tape[2][t, q:end])
+    _choose(best, places, neuron[2], grids[1], output[t, q:end], tape[1][t, q:end], tape[2][t, q:end])
 
 
 @compiled_for(
-    f"int32(int64, int64, {DRIVE}, UniTuple(int64, 3), int64, {MATRIX}, {MATRIX}, UniTuple(float32, 4), UniTuple({FORMAT}, 3),"
+    f"int32(int64, int64, {DRIVE}, UniTuple(int64, 3), int64, {MATRIX}, {MATRIX}, UniTuple(float32, 3), UniTuple({FORMAT}, 2),"
     f" float32[:,:,::1], {MATRIX}, Tuple(({BYTES}, {BYTES}, {MATRIX})))",
     "int16",
     "int32",
@@ -105,8 +115,8 @@ def forward(start, stop, drive, maps, window, current, initial, neuron, grids, o
     """Samples ``start`` to ``stop`` of a batch through all steps; the bits of the membranes' maximum.
 
     Without a table of weights the currents are there already. ``initial`` (2, M); ``neuron``: decays of synapse and membrane,
-    theta, slope; ``grids``: of synapse and membrane, and one in whose range the threshold lets errors pass; ``out`` (3, T, M)
-    as `LIFActivity`; ``output`` (T, windows); ``tape``: masks, winners, divisors.
+    theta; ``grids``: of synapse and membrane; ``out`` (3, T, M) as `LIFActivity`; ``output`` (T, windows); ``tape``: masks
+    (T, M), winners' places and membranes (T, windows).
     """
     lists, weights, places, zero = drive
     sums, largest, flat = aligned(places[4], zero), np.int32(0), current.reshape(-1)
@@ -127,27 +137,45 @@ def forward(start, stop, drive, maps, window, current, initial, neuron, grids, o
     return largest
 
 
-@compiled(f"void(int64, int64, {MATRIX}, {MATRIX}, {MATRIX}, int32[::1])")
-def threshold_gradients(start, stop, grad, divisors, out, sizes):
-    """``g_s / (slope |v_thr| + 1)^2`` of steps ``start`` to ``stop``, and the bits of each step's maximum."""
+@njit(**OPTIONS)
+def _errors_of_step(t, low, high, row, mem, factors, theta, surrogate, err_grid, passing, out):
+    for q in range(low, high):
+        out[t, q] = _threshold_error(row[q], factors, err_grid, in_range(mem[q] - theta, passing), surrogate)
+
+
+def _threshold_errors(start, stop, grad, membranes, theta, surrogate, grids, out):
+    """e_thr at the winners (T, windows) in steps ``start`` to ``stop``, see `lif`; False if a gradient there is NaN or Inf.
+
+    ``grids``: of membrane and errors, and one in whose range the threshold lets errors pass.
+    """
+    mem_grid, err_grid, passing = grids
+    size = grad.shape[1]
+    row = _threshold_gradients(size, surrogate)
     for t in range(start, stop):
-        largest, row, divisor, quotient = np.int32(0), grad[t], divisors[t], out[t]
-        for q in range(row.size):
-            quotient[q] = row[q] / divisor[q]
-            largest = max(largest, size_of(quotient[q]))
-        sizes[t] = largest
+        mem, largest = membranes[t], np.int32(0)
+        for low, high in parts_of(0, size, 64):
+            largest = max(largest, _threshold_step(t, low, high, grad, mem, theta, surrogate, mem_grid, row))
+        if largest >= INFINITY:
+            return False
+        factors = factors_of(largest, err_grid[0])
+        for low, high in parts_of(0, size, 64):
+            _errors_of_step(t, low, high, row, mem, factors, theta, surrogate, err_grid, passing, out)
+    return True
+
+
+threshold_errors = {  # by the length of the surrogate's tuple
+    kind: compiled(f"b1(int64, int64, {MATRIX}, {MATRIX}, float32, {surrogate}, UniTuple({FORMAT}, 3), {MATRIX})")(
+        _threshold_errors
+    )
+    for kind, surrogate in SURROGATES.items()
+}
 
 
 @njit(**OPTIONS)
-def _errors_of_windows(grad, t, q, factors, grid, winners, corners, places, errors, thr):
-    """e_thr of a map whose first window is ``q``, at its winners in the cleared ``thr``; ``errors``: room for them."""
-    size = corners.size
-    row, bytes_of_row = grad[t, q : q + size], winners[t, q : q + size]
-    for i in range(size):
-        mask = ONE if bytes_of_row[i] >= PASSES else ZERO
-        errors[i] = quantized(row[i] * factors[0] * factors[1], grid) * mask
-    for i in range(size):
-        thr[corners[i] + places[bytes_of_row[i] & np.uint8(127)]] = errors[i]
+def _at_winners(errors, t, q, winners, corners, places, thr):
+    """e_thr of a map whose first window is ``q``, at its winners in the cleared ``thr``."""
+    for i in range(corners.size):
+        thr[corners[i] + places[winners[t, q + i]]] = errors[t, q + i]
 
 
 @njit(**OPTIONS)
@@ -181,33 +209,32 @@ def _maxima_of_all(member, team, counters, meetings, t, maxima, own):
 
 
 @compiled(
-    f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, int32[::1], {BYTES}, {BYTES}, {LONG}, {LONG},"
+    f"int32(int64, int64, int64[::1], int32[:,:,::1], int64, {MATRIX}, {BYTES}, {BYTES}, {LONG}, {LONG},"
     f" UniTuple(float32, 2), {FORMAT}, {MATRIX})"
 )
-def backward(member, team, counters, maxima, num_maps, grad, sizes, winners, masks, corners, places, decays, grid, out):
+def backward(member, team, counters, maxima, num_maps, errors, winners, masks, corners, places, decays, grid, out):
     """A member's part of the recurrence back in time, see `lif._lif_backward`, of ``num_maps`` maps: M = num_maps * pixels.
 
-    ``grad``: `threshold_gradients` (T, windows), whose maxima are ``sizes``; ``corners`` of a map's windows; ``places`` of a
-    window, from there. Returns the bits of the maximum of ``out``.
+    ``errors``: `threshold_errors` (T, windows); ``corners`` of a map's windows; ``places`` of a window, from there. Returns the
+    bits of the maximum of ``out``.
     """
     pixels, windows = out.shape[1] // num_maps, corners.size
     start, stop = share(num_maps, member, team)
     syn, mem = np.zeros(out.shape[1], np.float32), np.zeros(out.shape[1], np.float32)
     group = -(-GROUP // pixels)
-    thr, errors = np.empty(group * pixels, np.float32), np.empty(windows, np.float32)
+    thr = np.empty(group * pixels, np.float32)
     none, meetings = np.int32(0), 0
     largest, max_out = (none, none, none), none
     for t in range(out.shape[0] - 1, -1, -1):
         if team > 1:
             largest, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, largest)
         factors = factors_of(largest[0], grid[0]), factors_of(largest[1], grid[0])
-        of_windows, max_syn, max_mem = factors_of(sizes[t], grid[0]), none, none
+        max_syn, max_mem = none, none
         for first in range(start, stop, group):
             last = min(first + group, stop)
             thr[:] = ZERO
             for m in range(first, last):
-                there = thr[(m - first) * pixels :]
-                _errors_of_windows(grad, t, m * windows, of_windows, grid, winners, corners, places, errors, there)
+                _at_winners(errors, t, m * windows, winners, corners, places, thr[(m - first) * pixels :])
             low, high = np.uint64(first * pixels), np.uint64(last * pixels)
             part = _back(t, low, high, masks, decays, grid, factors, syn, mem, thr, out)
             max_syn, max_mem, max_out = max(max_syn, part[0]), max(max_mem, part[1]), max(max_out, part[2])
