@@ -154,7 +154,7 @@ def test_neurons_that_the_kernel_is_not_made_for_are_composed(neuron: LIFParamet
 
 @pytest.mark.parametrize("window", [1, neurons.LARGEST_WINDOW, neurons.LARGEST_WINDOW + 1])
 def test_windows_up_to_those_whose_places_fit_a_byte(window: int) -> None:
-    case = Case((2, 13, 26), Geometry(3, 3, 1, window))
+    case = Case((2, 18, 36), Geometry(3, 3, 1, window))
     x = spikes(torch.Generator().manual_seed(0), 0.2, 6, 2, *case.inputs)
     ours, _ = compare(case, layer_of(case, 0, 8, 8), PLAIN, x, None)
     assert (ours.tape is None) == (window > neurons.LARGEST_WINDOW)
