@@ -188,12 +188,11 @@ class Backend(NamedTuple):
     convolution_current: Callable[[Tensor, ConvolutionSettings], Tensor]
     """input spikes (S, C, H, W), convolution -> (S, O, H', W'), see `qsnn.kernels.convolution`"""
     convolution_errors: Callable[[Tensor, Tensor, ConvolutionSettings, bool], tuple[Tensor | None, Tensor]]
-    """input spikes, gradient at the current, convolution, whether to return the first -> gradients at the input, if asked for,
-    and at the weights (O, C, k, k)"""
+    """input spikes (S, C, H, W) or (T, B, C, H, W), gradient at the current, in maps or flat, convolution, whether to return
+    the first -> gradients at the input, if asked for, and at the weights (O, C, k, k)"""
     convolution_sequence: Callable[
-        [Tensor, LIFState | None, ConvolutionSettings, NeuronParameters, int, bool], ConvolutionPass
+        [Tensor, LIFState | None, ConvolutionSettings, NeuronParameters, int], ConvolutionPass
     ]
-    """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the pooling window, whether there will
-    be a way back -> `ConvolutionPass`"""
+    """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the window -> `ConvolutionPass`"""
     convolution_sequence_backward: Callable[[Tensor, ConvolutionPass, LIFState | None, NeuronParameters, int], Tensor]
     """gradient at the pooled spikes, pass, state before it, neuron, side of the window -> gradient at the current (T, B, N)"""

@@ -43,6 +43,13 @@ def quantized_weight(layer: ConvolutionSettings) -> Tensor:
     return quantize(layer.weight.detach(), symmetric(layer.weight_bits)) / layer.scale
 
 
+def maps_of(x: Tensor, layer: ConvolutionSettings) -> tuple[int, int, int]:
+    """(O, H', W') for inputs (..., C, H, W)."""
+    side = layer.weight.shape[-1]
+    height, width = ((n + 2 * layer.padding - side) // layer.stride + 1 for n in x.shape[-2:])
+    return len(layer.weight), height, width
+
+
 def _exact_kind(weight: Tensor, axes: tuple[int, ...], layer: ConvolutionSettings, high: int) -> torch.dtype:
     """The floats that hold every sum of weights over ``axes`` times codes up to ``high``."""
     fmt = symmetric(layer.weight_bits)
@@ -64,20 +71,22 @@ def convolution_current(x: Tensor, layer: ConvolutionSettings) -> Tensor:
 def convolution_errors(
     x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """``g_x`` (S, C, H, W), if wanted, and ``dw`` (O, C, k, k), of spikes and the gradient at the current (S, O, H', W').
+    """``g_x``, if wanted, and ``dw`` (O, C, k, k), of spikes (S, C, H, W) or (T, B, C, H, W) and the gradient at the current,
+    in maps or flat (T, B, N).
 
     ``e_h = quantize_error(g_h)`` over the whole sequence. The weights' gradient passes straight through their quantization,
     without the factor 1/scale.
     """
     error, weight = quantize_error(grad_current, layer.error_bits), quantized_weight(layer)
-    place, grad_x = {"stride": layer.stride, "padding": layer.padding}, None
+    place, grad_x, maps = {"stride": layer.stride, "padding": layer.padding}, None, x.flatten(0, -4)
+    error = error.reshape(len(maps), *maps_of(maps, layer))
     if wants_input:
         fmt = symmetric(layer.error_bits)
         kind = error.dtype if fmt is None else _exact_kind(weight, (0, 2, 3), layer, round(fmt.high))
         with sums_of_products():
-            grad_x = conv2d_input(x.shape, weight.to(kind), error.to(kind), **place).to(x.dtype)
+            grad_x = conv2d_input(maps.shape, weight.to(kind), error.to(kind), **place).to(x.dtype).view(x.shape)
     with sums_of_products():
-        return grad_x, summed_products(x, error, tuple(weight.shape), layer.error_bits, layer.stride, layer.padding)
+        return grad_x, summed_products(maps, error, tuple(weight.shape), layer.error_bits, layer.stride, layer.padding)
 
 
 def summed_products(

@@ -207,7 +207,7 @@ def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss)
 
 
 def convolution_sequence(
-    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int
 ) -> ConvolutionPass:
     """`convolution.compose_sequence` of these operations."""
     return compose_sequence(EAGER, x, state, layer, neuron, pooling)

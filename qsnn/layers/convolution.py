@@ -42,9 +42,9 @@ class _Sequence:
         self.backend, self.settings, self.state = layer.convolution.backend, layer.convolution.settings(), state
         self.neuron, self.pooling = layer.lif.dynamics, layer.pooling
 
-    def run(self, x: Tensor, keep: bool) -> ConvolutionPass:
-        """Input spikes (T, B, C, H, W) to all that the layer does; ``keep``: there will be a way back."""
-        return self.backend.convolution_sequence(x, self.state, self.settings, self.neuron, self.pooling, keep)
+    def run(self, x: Tensor) -> ConvolutionPass:
+        """Input spikes (T, B, C, H, W) to all that the layer does."""
+        return self.backend.convolution_sequence(x, self.state, self.settings, self.neuron, self.pooling)
 
     def gradient(self, grad_spikes: Tensor | None, grad_output: Tensor | None) -> Tensor | None:
         """At the current, from those at all spikes and at the pooled ones."""
@@ -69,7 +69,7 @@ class _Drive(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, sequence: _Sequence) -> Tensor:
         ctx.sequence = sequence
         ctx.save_for_backward(x)
-        done = sequence.run(x, True)
+        done = sequence.run(x)
         # What is handed on will know its node: to keep that here would make a circle, and memory that is never freed.
         sequence.done = done._replace(current=done.current.detach())
         return done.current
@@ -77,11 +77,8 @@ class _Drive(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (x,), sequence = ctx.saved_tensors, ctx.sequence
-        maps, grad = x.flatten(0, 1), grads[0].view(-1, *sequence.done.maps)
-        grad_x, grad_weight = sequence.backend.convolution_errors(
-            maps, grad, sequence.settings, ctx.needs_input_grad[0]
-        )
-        return None if grad_x is None else grad_x.view(x.shape), grad_weight, None
+        wants_input = ctx.needs_input_grad[0]
+        return *sequence.backend.convolution_errors(x, grads[0], sequence.settings, wants_input), None
 
 
 class _Neurons(torch.autograd.Function):
@@ -149,7 +146,7 @@ class SpikingConvolution(nn.Module):
                 _Neurons.apply(current, sequence) if self.pooling > 1 else (*_Neurons.apply(current, sequence), None)
             )
         else:
-            current, parts, output, *_ = sequence.run(x, False)
+            current, parts, output, *_ = sequence.run(x)
         activity = LIFActivity(*parts)
         output = activity.spikes.view(*x.shape[:2], *self.maps) if self.pooling == 1 else output
         last = LIFState(activity.synapse[-1], activity.membrane[-1])

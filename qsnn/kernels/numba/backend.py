@@ -154,7 +154,7 @@ def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss)
 
 
 def convolution_sequence(
-    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int, keep: bool
+    x: Tensor, state: LIFState | None, layer: ConvolutionSettings, neuron: NeuronParameters, pooling: int
 ) -> ConvolutionPass:
     """`qsnn.kernels.convolution.compose_sequence`, in one kernel where that can be."""
     fused = convolutional.sequence(x, state, layer, neuron, pooling)

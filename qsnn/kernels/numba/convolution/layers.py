@@ -13,9 +13,9 @@ from qsnn.kernels.backend import ConvolutionPass, ConvolutionSettings
 from qsnn.kernels.numba.convolution import neurons
 from qsnn.kernels.numba.convolution.geometry import Kernel, Places
 from qsnn.kernels.numba.convolution.products import Drive, convolution_current, drive_of, kernel_of
-from qsnn.kernels.numba.neurons.states import states
+from qsnn.kernels.numba.neurons.states import states, surrogate
 from qsnn.kernels.numba.products.products import Spikes
-from qsnn.kernels.numba.rounding.calls import backward_grids, largest
+from qsnn.kernels.numba.rounding.calls import backward_grids, grids, largest
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
 from qsnn.kernels.numba.runtime.buffers import empty
@@ -27,11 +27,11 @@ NEURONS = 4000  # that a thread must have in each step of the way back, to be wo
 
 
 class Tape(NamedTuple):
-    """What the way back needs, see `neurons`: (T, M) ``masks``, (T, windows) ``winners`` and ``divisors``."""
+    """What the way back needs, see `neurons`: (T, M) ``masks``, (T, windows) ``winners`` and their ``membranes``."""
 
     masks: Tensor
     winners: Tensor
-    divisors: Tensor
+    membranes: Tensor
 
     @classmethod
     def empty(cls, num_steps: int, neurons: int, windows: int) -> "Tape":
@@ -39,15 +39,15 @@ class Tape(NamedTuple):
         return cls(_bytes(num_steps, neurons), _bytes(num_steps, windows), empty(num_steps, windows))
 
 
-def is_plain(neuron: NeuronParameters, layer: ConvolutionSettings, pooling: int) -> bool:
-    """Whether the kernels are made for it: a LIF neuron with one decay for all, all its states and errors quantized."""
-    if not isinstance(neuron, LIFParameters) or pooling > neurons.LARGEST_WINDOW:
+def is_plain(neuron: LIFParameters, pooling: int) -> bool:
+    """Whether the kernels are made for it: one decay for all neurons, all states and errors quantized."""
+    if pooling > neurons.LARGEST_WINDOW:
         return False
     if isinstance(neuron.synapse_decay, Tensor) or isinstance(neuron.membrane_decay, Tensor):
         return False
     widths = neuron.synapse_bits, neuron.membrane_bits, neuron.error_bits
     # One bit has no zero: neurons that are no winners would have errors as well. Other fields than these are other equations.
-    return None not in widths and 1 not in widths and neuron == LIFParameters(*neuron[:8])
+    return None not in widths and 1 not in widths and neuron == LIFParameters(*neuron[:9])
 
 
 def _bytes(rows: int, columns: int) -> Tensor:
@@ -65,9 +65,12 @@ def sequence(
     kernel, numbers = kernel_of(x, layer), (x.dtype, layer.weight.dtype)
     if numbers != (torch.float32,) * 2 or not x.numel() or min(kernel.maps[1:]) < pooling or not _is_finite(state):
         return None
-    if not is_plain(neuron, layer, pooling):
+    if not isinstance(neuron, LIFParameters) or not is_plain(neuron, pooling):
         return None
-    assert isinstance(neuron, LIFParameters)
+    if (
+        state is not None and neuron.surrogate_bits is not None
+    ):  # membranes that are no codes have no place in its table
+        return None
     return _sequence(x, state, layer, kernel, neuron, pooling)
 
 
@@ -91,10 +94,10 @@ def _sequence(
         current = empty(T, *shape)
     lists, weights, places, zero, work = drive or _no_drive()
     out, output, tape = empty(3, T, *shape), empty(T, B, *windows), Tape.empty(T, shape.numel(), B * math.prod(windows))
-    syn, mem, _, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    constants, formats = (p.synapse_decay, p.membrane_decay, p.threshold), grids(p.synapse_bits, p.membrane_bits)
     sizes = split(
         neurons.forward[zero.dtype], B, work + 10 * current.numel(), (tuple(lists), weights, tuple(places), zero), kernel.maps,
-        pooling, matrix(current), states(state, shape), tuple(p[:4]), (syn, mem, passing), array(out).reshape(3, T, -1),
+        pooling, matrix(current), states(state, shape), constants, formats, array(out).reshape(3, T, -1),
         matrix(output), tuple(map(array, tape)),
     )  # fmt: skip
     activity = LIFActivity(*out.unbind())
@@ -112,21 +115,21 @@ def _windows(height: int, width: int, pooling: int) -> tuple[np.ndarray, np.ndar
 
 def sequence_backward(grad: Tensor, done: ConvolutionPass, neuron: NeuronParameters, pooling: int) -> Tensor | None:
     """`qsnn.kernels.convolution.compose_sequence_backward` in one kernel, from the tape; None if there is none."""
-    if done.tape is None or grad.dtype != torch.float32 or largest(grad) >= INFINITY:
+    if done.tape is None or grad.dtype != torch.float32:
         return None
     assert isinstance(neuron, LIFParameters)
     tape, p, (channels, height, width) = done.tape, neuron, done.maps
     T, B = grad.shape[:2]
-    errors, sizes = empty(T, grad[0].numel()), np.empty(T, np.int32)
-    split(neurons.threshold_gradients, T, 5 * grad.numel(), matrix(grad), array(tape.divisors), array(errors), sizes)
-    if sizes.max() >= INFINITY:
+    _, mem, err, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    errors, factor = empty(T, grad[0].numel()), surrogate(p)
+    arguments = matrix(grad), array(tape.membranes), p.threshold, factor, (mem, err, passing), array(errors)
+    if not all(split(neurons.threshold_errors[len(factor)], T, 8 * grad.numel(), *arguments)):
         return None
     out, corners = empty(*done.current.shape), _windows(height, width, pooling)
-    fmt = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)[2]
     team = max(1, min(torch.get_num_threads(), out[0].numel() // NEURONS, B * channels))
     size = run_together(
-        neurons.backward, team, np.empty((2, team, 16), np.int32), B * channels, array(errors), sizes, array(tape.winners),
-        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), fmt, matrix(out),
+        neurons.backward, team, np.empty((2, team, 16), np.int32), B * channels, array(errors), array(tape.winners),
+        array(tape.masks), *corners, (p.synapse_decay, p.membrane_decay), err, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out

@@ -10,7 +10,7 @@ from numba import njit
 from qsnn.kernels.numba.convolution.vectors import (
     SIDE,
     VECTOR_BYTES,
-    add_products,
+    add_multiples,
     add_runs,
     channels_first,
     channels_last,
@@ -115,9 +115,7 @@ def _add_multiples(maps, places, depth, inputs, weights, sums, listed):
         for n in range(half):
             listed[count] = n  # always written, and kept only if the place moves on
             count += pairs[first + n] != 0
-        for i in range(count):
-            n = listed[i]
-            add_products(sums, corners[p], row, table, n * side * run, pairs[first + n], side, vectors)
+        add_multiples(sums, corners[p], row, table, side * run, pairs, first, listed, count, side, vectors)
 
 
 @njit(**OPTIONS)

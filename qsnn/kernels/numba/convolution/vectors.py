@@ -5,7 +5,7 @@ channels of some pixels side by side. LLVM turns its vectors into the widest tha
 """
 # mypy: allow-untyped-defs
 
-import functools
+from functools import cache, partial
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 VECTOR_BYTES = 64
 SIDE = 16  # pixels and channels of a block that is transposed
 LONGEST = 6  # vectors of a run that are unrolled
+IN_REGISTERS = (3, 3), (3, 6), (5, 5)  # rows of a kernel and vectors of its rows: sides 3 and 5, 16 channels, and 3, 32
 INT, INT32 = ir.IntType(64), ir.IntType(32)
 
 
@@ -91,7 +92,7 @@ def add_runs(typing, target, place, stride, source, start, step, rows, vectors):
     return types.void(target, long, long, source, long, long, long, long), generate
 
 
-@functools.cache
+@cache
 def _pair_instruction():
     """LLVM's name of the CPU's multiplication of 16-bit pairs with 32-bit sums, and the lanes of these; None if it has none."""
     features = get_host_cpu_features()
@@ -120,33 +121,62 @@ def _pair_sums(builder, one, other):
     return _shuffled(builder, low, high, list(range(lanes)))
 
 
-@intrinsic
-def add_products(typing, target, place, stride, source, start, pair, rows, vectors):
-    """``target[place + j stride + i] += pair[0] source[n] + pair[1] source[n + 1]``, n = start + 2 (j length + i).
+def _sum_in_registers(builder, count, places, multiples):
+    """Add to the vectors at ``places`` (pointers) the ``multiples(i)``, one for each, for i below ``count``."""
+    sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
+    with cgutils.for_range(builder, count) as loop:
+        for total, product in zip(sums, multiples(loop.index), strict=True):
+            builder.store(builder.add(builder.load(total), product), total)
+    for total, place in zip(sums, places, strict=True):
+        builder.store(builder.load(total), place, align=4)
 
-    For j below ``rows``, i below ``length``, whole ``vectors``; ``target`` int32, ``source`` int16, ``pair`` two of these in an
-    int32.
+
+@intrinsic
+def add_multiples(typing, target, place, stride, source, length, pairs, first, listed, count, rows, vectors):
+    """``target[place + j stride + i] += pair[0] source[m] + pair[1] source[m + 1]`` over the listed pairs n.
+
+    ``pair = pairs[first + n]``, two int16 in an int32; ``m = length n + 2 (j width + i)`` for j below ``rows``, i below width,
+    whole ``vectors``. ``target`` int32, ``source`` int16. The sums of usual kernels stay in registers.
     """
 
     def generate(context, builder, signature, arguments):
-        into, out_of = _data(context, builder, signature, arguments, 0, 3)
-        _, place, stride, _, start, pair, rows, vectors = arguments
-        lanes = VECTOR_BYTES // 4
-        factors = builder.bitcast(_broadcast(builder, pair, lanes), ir.VectorType(ir.IntType(16), 2 * lanes))
-        length = builder.mul(vectors, INT(2 * lanes))
+        into, out_of, numbers, chosen = _data(context, builder, signature, arguments, 0, 3, 5, 7)
+        _, place, stride, _, length, _, first, _, count, rows, vectors = arguments
+        lanes, short = VECTOR_BYTES // 4, ir.VectorType(ir.IntType(16), VECTOR_BYTES // 2)
 
-        def emit(row, vector):
-            here = builder.add(builder.add(place, builder.mul(vector, INT(lanes))), builder.mul(row, stride))
-            there = builder.add(builder.add(start, builder.mul(vector, INT(2 * lanes))), builder.mul(row, length))
-            numbers = _load(builder, out_of, there, ir.IntType(16), 2 * lanes)
-            total = builder.add(_load(builder, into, here, INT32, lanes), _pair_sums(builder, numbers, factors))
-            builder.store(total, _pointer(builder, into, here, INT32, lanes), align=4)
+        def there(row, vector):
+            column = builder.add(place, builder.mul(vector, INT(lanes)))
+            return _pointer(builder, into, builder.add(column, builder.mul(row, stride)), INT32, lanes)
 
-        _for_each_vector(builder, rows, vectors, emit)
+        def multiples(i, at):
+            n = builder.load(builder.gep(chosen, [i]))
+            factors = builder.bitcast(
+                _broadcast(builder, builder.load(builder.gep(numbers, [builder.add(first, n)])), lanes), short
+            )
+            for number in at:
+                start = builder.add(builder.mul(n, length), builder.mul(number, INT(2 * lanes)))
+                yield _pair_sums(builder, _load(builder, out_of, start, ir.IntType(16), 2 * lanes), factors)
+
+        end, other = builder.append_basic_block("multiples.end"), builder.append_basic_block("multiples.any")
+        switch = builder.switch(builder.add(builder.mul(rows, INT(LONGEST + 1)), vectors), other)
+        for height, width in IN_REGISTERS:
+            block = builder.append_basic_block(f"multiples.{height}.{width}")
+            switch.add_case(INT(height * (LONGEST + 1) + width), block)
+            builder.position_at_end(block)
+            at = [(INT(row), INT(vector)) for row in range(height) for vector in range(width)]
+            spots = [INT(number) for number in range(height * width)]
+            _sum_in_registers(builder, count, [there(*spot) for spot in at], partial(multiples, at=spots))
+            builder.branch(end)
+        builder.position_at_end(other)
+        with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, vectors) as vector:
+            spot = builder.add(builder.mul(row.index, vectors), vector.index)
+            _sum_in_registers(builder, count, [there(row.index, vector.index)], partial(multiples, at=[spot]))
+        builder.branch(end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
     long = types.int64
-    return types.void(target, long, long, source, long, types.int32, long, long), generate
+    return types.void(target, long, long, source, long, pairs, long, listed, long, long, long), generate
 
 
 def _transposed(builder, rows):
@@ -209,3 +239,38 @@ def channels_last(typing, source, place, stride, target, offsets, first, shift):
 
     long = types.int64
     return types.void(source, long, long, target, offsets, long, long), generate
+
+
+@intrinsic
+def largest_of_four(typing, values, above, below, best, places, window):
+    """The largest of 2 x 2 ``values``, the first of equals, for `SIDE` windows side by side.
+
+    Their upper rows begin at ``above``, their lower at ``below``; into ``best`` and, as 0 to 3 in the order of rows, ``places``
+    (uint8) from ``window`` on.
+    """
+
+    def generate(context, builder, signature, arguments):
+        out_of, into, numbers = _data(context, builder, signature, arguments, 0, 3, 4)
+        _, above, below, _, _, window = arguments
+        real, byte = ir.FloatType(), ir.VectorType(ir.IntType(8), SIDE)
+
+        def largest(begin):
+            low, high = (
+                builder.load(_pointer(builder, out_of, builder.add(begin, INT(n)), real, SIDE), align=4)
+                for n in (0, SIDE)
+            )
+            left, right = (_shuffled(builder, low, high, list(range(n, 2 * SIDE, 2))) for n in (0, 1))
+            second = builder.fcmp_ordered(">", right, left)
+            return builder.select(second, right, left), builder.zext(second, byte)
+
+        (top, first), (bottom, second) = largest(above), largest(below)
+        lower = builder.fcmp_ordered(">", bottom, top)
+        two = ir.Constant(byte, [2] * SIDE)
+        place = builder.select(lower, builder.add(second, two), first)
+        pointer = builder.bitcast(builder.gep(into, [window]), top.type.as_pointer())
+        builder.store(builder.select(lower, bottom, top), pointer, align=4)
+        builder.store(place, _pointer(builder, numbers, window, ir.IntType(8), SIDE), align=1)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(values, long, long, best, places, long), generate
