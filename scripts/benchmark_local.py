@@ -3,8 +3,9 @@
 python scripts/benchmark_local.py [--threads 1] [--seconds 3] [--experiments nmnist_small icons_gesture] [--device cpu]
 
 The convolutions are torch's in float32. A layer's step is all that training does with it in one time step: traces,
-convolution, membrane, pooling, readout, errors, weight gradient, stochastic rounding, update and quantized weights. Spikes are random, 5 % of the inputs. From the time of a
-step and the number of steps of the experiment's run on the full data set follows the estimate for the whole run.
+convolution, membrane, pooling, readout, errors, weight gradient, stochastic rounding, update and quantized weights. Spikes
+are random, 5 % of the inputs. From the time of a step and the number of steps of the experiment's run on the full data set
+follows the estimate for the whole run.
 """
 
 import argparse
