@@ -33,7 +33,7 @@ def block(size: int) -> np.ndarray:
     except (KeyError, IndexError):
         memory = np.empty(size, np.float32)
     # Not a view, whose views would hold the memory alone: all arrays and tensors made of this hold it until the last is gone.
-    holder = np.frombuffer(memoryview(memory), np.float32)
+    holder = np.frombuffer(memory.data, np.float32)
     weakref.finalize(holder, _give_back, memory).atexit = False
     return holder
 
