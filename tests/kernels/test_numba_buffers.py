@@ -1,9 +1,11 @@
 """Memory of large results is used again, but never while somebody holds a part of it."""
 
+from typing import Any
+
 import torch
 
 from qsnn.kernels.numba.runtime import buffers as numba_buffers
-from qsnn.kernels.numba.runtime.buffers import MOST_SIZES, SMALLEST, empty
+from qsnn.kernels.numba.runtime.buffers import MOST_SIZES, SMALLEST, block, empty
 
 
 def test_buffer_is_used_again_when_its_last_holder_is_gone() -> None:
@@ -21,6 +23,23 @@ def test_buffer_is_not_used_again_while_a_view_of_it_is_held() -> None:
     second = empty(3, SMALLEST)
     second.zero_()
     assert part.eq(1.0).all()
+
+
+def test_block_is_not_used_again_while_a_view_or_a_tensor_of_a_view_is_held() -> None:
+    parts: list[Any] = [
+        block(SMALLEST)[16:].reshape(-1, 16),
+        torch.from_numpy(block(SMALLEST)[1:].reshape(3, -1)).view(-1),
+    ]
+    for part in parts:
+        part[:] = 1
+    others = [block(SMALLEST) for _ in range(3)]
+    for other in others:
+        other[:] = 0
+    assert all((part == 1).all() for part in parts)
+    address = parts[0].ctypes.data
+    del parts, part
+    found = [block(SMALLEST) for _ in range(2)]
+    assert any(memory.ctypes.data < address <= memory.ctypes.data + 64 for memory in found)
 
 
 def test_buffer_of_few_elements_is_an_ordinary_tensor() -> None:

@@ -137,6 +137,49 @@ def _leaky_backward_step(
     return np.int32(0), max_mem, max_out
 
 
+@njit(**OPTIONS)
+def _threshold(start, stop, summed, mem, theta, surrogate, grid, thr):
+    """`lif._threshold_step` of a member's neurons."""
+    largest = np.int32(0)
+    for low, high in parts_of(start, stop, 64):
+        largest = max(largest, _threshold_step(0, low, high, summed, mem, theta, surrogate, grid, thr))
+    return largest
+
+
+@njit(**OPTIONS)
+def _back_one_step(
+    t, start, stop, leaky, syn, mem, spikes, current, decays, theta, surrogate, grids, factors, grad, thr, new_grad, out
+):
+    """The neuron's own step for a member's neurons; the maxima of synapse and membrane gradient and of ``out``."""
+    max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
+    for low, high in parts_of(start, stop, 32):
+        if leaky:
+            part = _leaky_backward_step(
+                t, low, high, mem, spikes, current, decays, theta, surrogate, grids, factors, grad, thr, new_grad, out
+            )
+        else:
+            part = _backward_step(
+                t,
+                low,
+                high,
+                syn,
+                mem,
+                spikes,
+                current,
+                decays,
+                theta,
+                surrogate,
+                grids,
+                factors,
+                grad,
+                thr,
+                new_grad,
+                out,
+            )
+        max_syn, max_mem, max_out = max(max_syn, part[0]), max(max_mem, part[1]), max(max_out, part[2])
+    return max_syn, max_mem, max_out
+
+
 def _recurrent_backward(
     member, team, counters, maxima, leaky, weights, first_sums, step, codes, feedback, grad_spikes, current, spikes,
     synapse, membrane, initial, decays, theta, surrogate, grids, out,
@@ -161,40 +204,30 @@ def _recurrent_backward(
         if weights.shape[0] > 0 and t + 1 < steps:
             _multiply(first, last, out[t + 1], levels, codes, weights, first_sums, step, feedback)
             _add_to_spikes(first, last, size, grad_spikes[t], feedback, summed[0])
-        max_thr = np.int32(0)
-        for low, high in parts_of(start, stop, 64):
-            max_thr = max(max_thr, _threshold_step(0, low, high, summed, mem, theta, surrogate, grids[1], thr))
-        sizes = (max_syn, max_mem, max_thr)
+        sizes = (max_syn, max_mem, _threshold(start, stop, summed, mem, theta, surrogate, grids[1], thr))
         if team > 1:
             sizes, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, sizes)
         factors = (factors_of(sizes[0], levels), factors_of(sizes[1], levels), factors_of(sizes[2], levels))
-        max_syn, max_mem = np.int32(0), np.int32(0)
-        for low, high in parts_of(start, stop, 32):
-            if leaky:
-                part_syn, part_mem, part_out = _leaky_backward_step(
-                    t, low, high, mem, spikes, current, decays, theta, surrogate, grids, factors, old, thr, new, flat
-                )
-            else:
-                part_syn, part_mem, part_out = _backward_step(
-                    t,
-                    low,
-                    high,
-                    syn,
-                    mem,
-                    spikes,
-                    current,
-                    decays,
-                    theta,
-                    surrogate,
-                    grids,
-                    factors,
-                    old,
-                    thr,
-                    new,
-                    flat,
-                )
-            max_syn, max_mem, max_out = max(max_syn, part_syn), max(max_mem, part_mem), max(max_out, part_out)
-        old, new = new, old
+        max_syn, max_mem, part_out = _back_one_step(
+            t,
+            start,
+            stop,
+            leaky,
+            syn,
+            mem,
+            spikes,
+            current,
+            decays,
+            theta,
+            surrogate,
+            grids,
+            factors,
+            old,
+            thr,
+            new,
+            flat,
+        )
+        max_out, old, new = max(max_out, part_out), new, old
     if team > 1:
         (max_out, _, _), _ = _maxima_of_all(
             member, team, counters, meetings, 1, maxima, (max_out, np.int32(0), np.int32(0))

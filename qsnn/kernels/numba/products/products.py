@@ -20,7 +20,7 @@ from qsnn.kernels.numba.products.vectors import WIDTH
 from qsnn.kernels.numba.rounding.calls import grid, largest
 from qsnn.kernels.numba.rounding.quantizers import quantize_scaled
 from qsnn.kernels.numba.runtime.arrays import array, bits, octets
-from qsnn.kernels.numba.runtime.buffers import empty
+from qsnn.kernels.numba.runtime.buffers import block, empty
 from qsnn.kernels.numba.runtime.memory import known, remember
 from qsnn.kernels.numba.runtime.threads import single_threaded, split
 
@@ -57,12 +57,14 @@ class Codes(NamedTuple):
 
 
 def padded(rows: int, columns: int, kind: Any) -> np.ndarray:
-    """Zeros for a matrix of integers: with columns to whole vectors, which lie on whole cache lines."""
+    """Memory for a matrix of integers: with columns of zeros to whole vectors, which lie on whole cache lines."""
     shape = rows, -(-columns // WIDTH) * WIDTH
     size = rows * shape[1] * np.dtype(kind).itemsize
-    memory = np.zeros(size + CACHE_LINE, np.int8)
+    memory = block((size + CACHE_LINE) // 4 + 1).view(np.int8)
     first = -memory.ctypes.data % CACHE_LINE
-    return memory[first : first + size].view(kind).reshape(shape)
+    matrix = memory[first : first + size].view(kind).reshape(shape)
+    matrix[:, columns:] = 0
+    return matrix
 
 
 def spike_lists(spikes: Tensor) -> Spikes | bool:

@@ -32,7 +32,8 @@ def block(size: int) -> np.ndarray:
         memory = _free[size].pop()
     except (KeyError, IndexError):
         memory = np.empty(size, np.float32)
-    holder = memory[:]  # this object, not the memory: all arrays and tensors made of it hold it until the last is gone
+    # Not a view, whose views would hold the memory alone: all arrays and tensors made of this hold it until the last is gone.
+    holder = np.frombuffer(memory.data, np.float32)
     weakref.finalize(holder, _give_back, memory).atexit = False
     return holder
 
