@@ -25,13 +25,12 @@ def _features() -> set[str]:
 
 FEATURES = _features()
 WIDE = "avx512bw" in FEATURES
+FUSED = WIDE and "avx512vnni" in FEATURES
 AVAILABLE = WIDE or "avx2" in FEATURES
 LANES = 16 if WIDE else 8
 VECTORS = 2
 OUTPUTS = VECTORS * LANES  # sums of one broadcast word
-MOST_WORDS = (
-    14 if "avx512vnni" in FEATURES else (13 if WIDE else 6)
-)  # broadcast at a time: as many as registers can take
+MOST_WORDS = 14 if FUSED else 13 if WIDE else 6  # broadcast at a time: as many as registers can take
 WORDS = ir.VectorType(INT32, LANES)
 
 
@@ -42,7 +41,7 @@ def words_at_a_time(count: int) -> int:
 
 def add_products(builder, total, one, other):
     """``total`` plus the products of the words of ``one`` and ``other``."""
-    if "avx512vnni" in FEATURES:
+    if FUSED:
         kind = ir.FunctionType(WORDS, [WORDS] * 3)
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpdpwssd.512")
         return builder.call(function, [total, one, other])

@@ -114,24 +114,30 @@ def _add_channel(totals, codes, shifts, errors, offsets, count, zeros, limit):
             add_patches(zeros, totals[v * CODES :], codes, shifts[v:], errors, offsets, n, min(pairs, n + limit))
 
 
+@njit(**OPTIONS)
+def _pack_sample(trace, unit, levels, padding, codes):
+    """The codes of a sample (H, W, C) into the middle of the padded maps."""
+    height, width, channels = trace.shape
+    start = padding * channels
+    for y in range(height):
+        row = codes[y + padding].reshape(-1)
+        write_codes(trace[y].reshape(-1), row[start : start + width * channels], unit, levels)
+
+
+@njit(**OPTIONS)
+def _add_part(error, winner, elsewhere, levels, places, size, shifts, zeros, limit, room, codes, totals, biases):
+    """The winners of some samples (n, Q, channels) and output maps; ``room``: errors and offsets of each map, with space."""
+    errors, offsets = room
+    counts = np.zeros(biases.size, np.uint64)
+    for n in range(len(error)):
+        _list_winners(error[n], winner[n], levels, places, n * size, elsewhere, errors, offsets, counts, biases)
+    for c in range(counts.size):
+        _add_channel(totals[c], codes, shifts, errors[c], offsets[c], np.int64(counts[c]), zeros, limit)
+
+
 def _add_winners(
-    begin,
-    end,
-    error,
-    winner,
-    elsewhere,
-    levels,
-    trace,
-    padding,
-    code,
-    places,
-    shifts,
-    zeros,
-    limit,
-    block,
-    totals,
-    biases,
-):
+    begin, end, error, winner, elsewhere, levels, trace, padding, code, places, shifts, zeros, limit, block, totals, biases
+):  # fmt: skip
     """Add to ``totals`` (groups, O, vectors * CODES) and ``biases`` (groups, O), a share of the samples for each group.
 
     ``error`` and ``winner``: (B, Q, O), times ``levels`` codes, like ``elsewhere``; ``trace`` (B, H, W, C) and its ``code``:
@@ -142,38 +148,21 @@ def _add_winners(
     B, H, W, C = trace.shape
     padded = (H + 2 * padding, W + 2 * padding, C)
     size = padded[0] * padded[1] * C
-    codes = np.zeros(block * size + CODES, np.int16)
-    errors = np.zeros((CHANNELS, block * error.shape[1] + 2), np.int16)
-    offsets = np.zeros(errors.shape, np.int64)
+    codes, room = np.zeros(block * size + CODES, np.int16), (CHANNELS, block * error.shape[1] + 2)
+    lists = np.zeros(room, np.int16), np.zeros(room, np.int64)
     for group in range(begin, end):
         stop = B * (group + 1) // len(totals)
         for first in range(B * group // len(totals), stop, block):
-            samples = range(first, min(stop, first + block))
-            for b in samples:
+            some = slice(first, min(stop, first + block))
+            for b in range(some.start, some.stop):
                 sample = codes[(b - first) * size : (b - first + 1) * size].reshape(padded)
-                for y in range(H):
-                    row = sample[y + padding].reshape(-1)
-                    write_codes(trace[b, y].reshape(-1), row[padding * C : (padding + W) * C], code[0], code[1])
+                _pack_sample(trace[b], code[0], code[1], padding, sample)
             for channel in range(0, error.shape[2], CHANNELS):
                 part = slice(channel, min(error.shape[2], channel + CHANNELS))
-                counts = np.zeros(part.stop - channel, np.uint64)
-                for b in samples:
-                    there, start = (error[b, :, part], winner[b, :, part]), (b - first) * size
-                    _list_winners(
-                        there[0],
-                        there[1],
-                        levels,
-                        places,
-                        start,
-                        elsewhere,
-                        errors,
-                        offsets,
-                        counts,
-                        biases[group, part],
-                    )
-                for c in range(counts.size):
-                    total = totals[group, channel + c]
-                    _add_channel(total, codes, shifts, errors[c], offsets[c], np.int64(counts[c]), zeros, limit)
+                _add_part(
+                    error[some, :, part], winner[some, :, part], elsewhere, levels, places, size, shifts, zeros, limit,
+                    lists, codes, totals[group, part], biases[group, part],
+                )  # fmt: skip
 
 
 @njit(**OPTIONS)
