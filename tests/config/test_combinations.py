@@ -84,7 +84,7 @@ def fits(config: Config, group: str, name: str) -> bool:
     if group == "neuron":
         return (name in TRACES) == (config.trainer.option == "local")
     if group == "model":
-        convolutional = name in ("conv", "gesture_small", "nmnist_small")
+        convolutional = name in ("conv", "gesture_small", "nmnist_integer", "nmnist_small")
         local = config.trainer.option == "local"
         return not (name in ("recurrent", "shd") and local) and (not convolutional or config.dataset.option in MAPS)
     if name in PATTERNS:

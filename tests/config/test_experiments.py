@@ -29,7 +29,7 @@ def entries(by_group: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 # What the default run, of a pattern, cannot have in the place of its own.
 NO_PATTERN = entries({
-    "model": ("conv", "gesture_small", "nmnist_small"),
+    "model": ("conv", "gesture_small", "nmnist_integer", "nmnist_small"),
     "neuron": ("trace_lif", "traces_60ms", "traces_30ms", "traces_30ms_integer"),
     "loss": ("cross_entropy", "local_readout", "spike_count"),
     "trainer": ("local", "local_gesture_small", "local_nmnist_small"),
