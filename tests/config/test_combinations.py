@@ -129,7 +129,10 @@ def test_full_precision_is_one_word_for_every_experiment_and_brings_its_learning
     experiment: str, options: dict[str, dict[str, Option]], tmp_path: Path
 ) -> None:
     config: Config = OmegaConf.to_object(compose_config([f"experiment={experiment}", "quantization=full_precision"]))  # type: ignore[assignment]
-    widths = {entry.name for entry in fields(config.quantization) if entry.name.endswith("_bits")} - {"rng_bits"}
+    widths = {entry.name for entry in fields(config.quantization) if entry.name.endswith("_bits")} - {
+        "rng_bits",
+        "surrogate_bits",
+    }
     assert {getattr(config.quantization, name) for name in widths} == {None}
     generated = config.dataset.option in GENERATED
     run = build_and_step(
