@@ -84,7 +84,7 @@ def fits(config: Config, group: str, name: str) -> bool:
     if group == "neuron":
         return (name in TRACES) == (config.trainer.option == "local")
     if group == "model":
-        convolutional = name in ("conv", "gesture_small", "nmnist_small")
+        convolutional = name in ("conv", "gesture_small", "nmnist_integer", "nmnist_small")
         local = config.trainer.option == "local"
         return not (name in ("recurrent", "shd") and local) and (not convolutional or config.dataset.option in MAPS)
     if name in PATTERNS:
@@ -129,7 +129,10 @@ def test_full_precision_is_one_word_for_every_experiment_and_brings_its_learning
     experiment: str, options: dict[str, dict[str, Option]], tmp_path: Path
 ) -> None:
     config: Config = OmegaConf.to_object(compose_config([f"experiment={experiment}", "quantization=full_precision"]))  # type: ignore[assignment]
-    widths = {entry.name for entry in fields(config.quantization) if entry.name.endswith("_bits")} - {"rng_bits"}
+    widths = {entry.name for entry in fields(config.quantization) if entry.name.endswith("_bits")} - {
+        "rng_bits",
+        "surrogate_bits",
+    }
     assert {getattr(config.quantization, name) for name in widths} == {None}
     generated = config.dataset.option in GENERATED
     run = build_and_step(
