@@ -71,6 +71,15 @@ def test_convolution_of_spikes_and_its_errors(
         same(ours[0], theirs[0])
 
 
+@pytest.mark.parametrize(("channels", "side"), [(16, 3), (16, 5), (32, 3), (80, 2), (130, 1)])
+def test_errors_at_the_inputs_of_usual_kernels_and_of_long_runs(channels: int, side: int) -> None:
+    """Sums of usual ones stay in registers."""
+    layer = layer_of(Case((channels, 5, 6), Geometry(20, side, 1, 1)), 0, 8, 8)
+    generator = torch.Generator().manual_seed(0)
+    x, grad = spikes(generator, 0.1, 2, channels, 5, 6), torch.randn(2, 20, 8 - side, 9 - side, generator=generator)
+    same(NUMBA.convolution_errors(x, grad, layer, True), EAGER.convolution_errors(x, grad, layer, True))
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("weight_bits", [4, 12])
 def test_a_layer_shared_by_threads(weight_bits: int, threads: int) -> None:

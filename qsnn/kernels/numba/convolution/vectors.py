@@ -131,6 +131,23 @@ def _sum_in_registers(builder, count, places, multiples):
         builder.store(builder.load(total), place, align=4)
 
 
+def _for_each_block(builder, rows, vectors, emit):
+    """``emit`` of all (row, vector) at once for a kernel of `IN_REGISTERS`, one after the other for any other."""
+    end, other = builder.append_basic_block("blocks.end"), builder.append_basic_block("blocks.any")
+    switch = builder.switch(builder.add(builder.shl(rows, INT(32)), vectors), other)
+    for height, width in IN_REGISTERS:
+        block = builder.append_basic_block(f"blocks.{height}.{width}")
+        switch.add_case(INT((height << 32) + width), block)
+        builder.position_at_end(block)
+        emit([(INT(row), INT(vector)) for row in range(height) for vector in range(width)])
+        builder.branch(end)
+    builder.position_at_end(other)
+    with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, vectors) as vector:
+        emit([(row.index, vector.index)])
+    builder.branch(end)
+    builder.position_at_end(end)
+
+
 @intrinsic
 def add_multiples(typing, target, place, stride, source, length, pairs, first, listed, count, rows, vectors):
     """``target[place + j stride + i] += pair[0] source[m] + pair[1] source[m + 1]`` over the listed pairs n.
@@ -157,22 +174,11 @@ def add_multiples(typing, target, place, stride, source, length, pairs, first, l
                 start = builder.add(builder.mul(n, length), builder.mul(number, INT(2 * lanes)))
                 yield _pair_sums(builder, _load(builder, out_of, start, ir.IntType(16), 2 * lanes), factors)
 
-        end, other = builder.append_basic_block("multiples.end"), builder.append_basic_block("multiples.any")
-        switch = builder.switch(builder.add(builder.mul(rows, INT(LONGEST + 1)), vectors), other)
-        for height, width in IN_REGISTERS:
-            block = builder.append_basic_block(f"multiples.{height}.{width}")
-            switch.add_case(INT(height * (LONGEST + 1) + width), block)
-            builder.position_at_end(block)
-            at = [(INT(row), INT(vector)) for row in range(height) for vector in range(width)]
-            spots = [INT(number) for number in range(height * width)]
+        def emit(at):
+            spots = [builder.add(builder.mul(row, vectors), vector) for row, vector in at]
             _sum_in_registers(builder, count, [there(*spot) for spot in at], partial(multiples, at=spots))
-            builder.branch(end)
-        builder.position_at_end(other)
-        with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, vectors) as vector:
-            spot = builder.add(builder.mul(row.index, vectors), vector.index)
-            _sum_in_registers(builder, count, [there(row.index, vector.index)], partial(multiples, at=[spot]))
-        builder.branch(end)
-        builder.position_at_end(end)
+
+        _for_each_block(builder, rows, vectors, emit)
         return context.get_dummy_value()
 
     long = types.int64
