@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFParameters
-from qsnn.dynamics.cuba_lif import surrogate_gradient
+from qsnn.dynamics.surrogate import surrogate_gradient
 from qsnn.quantization import in_range, quantize, quantize_error, quantize_gradient, symmetric, uniform_codes
 from qsnn.training.pattern_task import PatternTask
 from qsnn.training.run import Run

@@ -10,7 +10,7 @@ from qsnn.dynamics.cuba_lif import (
 )
 from qsnn.dynamics.schedules import SCHEDULES, schedule_factor
 from qsnn.dynamics.time_constants import DECAY_RULES, decay_factor
-from qsnn.dynamics.van_rossum import van_rossum_distance, van_rossum_gradient
+from qsnn.dynamics.van_rossum import van_rossum_codes, van_rossum_distance, van_rossum_gradient
 from qsnn.dynamics.weight_updates import SGD, Adam, Adamax, Slots, UpdateRule
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "lif_sequence",
     "lif_sequence_backward",
     "schedule_factor",
+    "van_rossum_codes",
     "van_rossum_distance",
     "van_rossum_gradient",
 ]

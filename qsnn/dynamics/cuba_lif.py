@@ -14,6 +14,8 @@ The reset carries no gradient. With ``error_bits=None`` E is the identity and no
 
 The mask of e_thr stops the errors of a membrane below theta - 127/128 (8 bits): a neuron that is further from spiking in
 every step learns nothing any more. Without ``threshold_mask`` they pass; e_mem and e_syn are masked as ever.
+
+With ``surrogate_bits`` the division is a product with a table of integers (`qsnn.dynamics.surrogate`), in double.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from qsnn.dynamics.surrogate import surrogate_of, through_threshold
 from qsnn.dynamics.time_constants import DECAY_RULES, LONGEST_STEP, SHORTEST_STEP, decay_of, decay_problems
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import in_range, quantize, quantize_error, symmetric
@@ -41,6 +44,7 @@ class LIFParameters(NamedTuple):
     membrane_bits: int | None
     error_bits: int | None
     threshold_mask: bool = True
+    surrogate_bits: int | None = None
 
     def raw_states(self, state: "LIFState", current: Tensor, spikes: Tensor) -> "LIFState":
         """`raw_states`."""
@@ -160,11 +164,6 @@ def states_before(activity: LIFActivity, initial: LIFState) -> LIFState:
     )
 
 
-def surrogate_gradient(distance: Tensor, slope: float) -> Tensor:
-    """SuperSpike [Zenke & Ganguli 2018, equation 14]: ``1 / (slope * |v_thr| + 1)^2``, as a divisor of the error."""
-    return (slope * distance.abs() + 1).square()
-
-
 def masked_error(error: Tensor, mask: Tensor, error_bits: int | None) -> Tensor:
     """E: the quantized error of one time step where the forward value was in range, 0 elsewhere."""
     return error if error_bits is None else quantize_error(error, error_bits) * mask
@@ -195,15 +194,15 @@ def lif_sequence_backward(
     passing = mem_format if parameters.threshold_mask else None
     mask_thr = in_range(before.membrane - parameters.threshold, passing)
     mask_mem, mask_syn = in_range(raw.membrane, mem_format), in_range(raw.synapse, symmetric(parameters.synapse_bits))
-    surrogate = surrogate_gradient(threshold_distance(before.membrane, parameters), parameters.surrogate_slope)
+    surrogate = surrogate_of(before.membrane, parameters)
 
     grad_current = torch.empty_like(current)
     grad = LIFState.zeros(current[0])
     for t in reversed(range(current.shape[0])):
-        grad_threshold = spike_gradient(t, grad_spikes, grad_current, feedback) / surrogate[t]
+        grad_spike = spike_gradient(t, grad_spikes, grad_current, feedback)
         e_mem = masked_error(grad.membrane, mask_mem[t], bits)
         e_syn = masked_error(grad.synapse, mask_syn[t], bits)
-        e_thr = masked_error(grad_threshold, mask_thr[t], bits)
+        e_thr = masked_error(through_threshold(grad_spike, surrogate[t], parameters), mask_thr[t], bits).to(e_mem.dtype)
         grad_current[t] = e_syn
         grad = LIFState(parameters.synapse_decay * e_syn + e_mem, parameters.membrane_decay * e_mem + e_thr)
     return grad_current

@@ -27,8 +27,8 @@ from qsnn.dynamics.cuba_lif import (
     masked_error,
     spike_gradient,
     states_before,
-    surrogate_gradient,
 )
+from qsnn.dynamics.surrogate import surrogate_of, through_threshold
 from qsnn.dynamics.time_constants import DECAY_RULES, LONGEST_STEP, SHORTEST_STEP, decay_of, decay_problems
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import in_range, quantize, symmetric
@@ -44,6 +44,7 @@ class LeakyParameters(NamedTuple):
     error_bits: int | None
     threshold_mask: bool = False
     synapse_bits: int | None = 0  # there is none
+    surrogate_bits: int | None = None
 
     def raw_states(self, state: LIFState, current: Tensor, spikes: Tensor) -> LIFState:
         """The states after a step, before the membrane is quantized; the "synapse" is the input current itself."""
@@ -74,12 +75,14 @@ class LeakyParameters(NamedTuple):
         distance = before.membrane - self.threshold
         mask_thr = in_range(distance, fmt if self.threshold_mask else None)
         mask_mem = in_range(self.raw_states(before, current, activity.spikes).membrane, fmt)
-        surrogate = surrogate_gradient(quantize(distance, fmt), self.surrogate_slope)
+        surrogate = surrogate_of(before.membrane, self)
         grad_current, grad = torch.empty_like(current), torch.zeros_like(current[0])
         for t in reversed(range(current.shape[0])):
             e_mem = masked_error(grad, mask_mem[t], self.error_bits)
-            grad_threshold = spike_gradient(t, grad_spikes, grad_current, feedback) / surrogate[t]
-            e_thr = masked_error(grad_threshold, mask_thr[t], self.error_bits)
+            grad_spike = spike_gradient(t, grad_spikes, grad_current, feedback)
+            e_thr = masked_error(through_threshold(grad_spike, surrogate[t], self), mask_thr[t], self.error_bits).to(
+                e_mem
+            )
             grad_current[t] = e_mem
             grad = self.membrane_decay * e_mem + e_thr
         return grad_current

@@ -41,20 +41,27 @@ def trace_unit(parameters: TraceParameters) -> float:
     return 1.0 if fmt is None else parameters.membrane_full_scale / fmt.levels
 
 
+def exact_dtype(tensor: Tensor) -> torch.dtype:
+    """In which sums of products of codes are exact: 2^31 a product at most, for 16 bits, of which float64 holds four million.
+
+    A GPU is slow at doubles: there sums are float32, and may differ from a CPU's in their last bits.
+    """
+    return torch.float64 if tensor.device.type == "cpu" else torch.float32
+
+
 def weight_gradient(
     error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
 ) -> WeightGradient:
     """The gradients from e_U and the trace P (B, C, H, W).
 
-    Behind a pooling, where few places have an error worth a multiplication, the products of codes are summed exactly and
-    rounded once (2^31 at most, for 16 bits: float64 holds four million), so that every order of the sum gives the same
-    bits. Without pooling they are summed in float32.
+    Products of codes are summed exactly and rounded once, so that every order of the sum gives the same bits. So are those
+    behind a pooling in full precision, where few places have an error worth a multiplication: in double. Without pooling
+    they are torch's float32 gradient there.
     """
     dense = error.dense()
-    if dense is error.at_winners:
+    if dense is error.at_winners and (error.bits is None or parameters.membrane_trace_bits is None):
         return convolution_gradient(dense, trace, weight, padding)
-    # A GPU is slow at doubles: there the sum may differ from a CPU's in its last bits.
-    exact = torch.float64 if trace.device.type == "cpu" else torch.float32
+    exact = exact_dtype(trace)
     parts = dense.to(exact), trace_codes(trace, parameters).to(exact), weight.to(exact)
     gradient = convolution_gradient(*parts, padding)
     return WeightGradient((gradient.weight * trace_unit(parameters)).float(), gradient.bias.float())

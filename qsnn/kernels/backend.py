@@ -146,6 +146,8 @@ class Backend(NamedTuple):
     """gradient at the readout, likewise"""
     van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
+    van_rossum_codes: Callable[[Tensor, Tensor, float, int], Tensor]
+    """spikes, target (T, B, N), decay, filter_bits -> the gradient at the spikes in fixed point, integers"""
     round_gradient: Callable[[Tensor, RandomStream, GradientRounding], RoundedGradient]
     """gradient, stream, rounding with gradient_bits -> the gradient rounded"""
     update_weights: Callable[[UpdateRule, Tensor, Tensor, Slots, int], tuple[Tensor, Slots]]
@@ -154,7 +156,8 @@ class Backend(NamedTuple):
     """rule, rounding, step, whether to return the rounded gradients, layers -> what was done to each"""
     all_finite: Callable[[Tensor], bool]
     """whether a tensor of any shape is free of NaN and Inf"""
-    net_gradients: Callable[[Tensor, Tensor, Sequence[LayerSettings], float, float], NetPass]
-    """input spikes, target, one layer or more (input first), decay and tau of the van Rossum distance -> `NetPass`"""
+    net_gradients: Callable[..., NetPass]
+    """input spikes, target, one layer or more (input first), decay and tau of the van Rossum distance, and perhaps
+    filter_bits -> `NetPass`"""
     loss_gradients: Callable[[Tensor, Sequence[LayerSettings], OutputLoss], NetPass]
     """input spikes, layers, any loss of the last one's output -> `NetPass`"""

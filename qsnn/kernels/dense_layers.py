@@ -78,12 +78,16 @@ def compose_loss_gradients(backend: Backend, x: Tensor, layers: Sequence[LayerSe
 
 
 def compose_gradients(
-    backend: Backend, x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float
-) -> NetPass:
-    """`compose_loss_gradients` of the van Rossum distance to ``target`` (T, B, N)."""
+    backend: Backend, x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float,
+    filter_bits: int | None = None,
+) -> NetPass:  # fmt: skip
+    """`compose_loss_gradients` of the van Rossum distance to ``target`` (T, B, N). ``filter_bits``: of the loss's gradient in
+    fixed point, None for a float."""
 
     def loss(output: Tensor) -> tuple[float, Tensor]:
         distance, difference = backend.van_rossum_distance(output, target, decay, tau)
+        if filter_bits is not None:
+            return distance.item(), backend.van_rossum_codes(output, target, decay, filter_bits)
         return distance.item(), backend.van_rossum_gradient(difference, distance, decay, tau)
 
     return compose_loss_gradients(backend, x, layers, loss)

@@ -11,6 +11,7 @@ from qsnn.dynamics import (
     NeuronParameters,
     Slots,
     UpdateRule,
+    van_rossum_codes,
     van_rossum_distance,
     van_rossum_gradient,
 )
@@ -185,9 +186,11 @@ def all_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float) -> NetPass:
+def net_gradients(
+    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float, filter_bits: int | None = None
+) -> NetPass:
     """`dense_layers.compose_gradients` of these operations."""
-    return compose_gradients(EAGER, x, target, layers, decay, tau)
+    return compose_gradients(EAGER, x, target, layers, decay, tau, filter_bits)
 
 
 def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:
@@ -211,6 +214,7 @@ EAGER = Backend(
     integrator_sequence_backward=integrator_sequence_backward,
     van_rossum_distance=van_rossum_distance,
     van_rossum_gradient=van_rossum_gradient,
+    van_rossum_codes=van_rossum_codes,
     round_gradient=round_gradient,
     update_weights=update_weights,
     train_weights=train_weights,

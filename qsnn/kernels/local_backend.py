@@ -1,10 +1,12 @@
-"""What a backend is for local learning: the recurrences between the convolutions, all equal to the last bit on grids."""
+"""What a backend is for local learning: convolutions and the recurrences between them, all equal to the last bit on grids."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
 
+from qsnn.dynamics.code_products import convolve_codes, correlate_codes
+from qsnn.dynamics.local_drive import WeightGrid, drive
 from qsnn.dynamics.local_gradient import WeightGradient, weight_gradient
 from qsnn.dynamics.local_readout import (
     Activation,
@@ -40,5 +42,15 @@ class LocalBackend(NamedTuple):
     weight_gradient: Callable[[MembraneError, Tensor, Tensor, int, TraceParameters], WeightGradient]
     """error at the membrane, membrane trace, weights (for their shape), padding, parameters -> gradients"""
 
+    drive: Callable[[Tensor, Tensor, Tensor, int, WeightGrid, TraceParameters], Tensor]
+    """membrane trace, effective weights and bias, padding, the weights' grid, parameters -> drive of the membrane"""
+    convolve_codes: Callable[[Tensor, Tensor, int], Tensor]
+    """integer codes (B, C, H, W) and weights (O, C, k, k), int16, padding -> exact sums, int64 (B, O, H', W')"""
+    correlate_codes: Callable[[Tensor, Tensor, int, int], Tensor]
+    """errors (B, O, H', W') and codes (B, C, H, W), int16, k, padding -> exact sums, int64 (O, C, k, k)"""
 
-LOCAL_EAGER = LocalBackend("eager", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient)
+
+LOCAL_EAGER = LocalBackend(
+    "eager", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient,
+    drive, convolve_codes, correlate_codes,
+)  # fmt: skip

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from qsnn.dynamics.local_drive import WeightGrid
 from qsnn.dynamics.local_readout import Activation, MembraneError, ReadoutParameters, local_loss, local_readout
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
@@ -150,12 +150,18 @@ class LocalLayer(nn.Module):
         weight = (quantize(self.weight, fmt) * factor).contiguous(memory_format=torch.channels_last)
         return weight, quantize(self.bias, fmt) * factor
 
+    def weight_grid(self) -> WeightGrid:
+        """Where the `effective_weights` lie."""
+        return WeightGrid(self.settings.weight_bits, self.settings.weight_mult)
+
     def forward(
         self, spikes: Tensor, state: LayerState, weights: tuple[Tensor, Tensor], constants: LayerConstants
     ) -> tuple[LayerStep, LayerState]:
         """One time step with input ``spikes`` (B, C, H, W) and the `effective_weights`."""
         traces = self.backend.trace_step(spikes, state.traces, constants.traces)
-        drive = functional.conv2d(traces.membrane, *weights, padding=self.settings.padding)
+        drive = self.backend.drive(
+            traces.membrane, *weights, self.settings.padding, self.weight_grid(), constants.traces
+        )
         step = self.backend.membrane_step(drive, state.refractory, self.settings.refractory)
         activation = self.backend.activate(step.pooled, self.settings.sigmoid_bits)
         return LayerStep(traces.membrane, step, activation), LayerState(traces, step.refractory)

@@ -19,36 +19,41 @@ class _VanRossum(torch.autograd.Function):
     """Forward and backward filter in one pass each, instead of an autograd graph over time."""
 
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, target: Tensor, decay: float, tau: float, backend: Backend) -> Tensor:
-        distance, difference = backend.van_rossum_distance(spikes, target, decay, tau)
-        ctx.save_for_backward(difference, distance)
-        ctx.decay, ctx.tau, ctx.backend = decay, tau, backend
+    def forward(ctx: Any, spikes: Tensor, target: Tensor, loss: "VanRossumDistance") -> Tensor:
+        distance, difference = loss.backend.van_rossum_distance(spikes, target, loss.decay, loss.tau)
+        ctx.save_for_backward(spikes, target, difference, distance)
+        ctx.loss = loss
         return distance.clone()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
-        difference, distance = ctx.saved_tensors
-        grad = ctx.backend.van_rossum_gradient(difference, distance, ctx.decay, ctx.tau)
-        return grads[0] * grad, None, None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (spikes, target, difference, distance), loss = ctx.saved_tensors, ctx.loss
+        if loss.filter_bits is None:
+            grad = loss.backend.van_rossum_gradient(difference, distance, loss.decay, loss.tau)
+        else:
+            grad = loss.backend.van_rossum_codes(spikes, target, loss.decay, loss.filter_bits)
+        return grads[0] * grad, None, None
 
 
 class VanRossumDistance(nn.Module):
-    """``sqrt(1/tau * sum((k*s - k*y)^2))`` of spikes and target (T, B, N); tau in seconds, decay per step."""
+    """``sqrt(1/tau * sum((k*s - k*y)^2))`` of spikes and target (T, B, N); tau in seconds, decay per step.
 
-    def __init__(self, decay: float, tau: float, backend: Backend) -> None:
+    With ``filter_bits`` its gradient is in fixed point, without the factor 1 / (tau * D).
+    """
+
+    def __init__(self, decay: float, tau: float, backend: Backend, filter_bits: int | None = None) -> None:
         super().__init__()
-        self.decay = decay
-        self.tau = tau
+        self.decay, self.tau, self.filter_bits = decay, tau, filter_bits
         self.backend = backend
 
     @property
-    def filter(self) -> tuple[float, float]:
-        """Decay and tau: backends have a kernel of a whole net for this distance."""
-        return self.decay, self.tau
+    def filter(self) -> tuple[float, float, int | None]:
+        """Decay, tau and fraction bits: backends have a kernel of a whole net for this distance."""
+        return self.decay, self.tau, self.filter_bits
 
     def forward(self, spikes: Tensor, target: Tensor) -> Tensor:
         """The distance, a scalar."""
-        return _VanRossum.apply(spikes, target, self.decay, self.tau, self.backend)
+        return _VanRossum.apply(spikes, target, self)
 
     def of_silence(self, target: Tensor) -> float:
         """The distance of a net that never spikes: what every result is relative to."""

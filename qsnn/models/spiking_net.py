@@ -36,8 +36,8 @@ class Loss(Protocol):
     """What a net is to make small."""
 
     @property
-    def filter(self) -> tuple[float, float] | None:
-        """Decay and tau, if it is the van Rossum distance, for which backends have a kernel of the whole net."""
+    def filter(self) -> tuple[float, float, int | None] | None:
+        """Decay, tau and filter_bits, if it is the van Rossum distance, for which backends have a kernel of the whole net."""
 
     def __call__(self, output: Tensor, target: Tensor, /) -> Tensor:
         """A scalar, of the last layer's output (T, B, N) and a target."""

@@ -18,7 +18,7 @@ from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba import recurrences, weights
 from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.kernels.numba.neurons import filters, lif
-from qsnn.kernels.numba.neurons.states import decays, states
+from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products import products
 from qsnn.kernels.numba.recurrences import NEURONS, has_kernel
 from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager
@@ -73,17 +73,18 @@ def lif_sequence_backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: NeuronParameters
 ) -> Tensor:
     """`qsnn.dynamics.lif_sequence_backward`; likewise."""
-    if type(parameters) is LeakyParameters:
+    if type(parameters) is LeakyParameters and has_kernel(parameters):
         return recurrences.leaky_sequence_backward(grad_spikes, current, activity, initial, parameters)
     if not has_kernel(parameters) or not isinstance(parameters, LIFParameters):
         return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))
+    factor = surrogate(p)
     size = run_together(
-        lif.lif_backward[len(formats[0])], team, np.empty((2, team, 16), np.int32),
+        lif.lif_backward[len(formats[0]), len(factor)], team, np.empty((2, team, 16), np.int32),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, shape), decays(p, shape),
-        p.threshold, p.surrogate_slope, formats, matrix(out),
+        p.threshold, factor, formats, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out
@@ -117,16 +118,31 @@ def van_rossum_gradient(difference: Tensor, distance: Tensor, decay: float, tau:
     return out
 
 
+@or_eager("van_rossum_codes")
+def van_rossum_codes(spikes: Tensor, target: Tensor, decay: float, filter_bits: int) -> Tensor:
+    """`qsnn.dynamics.van_rossum_codes`."""
+    if spikes.shape != target.shape:
+        return EAGER.van_rossum_codes(spikes, target, decay, filter_bits)
+    out = empty(*spikes.shape)
+    columns = matrix(out)
+    arguments = (matrix(spikes), matrix(target), decay, 2.0**filter_bits, columns)
+    split(filters.fixed_point_codes, columns.shape[1], 4 * columns.size, *arguments)
+    return out
+
+
 @or_eager("all_finite")
 def all_finite(tensor: Tensor) -> bool:
     """`eager.all_finite`: the largest size has an exponent below that of Inf and NaN."""
     return largest(tensor) < INFINITY
 
 
-def net_gradients(x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float) -> NetPass:
+def net_gradients(
+    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float, filter_bits: int | None = None
+) -> NetPass:
     """`dense_layers.compose_gradients`, in one kernel where that can be."""
-    fused = fused_gradients(x, target, layers, decay, tau)
-    return compose_gradients(NUMBA, x, target, layers, decay, tau) if fused is None else fused
+    loss = decay, tau, filter_bits
+    fused = fused_gradients(x, target, layers, *loss)
+    return compose_gradients(NUMBA, x, target, layers, *loss) if fused is None else fused
 
 
 def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:
@@ -150,6 +166,7 @@ NUMBA = Backend(
     integrator_sequence_backward=recurrences.integrator_sequence_backward,
     van_rossum_distance=van_rossum_distance,
     van_rossum_gradient=van_rossum_gradient,
+    van_rossum_codes=van_rossum_codes,
     round_gradient=weights.round_gradient,
     update_weights=weights.update_weights,
     train_weights=weights.train_weights,

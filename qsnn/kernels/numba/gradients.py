@@ -14,7 +14,7 @@ from torch import Tensor
 from qsnn.dynamics import LIFActivity, LIFParameters
 from qsnn.kernels.backend import LayerPass, LayerSettings, NetPass
 from qsnn.kernels.numba.nets import dense_layers as kernels
-from qsnn.kernels.numba.neurons.states import decays
+from qsnn.kernels.numba.neurons.states import decays, surrogate
 from qsnn.kernels.numba.products.products import (
     LARGEST_SUM,
     MULTIPLES,
@@ -192,25 +192,27 @@ def _limits(codes: Codes, highest_error: float) -> tuple[int, int, int]:
 
 
 def fused_gradients(
-    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float
+    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float, filter_bits: int | None = None
 ) -> NetPass | None:
     """`dense_layers.compose_gradients`, or None where the kernel is not made for the numbers that come up."""
     operands = find_operands(x, target, layers)
-    if operands is None:
+    if operands is None or len({_lif(layer).surrogate_bits is None for layer in layers}) > 1:
         return None
     (T, B, _), (x_rows, x_columns, codes, grids) = x.shape, operands
     outputs, widths = _outputs(x, layers), tuple(layer.weight.shape[1] for layer in layers)
     lists, columns, *scratch = _scratch((T, B), widths, threading.get_ident())
     team = min(torch.get_num_threads(), MOST_THREADS)
     sizes, distance = np.zeros((len(layers), kernels.NUM_SIZES, team), np.int32), np.zeros(1)
+    surrogates = [surrogate(_lif(layer)) for layer in layers]
     state = run_together(
-        kernels.gradients_kernel(len(layers)), team,
+        kernels.gradients_kernel(len(layers), len(surrogates[0])), team,
         (tuple(x_rows), *lists), (tuple(x_columns), *columns), tuple(c.integers for c in codes),
         tuple(c.step for c in codes), tuple(_limits(c, grid[2][1]) for c, grid in zip(codes, grids, strict=True)),
         tuple(sum_kind(c) is np.int8 for c in codes),
         tuple(decays(_lif(layer), torch.Size((B, width))) for layer, width in zip(layers, widths, strict=True)),
-        tuple((_lif(layer).threshold, _lif(layer).surrogate_slope) for layer in layers), tuple(grids), decay, tau, CHUNK,
-        matrix(target), tuple(outputs.currents), tuple(outputs.activities),
+        tuple((_lif(layer).threshold, one) for layer, one in zip(layers, surrogates, strict=True)), tuple(grids), decay, tau,
+        CHUNK, 0.0 if filter_bits is None else 2.0**filter_bits, matrix(target),
+        tuple(outputs.currents), tuple(outputs.activities),
         tuple(states[0].reshape(T * B, -1) for states in outputs.activities), tuple(outputs.grads),
         tuple(outputs.gradients), *scratch, sizes, np.zeros(team, np.int64), distance,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from qsnn.dynamics.lif import LeakyParameters
 from qsnn.kernels.backend import WeightSettings
 from qsnn.kernels.eager import EAGER, EXACT_SUM
 from qsnn.kernels.numba.neurons import lif, recurrent
-from qsnn.kernels.numba.neurons.states import decays, states
+from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products.blocks import GROUP, ErrorWeights, grouped, has_dot_products, padded_columns
 from qsnn.kernels.numba.products.products import LARGEST_SUM, Codes, weight_codes
 from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, or_eager, tell_of_definition
@@ -28,8 +28,8 @@ NO_CODES = np.empty((0, 0), np.int16), np.empty(0, np.int32)
 
 def has_kernel(parameters: NeuronParameters) -> bool:
     """Whether the kernels know the neuron; else it is told, once."""
-    if type(parameters) in (LIFParameters, LeakyParameters):
-        return True
+    if isinstance(parameters, LIFParameters | LeakyParameters) and type(parameters) in (LIFParameters, LeakyParameters):
+        return parameters.surrogate_bits is None or parameters.error_bits is not None  # which has no kernel
     tell_of_definition(type(parameters).__name__)
     return False
 
@@ -42,7 +42,7 @@ def _cuba(parameters: NeuronParameters) -> LIFParameters:
     p = parameters
     return LIFParameters(
         0.0, p.membrane_decay, p.threshold, p.surrogate_slope, p.membrane_bits, p.membrane_bits, p.error_bits,
-        p.threshold_mask,
+        p.threshold_mask, p.surrogate_bits,
     )  # fmt: skip
 
 
@@ -82,13 +82,13 @@ def _backward(
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), B, B * N // NEURONS))
     integers = weights.weights.dtype == np.int8
-    columns = weights.weights.shape[1] // (GROUP if integers else 1)
+    columns, factor = weights.weights.shape[1] // (GROUP if integers else 1), surrogate(p)
     size = run_together(
-        recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype], team, np.empty((2, team, 16), np.int32),
+        recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)], team, np.empty((2, team, 16), np.int32),
         isinstance(parameters, LeakyParameters), *weights, np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
         np.empty((B, columns), np.float32 if integers else weights.weights.dtype),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, current.shape[1:]),
-        decays(p, current.shape[1:]), p.threshold, p.surrogate_slope, formats, array(out),
+        decays(p, current.shape[1:]), p.threshold, factor, formats, array(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out
@@ -188,8 +188,8 @@ def integrator_sequence_backward(
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, False)
     known = (grad_output, current, torch.zeros_like(current), activity.synapse, activity.membrane)
     size = run_together(
-        lif.lif_backward[len(formats[0])], 1, np.empty((2, 1, 16), np.int32), *(matrix(tensor) for tensor in known),
-        states(initial, shape), decays(p, shape), 0.0, 0.0, formats, matrix(out),
+        lif.lif_backward[len(formats[0]), 1], 1, np.empty((2, 1, 16), np.int32), *(matrix(tensor) for tensor in known),
+        states(initial, shape), decays(p, shape), 0.0, (0.0,), formats, matrix(out),
     )  # fmt: skip
     remember(out, "largest", size)
     return out

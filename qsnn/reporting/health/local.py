@@ -49,7 +49,7 @@ def forward_values(
     """Traces, refractory state, membrane and readout of ``step``, which began in ``before`` with input ``spikes``."""
     traces, p, s = raw_traces(spikes, before.traces, constants.traces), constants.traces, layer.settings
     r = s.refractory
-    drive = functional.conv2d(step.trace, *weights, padding=s.padding)
+    drive = layer.backend.drive(step.trace, *weights, s.padding, layer.weight_grid(), p)
     return {
         "membrane_trace": Values(divide(traces.membrane, p.membrane_full_scale), unsigned(p.membrane_trace_bits)),
         "synapse_trace": Values(divide(traces.synapse, p.synapse_full_scale), unsigned(p.synapse_trace_bits)),

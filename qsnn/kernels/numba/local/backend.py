@@ -150,4 +150,7 @@ def box_sums(maps: Tensor, size: tuple[int, ...], padding: int) -> Tensor:
     return functional.conv2d(total, total.new_ones(1, 1, *size), padding=padding).squeeze(1)
 
 
-LOCAL_NUMBA = LocalBackend("numba", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient)
+LOCAL_NUMBA = LocalBackend(
+    "numba", trace_step, membrane_step, activate, readout_error, membrane_error, weight_gradient,
+    LOCAL_EAGER.drive, LOCAL_EAGER.convolve_codes, LOCAL_EAGER.correlate_codes,
+)  # fmt: skip

@@ -25,9 +25,10 @@ ROW_COST = 10  # writing a sum takes as long as adding so many rows
 DENSEST = 0.5  # share of hidden spikes above which the dense product is faster
 
 _sum_multiples, _transpose = rows.sum_multiples.jitted, rows.transpose.jitted
-_lif_forward, _lif_backward = lif.lif_forward[2].jitted, lif.lif_backward[2].jitted
-_difference, _squares, _filter_back = (
-    filters.filtered_difference.jitted, filters.sums_of_squares.jitted, filters.filter_back.jitted
+_lif_forward, _lif_backward = lif.lif_forward[2].jitted, lif.lif_backward[2, 1].jitted
+_difference, _squares, _filter_back, _fixed_codes = (
+    filters.filtered_difference.jitted, filters.sums_of_squares.jitted, filters.filter_back.jitted,
+    filters.fixed_point_codes.jitted,
 )  # fmt: skip
 _quantize = quantizers.quantize_scaled[CODE8].jitted
 LISTS = "Tuple((int64[::1], int64[::1], int32[::1]))"
@@ -105,13 +106,15 @@ def _back(counters, grad_spikes, current, out, decays, constants, grids, grad):
 
 
 @njit(**OPTIONS)
-def _loss(out, target, decay, tau, chunk, squares, difference, grad):
-    """The distance; its gradient at the spikes into ``grad``."""
+def _loss(out, target, decay, tau, chunk, unit, squares, difference, grad):
+    """The distance; its gradient at the spikes into ``grad``, with a ``unit`` other than 0 in fixed point."""
     _difference(0, target.shape[1], out[0], target, decay, difference)
     _squares(0, squares.size, difference.reshape(-1), chunk, squares)
     distance = np.sqrt(squares.sum() / tau)
     divisor = np.float32(tau) * np.float32(distance)
-    if divisor == 0:
+    if unit != 0:
+        _fixed_codes(0, target.shape[1], out[0], target, np.float64(decay), unit, grad)
+    elif divisor == 0:
         grad[:] = 0
     else:
         _filter_back(0, target.shape[1], difference, divisor, decay, grad)
@@ -146,7 +149,7 @@ def _forward(
 
 @njit(**OPTIONS)
 def _last_layer(
-    counters, current, decays, constants, decay, tau, chunk, grids, target, out, squares, difference, grad_spikes, grad,
+    counters, current, decays, constants, decay, tau, chunk, unit, grids, target, out, squares, difference, grad_spikes, grad,
     sizes,
 ):  # fmt: skip
     """The output neurons, the loss, and back through the neurons; returns the distance.
@@ -154,7 +157,7 @@ def _last_layer(
     For one member: several that shared rows of this size would fight for the cache lines between their parts.
     """
     sizes[MEMBRANE, 0] = _neurons(0, out.shape[2], current, decays, constants[0], grids, out)
-    distance = _loss(out, target, decay, tau, chunk, squares, difference, grad_spikes.reshape(target.shape))
+    distance = _loss(out, target, decay, tau, chunk, unit, squares, difference, grad_spikes.reshape(target.shape))
     sizes[CURRENT, 0] = _back(counters, grad_spikes, current, out, decays, constants, grids, grad)
     return distance
 
@@ -235,7 +238,7 @@ def _backward(
 
 def _gradients(
     member, team, counters, lists, columns, codes, steps, limits, narrow, decays, constants, grids, decay, tau, chunk,
-    target, currents, outs, spikes, grads, gradients, difference, grads_spikes, errors, weight_columns, squares, sizes,
+    unit, target, currents, outs, spikes, grads, gradients, difference, grads_spikes, errors, weight_columns, squares, sizes,
     counts, distance,
 ):  # fmt: skip
     """One member's part, see `gradients`; returns one of the states above."""
@@ -248,7 +251,7 @@ def _gradients(
     top = len(codes) - 1
     if member == 0:
         distance[0] = _last_layer(
-            counters, currents[top], decays[top], constants[top], decay, tau, chunk, grids[top], target, outs[top],
+            counters, currents[top], decays[top], constants[top], decay, tau, chunk, unit, grids[top], target, outs[top],
             squares, difference, grads_spikes[top], grads[top], sizes[top],
         )  # fmt: skip
     if member == team - 1:
@@ -261,16 +264,18 @@ def _gradients(
 
 
 @functools.cache
-def gradients_kernel(num_layers: int) -> Kernel:
-    """`_gradients` for so many layers."""
+def gradients_kernel(num_layers: int, surrogate: int) -> Kernel:
+    """`_gradients` for so many layers; ``surrogate``: length of theirs, see `lif`."""
+    constants = f"Tuple((float32, {lif.SURROGATES[surrogate]}))"
 
     def each(kind: str) -> str:
         return f"UniTuple({kind}, {num_layers})"
 
     return compiled(
         f"int64(int64, int64, int64[::1], {each(LISTS)}, {each(LISTS)}, {each(CODES)}, {each('float32')},"
-        f" {each('UniTuple(int64, 3)')}, {each('b1')}, {each(MATRIX)}, {each('UniTuple(float32, 2)')},"
-        f" {each(f'UniTuple({GRIDS[2]}, 4)')}, float32, float64, int64, {MATRIX}, {each(MATRIX)}, {each(CUBE)},"
+        f" {each('UniTuple(int64, 3)')}, {each('b1')}, {each(MATRIX)}, {each(constants)},"
+        f" {each(f'UniTuple({GRIDS[2]}, 4)')}, float32, float64, int64, float64, {MATRIX}, {each(MATRIX)},"
+        f" {each(CUBE)},"
         f" {each(MATRIX)}, {each(MATRIX)}, {each(MATRIX)}, {MATRIX}, {each(MATRIX)}, {each(CODES)}, {each(CODES)},"
         f" float64[::1], int32[:,:,::1], int64[::1], float64[::1])"
     )(_gradients)

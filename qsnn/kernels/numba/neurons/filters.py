@@ -56,3 +56,28 @@ def filter_back(start, stop, difference, divisor, decay, out):
         for low, high in parts_of(start, stop, 64):
             _filter_step(t, low, high, difference, divisor, decay, trace, out)
         trace = out[t]
+
+
+@njit(**OPTIONS)
+def _fixed_difference_step(t, low, high, spikes, target, decay, unit, trace, out):
+    for n in range(low, high):
+        trace[n] = np.trunc(decay * trace[n]) + unit * (np.float64(spikes[t, n]) - np.float64(target[t, n]))
+        out[t, n] = trace[n]
+
+
+@njit(**OPTIONS)
+def _fixed_back_step(t, low, high, decay, trace, out):
+    for n in range(low, high):
+        trace[n] = np.trunc(decay * trace[n]) + np.float64(out[t, n])
+        out[t, n] = trace[n]
+
+
+@compiled(f"void(int64, int64, {MATRIX}, {MATRIX}, float64, float64, {MATRIX})")
+def fixed_point_codes(start, stop, spikes, target, decay, unit, out):
+    """`van_rossum_codes`, (T, M); ``unit``: 2^filter_bits."""
+    trace = np.zeros(out.shape[1])
+    for t in range(out.shape[0]):
+        _fixed_difference_step(t, np.uint64(start), np.uint64(stop), spikes, target, decay, unit, trace, out)
+    trace[:] = 0
+    for t in range(out.shape[0] - 1, -1, -1):
+        _fixed_back_step(t, np.uint64(start), np.uint64(stop), decay, trace, out)

@@ -9,7 +9,16 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from qsnn.kernels.numba.neurons.lif import _backward_step, _error, _forward_step, _maxima_of_all, _threshold_step
+from qsnn.kernels.numba.neurons.lif import (
+    SURROGATES,
+    _backward_step,
+    _error,
+    _forward_step,
+    _maxima_of_all,
+    _threshold_error,
+    _threshold_gradients,
+    _threshold_step,
+)
 from qsnn.kernels.numba.products.blocks import float_products, integer_products
 from qsnn.kernels.numba.products.vectors import WIDTH, add_rows, list_ones
 from qsnn.kernels.numba.rounding.scalars import ONE, ZERO, factors_of, in_range, parts_of, size_of, state_of
@@ -113,7 +122,7 @@ def _add_to_spikes(start, stop, size, grad_spikes, feedback, out):
 
 @njit(**OPTIONS)
 def _leaky_backward_step(
-    t, low, high, mem, spikes, current, decays, theta, grids, factors, grad, grad_thr, new_grad, out
+    t, low, high, mem, spikes, current, decays, theta, surrogate, grids, factors, grad, grad_thr, new_grad, out
 ):
     """`lif._backward_step` without a synapse."""
     _, mem_grid, err_grid, passing = grids
@@ -122,35 +131,50 @@ def _leaky_backward_step(
         mask_thr = in_range(mem[n] - theta, passing)
         mask_mem = in_range(decays[1, n] * mem[n] + current[t, n] - spikes[t, n], mem_grid)
         e_mem = _error(grad[1, n], factors[1], err_grid, mask_mem)
-        new_mem = decays[1, n] * e_mem + _error(grad_thr[n], factors[2], err_grid, mask_thr)
+        new_mem = decays[1, n] * e_mem + _threshold_error(grad_thr[n], factors[2], err_grid, mask_thr, surrogate)
         new_grad[1, n], out[t, n] = new_mem, e_mem
         max_mem, max_out = max(max_mem, size_of(new_mem)), max(max_out, size_of(e_mem))
     return np.int32(0), max_mem, max_out
 
 
 @njit(**OPTIONS)
-def _threshold(start, stop, summed, mem, theta, slope, grid, thr):
+def _threshold(start, stop, summed, mem, theta, surrogate, grid, thr):
     """`lif._threshold_step` of a member's neurons."""
     largest = np.int32(0)
     for low, high in parts_of(start, stop, 64):
-        largest = max(largest, _threshold_step(0, low, high, summed, mem, theta, slope, grid, thr))
+        largest = max(largest, _threshold_step(0, low, high, summed, mem, theta, surrogate, grid, thr))
     return largest
 
 
 @njit(**OPTIONS)
 def _back_one_step(
-    t, start, stop, leaky, syn, mem, spikes, current, decays, theta, grids, factors, grad, thr, new_grad, out
+    t, start, stop, leaky, syn, mem, spikes, current, decays, theta, surrogate, grids, factors, grad, thr, new_grad, out
 ):
     """The neuron's own step for a member's neurons; the maxima of synapse and membrane gradient and of ``out``."""
     max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
     for low, high in parts_of(start, stop, 32):
         if leaky:
             part = _leaky_backward_step(
-                t, low, high, mem, spikes, current, decays, theta, grids, factors, grad, thr, new_grad, out
+                t, low, high, mem, spikes, current, decays, theta, surrogate, grids, factors, grad, thr, new_grad, out
             )
         else:
             part = _backward_step(
-                t, low, high, syn, mem, spikes, current, decays, theta, grids, factors, grad, thr, new_grad, out
+                t,
+                low,
+                high,
+                syn,
+                mem,
+                spikes,
+                current,
+                decays,
+                theta,
+                surrogate,
+                grids,
+                factors,
+                grad,
+                thr,
+                new_grad,
+                out,
             )
         max_syn, max_mem, max_out = max(max_syn, part[0]), max(max_mem, part[1]), max(max_out, part[2])
     return max_syn, max_mem, max_out
@@ -158,7 +182,7 @@ def _back_one_step(
 
 def _recurrent_backward(
     member, team, counters, maxima, leaky, weights, first_sums, step, codes, feedback, grad_spikes, current, spikes,
-    synapse, membrane, initial, decays, theta, slope, grids, out,
+    synapse, membrane, initial, decays, theta, surrogate, grids, out,
 ):  # fmt: skip
     """A member's part of `sequence_backward`, ``out`` (T, B, N); ``weights``, ``first_sums``, ``step``, ``codes`` and
     ``feedback`` (B, padded): see `_multiply`.
@@ -169,7 +193,7 @@ def _recurrent_backward(
     first, last = share(out.shape[1], member, team)
     start, stop = first * size, last * size
     flat, M = out.reshape(steps, -1), current.shape[1]
-    old, new, thr = np.zeros((2, M), np.float32), np.empty((2, M), np.float32), np.empty(M, np.float32)
+    old, new, thr = np.zeros((2, M), np.float32), np.empty((2, M), np.float32), _threshold_gradients(M, surrogate)
     summed = np.empty((1, M), np.float32)
     max_syn, max_mem, max_out = np.int32(0), np.int32(0), np.int32(0)
     for t in range(steps - 1, -1, -1):
@@ -180,12 +204,28 @@ def _recurrent_backward(
         if weights.shape[0] > 0 and t + 1 < steps:
             _multiply(first, last, out[t + 1], levels, codes, weights, first_sums, step, feedback)
             _add_to_spikes(first, last, size, grad_spikes[t], feedback, summed[0])
-        sizes = (max_syn, max_mem, _threshold(start, stop, summed, mem, theta, slope, grids[1], thr))
+        sizes = (max_syn, max_mem, _threshold(start, stop, summed, mem, theta, surrogate, grids[1], thr))
         if team > 1:
             sizes, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, sizes)
         factors = (factors_of(sizes[0], levels), factors_of(sizes[1], levels), factors_of(sizes[2], levels))
         max_syn, max_mem, part_out = _back_one_step(
-            t, start, stop, leaky, syn, mem, spikes, current, decays, theta, grids, factors, old, thr, new, flat
+            t,
+            start,
+            stop,
+            leaky,
+            syn,
+            mem,
+            spikes,
+            current,
+            decays,
+            theta,
+            surrogate,
+            grids,
+            factors,
+            old,
+            thr,
+            new,
+            flat,
         )
         max_out, old, new = max(max_out, part_out), new, old
     if team > 1:
@@ -207,14 +247,15 @@ recurrent_forward = {
     for code, total in (("int8", "int16"), ("int16", "int32"))
     if size == 2 or code == "int16"
 }
-# And the types of weights and sums: where the formats are not ordinary, the widest alone.
+# And the types of weights and sums, and the length of the surrogates: where the formats are not ordinary, the widest alone.
 KINDS = {"int8": "float32", "float32": "float32", "float64": "float64"}
 recurrent_backward = {
-    (size, np.dtype(kind)): compiled(
+    (size, np.dtype(kind), length): compiled(
         f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], int32[::1], float32, int8[:,::1], {total}[:,::1],"
-        f" {', '.join([MATRIX] * 7)}, float32, float32, UniTuple({grid}, 4), {CUBE})"
+        f" {', '.join([MATRIX] * 7)}, float32, {surrogate}, UniTuple({grid}, 4), {CUBE})"
     )(_recurrent_backward)
     for size, grid in GRIDS.items()
     for kind, total in KINDS.items()
+    for length, surrogate in SURROGATES.items()
     if size == 2 or kind == "float64"
 }

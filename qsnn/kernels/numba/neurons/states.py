@@ -1,4 +1,4 @@
-"""States and decays of neurons as the kernels want them: two things per neuron as one array (2, B*N)."""
+"""States, decays and surrogates of neurons as the kernels want them; two things per neuron as one array (2, B*N)."""
 
 import functools
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.dynamics.surrogate import HasThreshold, table_of
 from qsnn.kernels.numba.runtime.arrays import array
 
 
@@ -30,3 +31,9 @@ def decays(parameters: LIFParameters, shape: torch.Size) -> np.ndarray:
 def states(state: LIFState | None, shape: torch.Size) -> np.ndarray:
     """The states, 0 for None."""
     return _same_pair(0.0, 0.0, shape) if state is None else _pair(*state, shape)
+
+
+def surrogate(neuron: HasThreshold) -> tuple[float] | tuple[np.ndarray, float]:
+    """What `lif` calls ``surrogate``: the slope, or the table and the membrane's levels."""
+    table = table_of(neuron)
+    return (neuron.surrogate_slope,) if table is None else (array(table[0]), 2.0 ** (table[1] - 1))

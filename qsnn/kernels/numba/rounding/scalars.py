@@ -16,9 +16,11 @@ from qsnn.kernels.numba.runtime.compile import OPTIONS
 ZERO, ONE = np.float32(0), np.float32(1)
 # Adding and taking away 1.5 * 2^23 rounds |x| < 2^22 half to even, and keeps NaN.
 ROUND = np.float32(1.5 * 2**23)
+WIDE_ROUND = 1.5 * 2.0**52  # the same of doubles
 SQRT_HALF = 0.7071067811865475  # see `qsnn.quantization.errors`
 INFINITY = 0x7F800000  # its bits; those of NaN are above
 ROOT_2 = 0x3504F3  # the mantissa bits of the largest float below sqrt(2)
+WIDE_ROOT_2 = 0x6A09E667F3BCC  # the same of the largest double below it
 
 
 @njit(**OPTIONS)
@@ -94,6 +96,36 @@ def factors_of(size, levels):
     if exponent < -100 or exponent > 100:
         return _extreme_factors(np.float64(np.int32(size).view(np.float32)), levels)
     return np.int32((127 - exponent) << 23).view(np.float32) * levels, ONE
+
+
+@njit(**OPTIONS)
+def wide_quantized(scaled, grid):
+    """`quantized` of a double, as a float32."""
+    high, clamped = np.float64(grid[1]), scaled
+    if len(grid) == 3:
+        signs = -1.0 if scaled < 0.0 else (1.0 if scaled >= 0.0 else scaled)
+        clamped = signs if grid[2] else scaled
+    clamped = -high if clamped < -high else clamped
+    clamped = high if clamped > high else clamped
+    return np.float32((clamped + WIDE_ROUND) - WIDE_ROUND) * (ONE / grid[0])
+
+
+@njit(**OPTIONS)
+def wide_size(x):
+    """`size_of` of a double."""
+    return np.float64(x).view(np.int64) & np.int64(0x7FFFFFFFFFFFFFFF)
+
+
+@njit(**OPTIONS)
+def shift_size(size):
+    """The bits as a float32 of ``shift(max)`` of doubles, ``size`` being those of the maximum: largest of all is largest here.
+
+    For finite maxima whose power of two a float32 holds; 0 for 0.
+    """
+    if size == 0:
+        return np.int32(0)
+    exponent = (size >> 52) - 1023 + ((size & 0xFFFFFFFFFFFFF) > WIDE_ROOT_2)
+    return np.int32((exponent + 127) << 23)
 
 
 @njit(**OPTIONS)

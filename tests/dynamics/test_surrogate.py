@@ -1,0 +1,46 @@
+"""Threshold and surrogate on codes: the constants give today's float comparisons, the table is the rounded equation."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from qsnn.dynamics import LIFParameters, LIFState
+from qsnn.dynamics.cuba_lif import lif_step
+from qsnn.dynamics.surrogate import membrane_codes, surrogate_of, surrogate_table, threshold_codes
+from qsnn.quantization import from_codes, in_range, quantize, symmetric
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+@pytest.mark.parametrize("theta", [0.9, 0.25, 1e-9, 1.7])
+def test_threshold_codes_compare_as_the_float_step_does_for_every_code(bits: int, theta: float) -> None:
+    codes = membrane_codes(bits) if bits > 1 else torch.tensor([-1, 1])
+    membrane, found = from_codes(codes, symmetric(bits)), threshold_codes(theta, bits)
+    spikes, _ = lif_step(torch.zeros(1, len(codes)), LIFState(torch.zeros(1, len(codes)), membrane[None]),
+                         LIFParameters(0.75, 0.875, theta, 1.0, bits, bits, 8))  # fmt: skip
+    assert torch.equal(spikes[0] > 0, codes >= found.spike)
+    assert torch.equal(in_range(membrane - theta, symmetric(bits)), codes >= found.mask)
+
+
+def test_threshold_codes_of_the_pattern_net_are_those_of_its_float_step() -> None:
+    assert threshold_codes(0.9, 8) == (116, -11)
+
+
+@pytest.mark.parametrize("slope", [1.0, 5.0, 100.0, 0.3])
+@pytest.mark.parametrize(("bits", "surrogate_bits"), [(1, 13), (2, 8), (8, 13), (9, 20)])
+def test_surrogate_table_is_the_equation_rounded_to_its_fraction_bits(
+    slope: float, bits: int, surrogate_bits: int
+) -> None:
+    table, high = surrogate_table(0.9, slope, bits, surrogate_bits), symmetric(bits).high
+    assert len(table) == 2 * high + 1
+    assert 0 <= table.min() <= table.max() <= 2**surrogate_bits
+    for code in (-high, high) if bits == 1 else range(-high, high + 1):
+        membrane = from_codes(torch.tensor(code), symmetric(bits))
+        distance = Fraction(quantize(membrane - 0.9, symmetric(bits)).item())
+        assert table[code + high] == round(2**surrogate_bits / (Fraction(slope) * abs(distance) + 1) ** 2)
+
+
+def test_the_table_needs_membranes_on_a_grid() -> None:
+    neuron = LIFParameters(0.75, 0.875, 0.9, 5.0, 8, None, 8, True, 13)
+    with pytest.raises(ValueError, match="membrane_bits is None"):
+        surrogate_of(torch.zeros(3), neuron)
