@@ -38,9 +38,11 @@ def neurons(draw: st.DrawFn, null: bool) -> NeuronParameters:
     """Any widths; ``null``: full precision among them."""
     bits = [draw(OR_NULL if null else BITS) for _ in range(3)]
     threshold, slope, mask = draw(st.tuples(st.sampled_from([0.1, 0.4]), st.sampled_from([0.0, 5.0]), st.booleans()))
+    table = 13 if bits[1] and bits[0] and draw(st.booleans()) else None
     if draw(st.booleans()):
-        return LeakyParameters(draw(st.sampled_from([1.0, 0.875, 0.9])), threshold, slope, bits[0], bits[2], mask)
-    return LIFParameters(0.75, draw(st.sampled_from([0.875, 0.81])), threshold, slope, *bits, mask)
+        leak = draw(st.sampled_from([1.0, 0.875, 0.9]))
+        return LeakyParameters(leak, threshold, slope, bits[0], bits[2], mask, surrogate_bits=table)
+    return LIFParameters(0.75, draw(st.sampled_from([0.875, 0.81])), threshold, slope, *bits, mask, table)
 
 
 def weights(generator: torch.Generator, size: int, bits: int | None) -> WeightSettings:

@@ -27,11 +27,9 @@ NO_CODES = np.empty((0, 0), np.int16), np.empty(0, np.int32)
 
 
 def has_kernel(parameters: NeuronParameters) -> bool:
-    """Whether the kernels know the neuron, with errors in full precision unless a table stands for its surrogate; else it is
-    told, once."""
-    if type(parameters) in (LIFParameters, LeakyParameters):
-        assert isinstance(parameters, LIFParameters | LeakyParameters)
-        return parameters.surrogate_bits is None or parameters.error_bits is not None
+    """Whether the kernels know the neuron; else it is told, once."""
+    if isinstance(parameters, LIFParameters | LeakyParameters) and type(parameters) in (LIFParameters, LeakyParameters):
+        return parameters.surrogate_bits is None or parameters.error_bits is not None  # which has no kernel
     tell_of_definition(type(parameters).__name__)
     return False
 
@@ -83,11 +81,10 @@ def _backward(
     p, (B, N), out = _cuba(parameters), current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), B, B * N // NEURONS))
-    factor, integers = surrogate(p), weights.weights.dtype == np.int8
-    columns = weights.weights.shape[1] // (GROUP if integers else 1)
+    integers = weights.weights.dtype == np.int8
+    columns, factor = weights.weights.shape[1] // (GROUP if integers else 1), surrogate(p)
     size = run_together(
-        recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)], team,
-        np.empty((2, team, 16), np.int32),
+        recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)], team, np.empty((2, team, 16), np.int32),
         isinstance(parameters, LeakyParameters), *weights, np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
         np.empty((B, columns), np.float32 if integers else weights.weights.dtype),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, current.shape[1:]),

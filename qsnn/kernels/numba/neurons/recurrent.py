@@ -247,15 +247,15 @@ recurrent_forward = {
     for code, total in (("int8", "int16"), ("int16", "int32"))
     if size == 2 or code == "int16"
 }
-# And the types of weights and sums, and the length of ``surrogate``: where the formats are not ordinary, the widest alone.
+# And the types of weights and sums, and the length of the surrogates: where the formats are not ordinary, the widest alone.
 KINDS = {"int8": "float32", "float32": "float32", "float64": "float64"}
 recurrent_backward = {
-    (size, np.dtype(kind), count): compiled(
+    (size, np.dtype(kind), length): compiled(
         f"int32(int64, int64, int64[::1], int32[:,:,::1], b1, {kind}[:,::1], int32[::1], float32, int8[:,::1], {total}[:,::1],"
         f" {', '.join([MATRIX] * 7)}, float32, {surrogate}, UniTuple({grid}, 4), {CUBE})"
     )(_recurrent_backward)
     for size, grid in GRIDS.items()
     for kind, total in KINDS.items()
-    for count, surrogate in SURROGATES.items()
+    for length, surrogate in SURROGATES.items()
     if size == 2 or kind == "float64"
 }
