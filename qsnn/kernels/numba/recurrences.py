@@ -83,9 +83,10 @@ def _backward(
     team = max(1, min(torch.get_num_threads(), B, B * N // NEURONS))
     integers = weights.weights.dtype == np.int8
     columns, factor = weights.weights.shape[1] // (GROUP if integers else 1), surrogate(p)
+    kernel = recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)]
     size = run_together(
-        recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)], team, np.empty((2, team, 16), np.int32),
-        isinstance(parameters, LeakyParameters), *weights, np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
+        kernel, team, np.empty((2, team, 16), np.int32), isinstance(parameters, LeakyParameters), *weights,
+        np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
         np.empty((B, columns), np.float32 if integers else weights.weights.dtype),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, current.shape[1:]),
         decays(p, current.shape[1:]), p.threshold, factor, formats, array(out),
