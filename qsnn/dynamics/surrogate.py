@@ -66,9 +66,9 @@ def surrogate_table(threshold: float, slope: float, membrane_bits: int, surrogat
 
 
 def of_codes(table: Tensor, membrane: Tensor, membrane_bits: int) -> Tensor:
-    """The entries for membranes on the grid, float64, of their shape."""
+    """The entries for membranes on the grid, float64, of their shape; for one beyond its range, that of the range's end."""
     fmt = symmetric(membrane_bits)
-    places = (membrane * fmt.levels).long() + fmt.high
+    places = ((membrane * fmt.levels).long() + fmt.high).clamp(0, 2 * fmt.high)
     return table.to(membrane.device, torch.float64)[places]
 
 

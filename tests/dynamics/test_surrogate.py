@@ -7,7 +7,7 @@ import torch
 
 from qsnn.dynamics import LIFParameters, LIFState
 from qsnn.dynamics.cuba_lif import lif_step
-from qsnn.dynamics.surrogate import membrane_codes, surrogate_of, surrogate_table, threshold_codes
+from qsnn.dynamics.surrogate import membrane_codes, of_codes, surrogate_of, surrogate_table, threshold_codes
 from qsnn.quantization import from_codes, in_range, quantize, symmetric
 
 
@@ -44,3 +44,9 @@ def test_the_table_needs_membranes_on_a_grid() -> None:
     neuron = LIFParameters(0.75, 0.875, 0.9, 5.0, 8, None, 8, True, 13)
     with pytest.raises(ValueError, match="membrane_bits is None"):
         surrogate_of(torch.zeros(3), neuron)
+
+
+def test_of_codes_takes_the_end_of_the_range_for_a_membrane_beyond_it() -> None:
+    table = surrogate_table(0.9, 1.0, 4, 13)
+    beyond = of_codes(table, torch.tensor([-3.0, 3.0]), 4)
+    assert beyond.tolist() == [table[0].item(), table[-1].item()]

@@ -152,7 +152,7 @@ def test_summary_tells_what_was_reached_with_what(folder: Path) -> None:
     assert summary["status"] == "finished"
     assert summary["epochs"] == 20
     widths = ["weight_bits", "state_bits", "membrane_bits", "synapse_bits", "error_bits", "gradient_bits", "rng_bits"]
-    assert list(summary["quantization"]) == [*widths, "rng_rule"]  # no width of local learning
+    assert list(summary["quantization"]) == [*widths, "rng_rule", "arithmetic"]  # no width of local learning
     assert summary["final"]["relative_distance"] == pytest.approx(
         summary["final"]["distance"] / summary["silent_distance"]
     )

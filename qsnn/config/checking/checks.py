@@ -22,6 +22,7 @@ def chosen_options(config: Config) -> list[Option]:
 def widths_there(config: Config) -> list[str]:
     """The bit widths that the chosen net has a use for."""
     lacking = {width for one in chosen_options(config) for width in one.lacking()}
+    lacking |= set() if config.quantization.integer else {"surrogate_bits"}
     return [width for width in config.trainer.widths if width not in lacking]
 
 

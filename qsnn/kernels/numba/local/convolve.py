@@ -213,14 +213,14 @@ def convolve(
     source: Tensor, code: tuple[float, float], padding: int, weights: PackedWeights, limit: int,
     unit: float, bias: np.ndarray, out: Tensor,
 ) -> None:  # fmt: skip
-    """Fill ``out`` (B, O, H', W'), channels last, float32 or int64; ``source`` (B, C, H, W), ``limit`` of `planes_at_a_time`,
+    """Fill ``out`` (B, O, H', W'), channels last, float32, int32 or int64; ``source`` (B, C, H, W), ``limit`` of `planes_at_a_time`,
     the rest as in `_convolve`."""
     taps, x, y = weights.shape[2], maps(source), maps(out)
     if taps == 1 and padding == 0:  # all pixels are alike: as few rows as threads can share
         rows = torch.get_num_threads() if len(x) % torch.get_num_threads() == 0 else 1
         x, y = (part.reshape(rows, 1, -1, part.shape[3]) for part in (x, y))
     tile = words_at_a_time(y.shape[2])
-    kernel = _kernels["float32" if out.is_floating_point() else "int64", tile]
+    kernel = _kernels[y.dtype.name, tile]
     share(
         kernel, len(y), out.numel() * math.prod(weights.shape[1:]) // 25, x, code, padding, weights.words, taps,
         limit, unit, bias, (0,) * tile, y,

@@ -75,9 +75,9 @@ def _divided_step(t, low, high, grad_spikes, mem, theta, slope, grid, grad):
 @njit(**OPTIONS)
 def _tabled_step(t, low, high, grad_spikes, mem, table, levels, grad):
     """g_s * table[mem] of time step ``t`` into ``grad``; returns the bits of its maximum's `shift` as a float32."""
-    largest, zero = np.int64(0), np.float32(table.size // 2)
+    largest, zero, last = np.int64(0), np.float32(table.size // 2), np.int32(table.size - 1)
     for n in range(low, high):
-        place = np.uint32(np.int32(mem[n] * levels + zero))
+        place = np.uint32(max(np.int32(0), min(last, np.int32(mem[n] * levels + zero))))
         gradient = np.float64(grad_spikes[t, n]) * np.float64(table[place])
         grad[n] = gradient
         largest = max(largest, wide_size(gradient))
