@@ -213,8 +213,8 @@ def convolve(
     source: Tensor, code: tuple[float, float], padding: int, weights: PackedWeights, limit: int,
     unit: float, bias: np.ndarray, out: Tensor,
 ) -> None:  # fmt: skip
-    """Fill ``out`` (B, O, H', W'), channels last, float32, int32 or int64; ``source`` (B, C, H, W), ``limit`` of `planes_at_a_time`,
-    the rest as in `_convolve`."""
+    """Fill ``out`` (B, O, H', W'), channels last, float32, int32 or int64; ``source`` (B, C, H, W), ``limit`` of
+    `planes_at_a_time`, the rest as in `_convolve`."""
     taps, x, y = weights.shape[2], maps(source), maps(out)
     if taps == 1 and padding == 0:  # all pixels are alike: as few rows as threads can share
         rows = torch.get_num_threads() if len(x) % torch.get_num_threads() == 0 else 1
