@@ -104,7 +104,8 @@ class Option:
 
 def impossible(name: str, value: Any, allowed: str) -> str:
     """The line that tells of a wrong value."""
-    return f"{name}={'null' if value is None else value} is not possible: {allowed}"
+    shown = str(value).replace("None", "null") if value is None or isinstance(value, list) else value
+    return f"{name}={shown} is not possible: {allowed}"
 
 
 def option(group: str, name: str) -> Callable[[T], T]:

@@ -31,7 +31,9 @@ RECIPES = {
     "original, 8 bits": ["experiment=iscas_pattern", "quantization.weight_bits=8"],
     "original, full precision": ["experiment=pattern_full_precision"],
     "pattern_w2": ["experiment=pattern_w2"],
-    "pattern_w2_integer": ["experiment=pattern_w2_integer"],
+    # As it was, with codes alone in memory and floats between them:
+    "pattern_w2_integer": ["experiment=pattern_w2_integer", "quantization=iscas", "optimizer=sgd"],
+    "pattern_w2_integer, integers alone": ["experiment=pattern_w2_integer"],
     "pattern_w8, 4 bits": ["experiment=pattern_w8", "quantization.weight_bits=4"],
     "pattern_w8, 6 bits": ["experiment=pattern_w8", "quantization.weight_bits=6"],
     "pattern_w8": ["experiment=pattern_w8"],

@@ -86,7 +86,17 @@ class Page:
         for group in GROUPS:
             if group not in depending_groups():
                 names = ", ".join(f"`{one.option}`" for one in own_options(group))
-                yield f"- `{group}`: {names} and every file of settings in `conf/{group}/` go with all of them."
+                files = f"every file of settings in `conf/{group}/`"
+                yield f"- `{group}`: {names} and {files} go with all of them{self._but(group)}."
+
+    @staticmethod
+    def _but(group: str) -> str:
+        """What integer arithmetic excepts."""
+        integers = "but that `quantization.arithmetic=integer`"
+        return {
+            "quantization": f", {integers} (`*_integer`) refuses by name every option that would compute in floats",
+            "optimizer": f", {integers} takes `sgd` alone",
+        }.get(group, "")
 
     def of_kinds(self) -> Iterator[str]:
         """Every number, with what would help."""

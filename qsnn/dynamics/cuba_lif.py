@@ -260,11 +260,9 @@ class CubaLIF(Option):
     def float_quantities(self, config: Any) -> Iterator[str]:
         """Decays that are no multiplier over a power of two."""
         parameters = self.build(None, None, None)
-        remedy = "set neuron.decay_bits=8, or neuron.decay=dyadic"
-        for name, decay in (("membrane_decay", parameters.membrane_decay), ("synapse_decay", parameters.synapse_decay)):
-            given = getattr(self, name)
-            key_name, value = ("decay", self.decay) if given is None else (name, given)
-            yield from inexact_decay(f"neuron.{key_name}", value, float(decay), remedy)
+        for tau, name in (("tau_mem", "membrane_decay"), ("tau_syn", "synapse_decay")):
+            decay = float(getattr(parameters, name))
+            yield from inexact_decay("neuron", tau, self.decay, name, getattr(self, name), decay, can_round=True)
 
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LIFParameters:
         """The parameters of a layer of these neurons."""

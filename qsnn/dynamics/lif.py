@@ -128,9 +128,8 @@ class LIF(Option):
 
     def float_quantities(self, config: Any) -> Iterator[str]:
         """A decay that is no multiplier over a power of two."""
-        name, value = ("decay", self.decay) if self.membrane_decay is None else ("membrane_decay", self.membrane_decay)
-        decay = self.build(None, None, None).membrane_decay
-        yield from inexact_decay(f"neuron.{name}", value, decay, "set neuron.decay_bits=8, or neuron.decay=dyadic")
+        given, decay = self.membrane_decay, self.build(None, None, None).membrane_decay
+        yield from inexact_decay("neuron", "tau_mem", self.decay, "membrane_decay", given, decay, can_round=True)
 
     def build(self, synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None) -> LeakyParameters:
         """The parameters of a layer of these neurons; there is no synapse to have bits."""

@@ -61,11 +61,21 @@ def fraction_bits(factor: float) -> int:
     return factor.as_integer_ratio()[1].bit_length() - 1
 
 
-def inexact_decay(name: str, value: float | str, factor: float, remedy: str) -> Iterator[str]:
-    """With integer arithmetic: a decay that key ``name`` makes other than m / 2^k, k up to `MAX_DECAY_BITS`."""
-    if fraction_bits(factor) > MAX_DECAY_BITS:
-        wanted = f"with quantization.arithmetic=integer a decay is a multiplier over a power of two, {factor:g} is none"
-        yield impossible(name, value, f"{wanted}: {remedy}")
+def inexact_decay(
+    group: str, tau_name: str, rule: str, factor_name: str, given: float | None, factor: float, can_round: bool
+) -> Iterator[str]:
+    """With integer arithmetic: a ``factor`` per step other than m / 2^k, k up to `MAX_DECAY_BITS`, from the key ``given`` or by
+    the ``rule``. ``can_round``: whether the group has ``decay_bits``."""
+    if fraction_bits(factor) <= MAX_DECAY_BITS:
+        return
+    wanted = "with quantization.arithmetic=integer a decay is a multiplier over a power of two"
+    rounded = f", or set {group}.decay_bits=8, which rounds it" if can_round else ""
+    if given is None:
+        remedy = f"set {group}.decay=dyadic{rounded}"
+        yield impossible(f"{group}.decay", rule, f"{wanted}, {factor:g} of {group}.{tau_name} is none: {remedy}")
+    else:
+        remedy = f"give a fraction such as {round(factor * 2**8) / 2**8:g}{rounded}"
+        yield impossible(f"{group}.{factor_name}", given, f"{wanted}, it is none: {remedy}")
 
 
 def decay_problems(

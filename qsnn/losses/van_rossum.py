@@ -88,9 +88,8 @@ class VanRossum(OutputLoss):
     def float_quantities(self, config: Any) -> Iterator[str]:
         """A decay that is no multiplier over a power of two."""
         given = self.van_rossum_decay
-        name, value = ("decay", self.decay) if given is None else ("van_rossum_decay", given)
         decay = decay_of(self.tau_vr, config.neuron.dt, self.decay, given)
-        yield from inexact_decay(f"loss.{name}", value, decay, "set loss.decay=dyadic, or a fraction such as 0.75")
+        yield from inexact_decay("loss", "tau_vr", self.decay, "van_rossum_decay", given, decay, can_round=False)
 
     def problems_at(self, dt: float) -> Iterator[str]:
         """What is wrong with the filter at steps of ``dt`` s."""

@@ -33,6 +33,22 @@ from qsnn.quantization.accumulators import (
 
 ONE = Bound(1, 0)
 IN_DOUBLE, SUMMED_IN_DOUBLE = "surrogate", "weight_gradient"
+STATES = "neuron.decay_bits, neuron.tau_mem or tau_syn, or quantization.membrane_bits, synapse_bits, weight_bits"
+LOSS = "shorter windows, a shorter loss.tau_vr or fewer loss.filter_bits"
+KEYS = {
+    "current": "quantization.weight_bits, or a smaller layer",
+    "raw_synapse": STATES,
+    "raw_membrane": STATES,
+    "spike_gradient": f"quantization.weight_bits, error_bits; {LOSS}, if it is the loss that is large",
+    IN_DOUBLE: f"quantization.surrogate_bits, weight_bits, error_bits; {LOSS}, if it is the loss that is large",
+    "synapse_gradient": "neuron.decay_bits, a shorter neuron.tau_syn, or quantization.error_bits",
+    "membrane_gradient": "neuron.decay_bits, a shorter neuron.tau_mem, or quantization.error_bits",
+    SUMMED_IN_DOUBLE: "quantization.error_bits, trainer.batch_size or time steps",
+    "rounded_gradient": "a smaller optimizer.eta",
+    "update": "a smaller optimizer.eta or optimizer.momentum, or quantization.gradient_bits, weight_bits",
+    "momentum": "a momentum with fewer bits, such as 0.875, or a smaller optimizer.eta",
+}
+"""What makes a quantity narrower."""
 Accumulators = dict[str, dict[str, Bound]]
 """By layer, input first, and by quantity."""
 
@@ -136,8 +152,7 @@ def check_accumulators(found: Accumulators) -> None:
             if bound.largest > held:
                 wrong.append(
                     f"quantization.arithmetic=integer: {quantity} of layer {name} can need {bound.bits} signed bits, "
-                    f"{held.bit_length()} are summed exactly: use fewer of quantization.weight_bits, error_bits, "
-                    "membrane_bits, synapse_bits, surrogate_bits or neuron.decay_bits, or a smaller layer"
+                    f"{held.bit_length()} with the sign are summed exactly: lower {KEYS[quantity.removeprefix('recurrent_')]}"
                 )
     if wrong:
         raise ConfigError(*wrong)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end training between two epochs with everything saved, and anything else at once in one line."""
+"""Ctrl-C and SIGTERM: they end training between two batches with everything saved, and anything else at once in one line."""
 
 import atexit
 import os

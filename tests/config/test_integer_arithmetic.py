@@ -25,10 +25,13 @@ REFUSED = {
     "quantization.rng_rule=original": "set quantization.rng_rule=unbiased",
     "quantization.error_bits=null": "quantization.error_bits=null is not possible",
     "quantization.gradient_bits=null": "quantization.gradient_bits=null is not possible",
-    "quantization.weight_bits=[2,null]": "quantization.weight_bits=[2, None] is not possible",
+    "quantization.weight_bits=[2,null]": "quantization.weight_bits=[2, null] is not possible",
     "quantization.state_bits=null": "quantization.membrane_bits=null is not possible",
     "neuron.decay=exponential": "neuron.decay=exponential is not possible",
-    "neuron=lif neuron.decay=euler neuron.tau_mem=0.03": "set neuron.decay_bits=8, or neuron.decay=dyadic",
+    "neuron=lif neuron.decay=euler neuron.tau_mem=0.03": "of neuron.tau_mem is none: set neuron.decay=dyadic, or set neuron.decay_bits=8, which rounds it",
+    "neuron.membrane_decay=0.7": "give a fraction such as 0.699219, or set neuron.decay_bits=8, which rounds it",
+    "loss=van_rossum loss.van_rossum_decay=0.7": "loss.van_rossum_decay=0.7 is not possible: with quantization.arithmetic=integer a "
+    "decay is a multiplier over a power of two, it is none: give a fraction such as 0.699219",
     "neuron.membrane_decay=0.9": "neuron.membrane_decay=0.9 is not possible",
     "loss=van_rossum loss.decay=euler loss.tau_vr=0.007": "loss.decay=euler is not possible",
     "dataset=randman loss=cross_entropy": "loss=cross_entropy is not possible",
@@ -66,7 +69,8 @@ def test_neuron_that_is_derived_from_one_of_ours_has_to_say_itself_that_its_step
 def test_sum_that_float32_would_round_is_refused_with_its_layer_and_width(tmp_path: Path) -> None:
     wide = ["quantization.weight_bits=14", "quantization.gradient_bits=14", "quantization.error_bits=12"]
     with pytest.raises(
-        ConfigError, match="spike_gradient of layer hidden can need 33 signed bits, 25 are summed exactly"
+        ConfigError,
+        match="spike_gradient of layer hidden can need 33 signed bits, 25 with the sign are summed exactly: lower",
     ):
         build_run(to_config(compose_config([*PATTERN, *wide])), tmp_path)
 

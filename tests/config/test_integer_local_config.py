@@ -22,7 +22,7 @@ REFUSED = {
     "neuron.decay_bits=null": "neuron.decay_bits=null is not possible",
     "quantization.rng_rule=original": "set quantization.rng_rule=unbiased",
     "quantization.membrane_trace_bits=null": "quantization.membrane_trace_bits=null is not possible",
-    "quantization.sigmoid_bits=[6,null]": "quantization.sigmoid_bits=[6, None] is not possible",
+    "quantization.sigmoid_bits=[6,null]": "quantization.sigmoid_bits=[6, null] is not possible",
     "quantization.gradient_bits=null": "quantization.gradient_bits=null is not possible",
 }
 

@@ -24,7 +24,7 @@ LOCAL_NUMBA = select_local_backend("numba")
 BITS, SEEDS = st.integers(1, 16), st.integers(0, 2**31)
 PAIRS = [(1, 2), (2, 3), (7, 4), (40, 2)]  # of input maps and kernels
 FEWER_BITS = st.integers(1, 14)  # of which 16 bits surely hold the differences
-SOME = settings(max_examples=40, deadline=None)
+SOME = settings(max_examples=25, deadline=None)
 
 
 class Geometry(NamedTuple):

@@ -17,7 +17,7 @@ from qsnn.kernels.numba.convolution import layers, neurons
 from qsnn.models.geometry import Geometry, Shape
 
 DENSITIES = st.sampled_from([0.0, 0.02, 0.3, 0.49, 0.7, 1.0])
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=25, deadline=None)
 PLAIN = LIFParameters(0.75, 0.875, 0.4, 5.0, 8, 8, 8, False)
 
 

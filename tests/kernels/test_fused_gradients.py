@@ -119,7 +119,7 @@ def nets(draw: st.DrawFn, widths: dict[str, tuple[int, int]], null_states: bool)
 
 
 @given(nets(ORDINARY, null_states=False), st.integers(1, 3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_fused_pass_equals_the_single_operations_and_autograd(arguments: Arguments, threads: int) -> None:
     if spikes_are_sparse(arguments[0]):
         assert find_operands(*arguments[:3]) is not None
@@ -132,7 +132,7 @@ def spikes_are_sparse(x: Tensor) -> bool:
 
 
 @given(nets(ANY, null_states=True), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_set_of_widths_by_layer_gives_the_bits_of_the_definition(arguments: Arguments, threads: int) -> None:
     all_ways_are_the_same(arguments, threads)
 

@@ -20,7 +20,7 @@ LOCAL_NUMBA = select_local_backend("numba")
 BITS = st.none() | st.integers(1, 16)
 SHAPES = st.tuples(st.sampled_from([1, 3, 8, 64]), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
 SEEDS = st.integers(0, 2**31)
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=40, deadline=None)
 
 
 def equal(one: Tensor, other: Tensor) -> bool:

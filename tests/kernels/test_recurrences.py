@@ -31,7 +31,7 @@ BITS = st.integers(1, 16)
 OR_NULL = st.none() | BITS
 SIZES = st.sampled_from([1, 7, 16, 31, 65, 130])
 BATCHES = st.sampled_from([1, 2, 5, 9])
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=18, deadline=None)
 
 
 @st.composite
@@ -160,7 +160,7 @@ def built(
 
 
 @given(nets(), st.integers(1, 3), st.sampled_from([0.05, 0.3, 0.8]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nets_of_any_layers_and_loss_need_no_graph(net: Any, threads: int, density: float) -> None:
     """Of the kernels, of plain torch, and by autograd the same spikes, states, errors and gradients."""
     sizes, layers, loss, batch, seed = net

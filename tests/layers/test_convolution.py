@@ -29,7 +29,7 @@ def threshold(membrane: np.ndarray) -> tuple[Tensor, Tensor]:
     return potentials, (potentials > 0.3).float()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(membrane=MEMBRANES, window=st.integers(1, 4))
 def test_pooled_spike_is_the_or_of_its_window(membrane: np.ndarray, window: int) -> None:
     potentials, spikes = threshold(membrane)
@@ -39,7 +39,7 @@ def test_pooled_spike_is_the_or_of_its_window(membrane: np.ndarray, window: int)
         assert torch.equal(found[:, :, y, x], part.flatten(2).amax(2))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(membrane=MEMBRANES, window=st.integers(2, 4))
 def test_pooled_error_goes_to_the_first_of_the_largest_membranes_alone(membrane: np.ndarray, window: int) -> None:
     potentials, spikes = threshold(membrane)

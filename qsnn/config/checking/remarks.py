@@ -27,7 +27,10 @@ def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:
     for entry in fields(config.quantization):
         name = f"quantization.{entry.name}"
         if name in names and entry.name.endswith("_bits") and entry.name not in there:
-            yield f"{name} is not used: nets of {chosen} have {', '.join(there)}"
+            floats = " with quantization.arithmetic=float" if not config.quantization.integer else ""
+            yield f"{name} is not used: nets of {chosen}{floats} have {', '.join(there)}"
+    if "loss.filter_bits" in names and not config.quantization.integer:
+        yield "loss.filter_bits is not used: the filter is in fixed point with quantization.arithmetic=integer alone"
 
 
 def _idle_gradient_bits(config: Config, names: list[str]) -> Iterator[str]:
