@@ -28,11 +28,11 @@ REFUSED = {
     "quantization.weight_bits=[2,null]": "quantization.weight_bits=[2, null] is not possible",
     "quantization.state_bits=null": "quantization.membrane_bits=null is not possible",
     "neuron.decay=exponential": "neuron.decay=exponential is not possible",
-    "neuron=lif neuron.decay=euler neuron.tau_mem=0.03": "of neuron.tau_mem is none: set neuron.decay=dyadic, or set neuron.decay_"
-    "bits=8, which rounds it",
+    "neuron=lif neuron.decay=euler neuron.tau_mem=0.03": "of neuron.tau_mem is none: set neuron.decay=dyadic, or set "
+    "neuron.decay_bits=8, which rounds it",
     "neuron.membrane_decay=0.7": "give a fraction such as 0.699219, or set neuron.decay_bits=8, which rounds it",
-    "loss=van_rossum loss.van_rossum_decay=0.7": "loss.van_rossum_decay=0.7 is not possible: with quantization.arithmetic=integer "
-    "a decay is a multiplier over a power of two, it is none: give a fraction such as 0.699219",
+    "loss=van_rossum loss.van_rossum_decay=0.7": "loss.van_rossum_decay=0.7 is not possible: with "
+    "quantization.arithmetic=integer a decay is a multiplier over a power of two, it is none: give a fraction such as 0.699219",
     "neuron.membrane_decay=0.9": "neuron.membrane_decay=0.9 is not possible",
     "loss=van_rossum loss.decay=euler loss.tau_vr=0.007": "loss.decay=euler is not possible",
     "dataset=randman loss=cross_entropy": "loss=cross_entropy is not possible",
