@@ -98,15 +98,13 @@ def _brevitas(weight: Any) -> Any:
     return layer
 
 
-def spyx_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], recurrent: bool) -> Steps:
-    """spyx' cells by `spyx.nn.run`, the products over all time steps at once, one jitted step."""
-    import jax.numpy as jnp
-    import optax
+def _spyx_net(sizes: list[int], density: float, recurrent: bool) -> Any:
+    """Dense layers and current-based cells, of which all but the last are ``recurrent``."""
     import spyx
     from flax import nnx
 
     rngs, made = nnx.Rngs(0), []
-    for number, weight in enumerate(weights(sizes, float(x.mean()))):
+    for number, weight in enumerate(weights(sizes, density)):
         layer = nnx.Linear(weight.shape[1], weight.shape[0], use_bias=False, rngs=rngs)
         layer.kernel[...] = weight.T
         kind = spyx.nn.RCuBaLIF if recurrent and number < len(sizes) - 2 else spyx.nn.CuBaLIF
@@ -114,7 +112,17 @@ def spyx_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], recurrent: b
         if hasattr(cell, "recurrent_w"):
             cell.recurrent_w[...] = np.asarray(cell.recurrent_w[...]) * 0.25 / math.sqrt(0.05 * len(weight))
         made += [layer, cell]
-    model = spyx.nn.Sequential(*made)
+    return spyx.nn.Sequential(*made)
+
+
+def spyx_steps(x: np.ndarray, labels: np.ndarray, sizes: list[int], recurrent: bool) -> Steps:
+    """spyx' cells by `spyx.nn.run`, the products over all time steps at once, one jitted step."""
+    import jax.numpy as jnp
+    import optax
+    import spyx
+    from flax import nnx
+
+    model = _spyx_net(sizes, float(x.mean()), recurrent)
     trained = nnx.All(nnx.Param, nnx.Any(nnx.PathContains("kernel"), nnx.PathContains("recurrent_w")))
     optimizer = nnx.Optimizer(model, optax.adam(RATE), wrt=trained)
     spikes, target, rates = jnp.asarray(x.astype(np.float32)), jnp.asarray(labels), list[float]()

@@ -159,23 +159,9 @@ def _back_one_step(
             )
         else:
             part = _backward_step(
-                t,
-                low,
-                high,
-                syn,
-                mem,
-                spikes,
-                current,
-                decays,
-                theta,
-                surrogate,
-                grids,
-                factors,
-                grad,
-                thr,
-                new_grad,
-                out,
-            )
+                t, low, high, syn, mem, spikes, current, decays, theta, surrogate, grids, factors, grad, thr,
+                new_grad, out,
+            )  # fmt: skip
         max_syn, max_mem, max_out = max(max_syn, part[0]), max(max_mem, part[1]), max(max_out, part[2])
     return max_syn, max_mem, max_out
 
@@ -209,24 +195,9 @@ def _recurrent_backward(
             sizes, meetings = _maxima_of_all(member, team, counters, meetings, t, maxima, sizes)
         factors = (factors_of(sizes[0], levels), factors_of(sizes[1], levels), factors_of(sizes[2], levels))
         max_syn, max_mem, part_out = _back_one_step(
-            t,
-            start,
-            stop,
-            leaky,
-            syn,
-            mem,
-            spikes,
-            current,
-            decays,
-            theta,
-            surrogate,
-            grids,
-            factors,
-            old,
-            thr,
-            new,
-            flat,
-        )
+            t, start, stop, leaky, syn, mem, spikes, current, decays, theta, surrogate, grids, factors, old,
+            thr, new, flat,
+        )  # fmt: skip
         max_out, old, new = max(max_out, part_out), new, old
     if team > 1:
         (max_out, _, _), _ = _maxima_of_all(
