@@ -22,7 +22,9 @@ from tqdm import tqdm
 
 from qsnn.config.building.run import build_machine, to_config
 from qsnn.config.command_line import compose_config, set_up
+from qsnn.errors import ConfigError
 from qsnn.training.bptt import evaluate
+from qsnn.training.pattern_task import PatternTask
 
 RECIPES = {
     "original, 2 bits": ["experiment=iscas_pattern"],
@@ -67,13 +69,15 @@ def run(key: Combination) -> dict[str, Any]:
     overrides = [*RECIPES[key.recipe], *data, *key.overrides]
     config = to_config(compose_config([*overrides, f"seed={key.seed}", f"trainer.epochs={key.epochs}"]))
     run = config.trainer.build_run(config, build_machine(config), Path(), {})
-    silent, curve = run.loss.of_silence(run.pattern.target), []
+    assert isinstance(run.task, PatternTask)
+    loss, pattern, curve = run.task.loss, run.task.pattern, []
+    silent = loss.of_silence(pattern.target)
     for epoch in range(key.epochs):
         distance = run.learn_batch()[0].loss
         if epoch % max(1, key.epochs // 100) == 0:
             curve.append((epoch + 1, round(distance / silent, 4)))
-    final = evaluate(run.state.model, run.pattern, run.loss)[0]["relative_distance"]
-    best = run.state.best.distance / silent if run.state.best else final
+    final = evaluate(run.state.model, pattern, loss)[0]["relative_distance"]
+    best = run.state.best.score / silent if run.state.best else final
     rounded = {"final": round(final, 5), "best": round(min(best, final), 5)}
     return {**key._asdict(), **rounded, "curve": [*curve, (key.epochs, round(final, 4))]}
 
@@ -217,6 +221,12 @@ def main() -> int:
         )
     ]
     tasks = [key for key in wanted if key not in done and options.epochs]
+    set_up()
+    try:
+        for recipe in options.recipes:
+            to_config(compose_config([*RECIPES[recipe], *options.overrides]))
+    except ConfigError as error:
+        sys.exit(f"error: {recipe}: {error}")
     options.results.parent.mkdir(parents=True, exist_ok=True)
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool, open(options.results, "a") as file:
         for row in tqdm(pool.imap_unordered(run, tasks), total=len(tasks), unit="run"):

@@ -33,20 +33,20 @@ from qsnn.quantization.accumulators import (
 
 ONE = Bound(1, 0)
 IN_DOUBLE, SUMMED_IN_DOUBLE = "surrogate", "weight_gradient"
-STATES = "neuron.decay_bits, neuron.tau_mem or tau_syn, or quantization.membrane_bits, synapse_bits, weight_bits"
-LOSS = "shorter windows, a shorter loss.tau_vr or fewer loss.filter_bits"
+STATES = "give neuron.decay_bits, other neuron.tau_mem, tau_syn, or lower quantization.membrane_bits, synapse_bits, weight_bits"
+LOSS = "or, if the loss is what is large, shorten windows or loss.tau_vr, or lower loss.filter_bits"
 KEYS = {
-    "current": "quantization.weight_bits, or a smaller layer",
+    "current": "lower quantization.weight_bits, or make the layer smaller",
     "raw_synapse": STATES,
     "raw_membrane": STATES,
-    "spike_gradient": f"quantization.weight_bits, error_bits; {LOSS}, if it is the loss that is large",
-    IN_DOUBLE: f"quantization.surrogate_bits, weight_bits, error_bits; {LOSS}, if it is the loss that is large",
-    "synapse_gradient": "neuron.decay_bits, a shorter neuron.tau_syn, or quantization.error_bits",
-    "membrane_gradient": "neuron.decay_bits, a shorter neuron.tau_mem, or quantization.error_bits",
-    SUMMED_IN_DOUBLE: "quantization.error_bits, trainer.batch_size or time steps",
-    "rounded_gradient": "a smaller optimizer.eta",
-    "update": "a smaller optimizer.eta or optimizer.momentum, or quantization.gradient_bits, weight_bits",
-    "momentum": "a momentum with fewer bits, such as 0.875, or a smaller optimizer.eta",
+    "spike_gradient": f"lower quantization.weight_bits, error_bits, {LOSS}",
+    IN_DOUBLE: f"lower quantization.surrogate_bits, weight_bits, error_bits, {LOSS}",
+    "synapse_gradient": "give neuron.decay_bits, a shorter neuron.tau_syn, or lower quantization.error_bits",
+    "membrane_gradient": "give neuron.decay_bits, a shorter neuron.tau_mem, or lower quantization.error_bits",
+    SUMMED_IN_DOUBLE: "lower quantization.error_bits, trainer.batch_size or the number of time steps",
+    "rounded_gradient": "lower optimizer.eta",
+    "update": "lower optimizer.eta or optimizer.momentum, or quantization.gradient_bits, weight_bits",
+    "momentum": "lower optimizer.eta, or give an optimizer.momentum of fewer bits, such as 0.875",
 }
 """What makes a quantity narrower."""
 Accumulators = dict[str, dict[str, Bound]]
@@ -152,7 +152,7 @@ def check_accumulators(found: Accumulators) -> None:
             if bound.largest > held:
                 wrong.append(
                     f"quantization.arithmetic=integer: {quantity} of layer {name} can need {bound.bits} signed bits, "
-                    f"{held.bit_length()} with the sign are summed exactly: lower {KEYS[quantity.removeprefix('recurrent_')]}"
+                    f"{held.bit_length()} with the sign are summed exactly: {KEYS[quantity.removeprefix('recurrent_')]}"
                 )
     if wrong:
         raise ConfigError(*wrong)

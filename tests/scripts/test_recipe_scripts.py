@@ -25,6 +25,23 @@ ROWS = [
 ]  # fmt: skip
 
 
+def test_run_trains_a_recipe_and_tells_how_far_it_came() -> None:
+    row = recipes.run(recipes.Combination("pattern_w2_integer", "smile", 0.3, 0, 2))
+    assert 0 < row["best"] <= row["final"]
+    assert [epoch for epoch, _ in row["curve"]] == [1, 2, 2]
+    assert recipes.combination(row) == recipes.Combination("pattern_w2_integer", "smile", 0.3, 0, 2)
+
+
+def test_override_that_a_recipe_refuses_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ["--recipes", "pattern_w2_integer, integers alone", "--overrides", "quantization.rng_rule=original"]
+    monkeypatch.setattr("sys.argv", ["recipes.py", "--results", str(tmp_path / "recipes.jsonl"), *words])
+    with pytest.raises(
+        SystemExit, match="error: pattern_w2_integer, integers alone: quantization.rng_rule=original is not"
+    ):
+        recipes.main()
+    assert not (tmp_path / "recipes.jsonl").exists()
+
+
 def test_table_gives_means_spreads_and_ratios_where_results_are_there() -> None:
     assert recipes.table(ROWS).splitlines() == [
         "| recipe (seeds) | nd 0.95 | smile 0.3 | mean |",
