@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scripts_module import load_script
 
@@ -26,7 +27,9 @@ ROWS = [
 
 
 def test_run_trains_a_recipe_and_tells_how_far_it_came() -> None:
+    threads = torch.get_num_threads()
     row = recipes.run(recipes.Combination("pattern_w2_integer", "smile", 0.3, 0, 2))
+    torch.set_num_threads(threads)
     assert 0 < row["best"] <= row["final"]
     assert [epoch for epoch, _ in row["curve"]] == [1, 2, 2]
     assert recipes.combination(row) == recipes.Combination("pattern_w2_integer", "smile", 0.3, 0, 2)
@@ -35,10 +38,9 @@ def test_run_trains_a_recipe_and_tells_how_far_it_came() -> None:
 def test_override_that_a_recipe_refuses_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["--recipes", "pattern_w2_integer, integers alone", "--overrides", "quantization.rng_rule=original"]
     monkeypatch.setattr("sys.argv", ["recipes.py", "--results", str(tmp_path / "recipes.jsonl"), *words])
-    with pytest.raises(
-        SystemExit, match="error: pattern_w2_integer, integers alone: quantization.rng_rule=original is not"
-    ):
+    with pytest.raises(SystemExit) as refused:
         recipes.main()
+    assert "error: pattern_w2_integer, integers alone: quantization.rng_rule=original is not possible" in str(refused.value)
     assert not (tmp_path / "recipes.jsonl").exists()
 
 
