@@ -40,7 +40,9 @@ def test_override_that_a_recipe_refuses_is_told_in_one_line(monkeypatch: pytest.
     monkeypatch.setattr("sys.argv", ["recipes.py", "--results", str(tmp_path / "recipes.jsonl"), *words])
     with pytest.raises(SystemExit) as refused:
         recipes.main()
-    assert "error: pattern_w2_integer, integers alone: quantization.rng_rule=original is not possible" in str(refused.value)
+    assert "error: pattern_w2_integer, integers alone: quantization.rng_rule=original is not possible" in str(
+        refused.value
+    )
     assert not (tmp_path / "recipes.jsonl").exists()
 
 
