@@ -25,7 +25,7 @@ def only_run(folder: Path) -> Path:
 
 
 def test_killed_run_is_resumed_to_the_same_bits_and_evaluated(data: Path, tmp_path: Path) -> None:
-    words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), "trainer.epochs=12"]
+    words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), "trainer.epochs=6"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
