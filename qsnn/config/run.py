@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
+from qsnn.config.building.cost import memory_of_run
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.checking.checks import widths_there
@@ -21,6 +22,7 @@ from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, 
 from qsnn.config.schema import Config
 from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
+from qsnn.hardware.memory import memory_rows
 from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
@@ -69,7 +71,7 @@ def _start(config: Config, folder: Path, overrides: list[str]) -> Outcome:
         measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
         results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
         write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
-        report(run, outcome)
+        report(run, outcome, facts)
     except (QsnnError, OSError) as error:
         _record_failure(folder, {"error": describe(error), **facts, "epochs": run.state.epoch})
         raise
@@ -151,6 +153,7 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
         **run.task.facts(),
         **{name: run.facts[name] for name in ("accumulator_bits",) if name in run.facts},
         "memory_bytes": run.state.model.memory_bytes(),
+        **({"memory_bits": memory.plain()} if (memory := memory_of_run(config, run)) else {}),
         "kernels": run.learner.backend_name,
         "quantization": used_widths(config),
         "config": settled_config(config),
@@ -166,10 +169,11 @@ def code_bits_of(run: Run) -> dict[str, int]:
     return gradient_code_bits(run.state.largest_codes, run.settings.rounding) if run.started() else {}
 
 
-def report(run: Run, outcome: Outcome) -> None:
+def report(run: Run, outcome: Outcome, facts: dict[str, Any]) -> None:
     """The table at the end, and where everything is."""
     files = ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
-    table = table_of(run, outcome, code_bits_of(run))
+    memory = memory_rows(facts["memory_bits"]) if "memory_bits" in facts else None
+    table = table_of(run, outcome, code_bits_of(run), memory)
     files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))
     if outcome.status != "finished":

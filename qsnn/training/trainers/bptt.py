@@ -122,14 +122,14 @@ class BPTT(Option):
         task, data = self._task(config, learner, machine)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
-        state = new_training_state(net, self._rule(config), config.seed)
+        state = new_training_state(net, self.rule(config), config.seed)
         settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)
         facts = {**facts, "data": data, "shapes": task.shapes()}
         if config.quantization.integer:
             facts["accumulator_bits"] = self._accumulator_bits(config, net, task, learner.loss, rounding)
         return Run(state, learner, task, settings._replace(by_update=True), folder, facts)
 
-    def _rule(self, config: RunConfig) -> UpdateRule:
+    def rule(self, config: RunConfig) -> UpdateRule:
         """How weights move; in integers with a momentum buffer on the grid of the gradients."""
         bits = config.quantization.gradient_bits
         if config.quantization.integer and config.optimizer.momentum:
