@@ -1,4 +1,4 @@
-"""The memory of a config's net to the bit, term by term, beside the same at 32 bits; nothing is trained and no data are prepared.
+"""The memory of a config's net to the bit, term by term, beside the same at 32 bits; nothing is trained.
 
     python scripts/memory.py [experiment=randman quantization.weight_bits=2 ...]
     python scripts/memory.py --icons        the published accounting of [ICONS], and the corrected ones

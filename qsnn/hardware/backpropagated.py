@@ -35,6 +35,10 @@ from qsnn.models.spiking_net import SpikingNet
 from qsnn.quantization.bit_widths import BitWidths
 
 STATES = ("synapse", "membrane")
+Names = tuple[str, ...]
+DENSE: Names = ("inputs", "neurons")
+RECURRENT: Names = ("from neurons", "to neurons")
+CONVOLUTION: Names = ("outputs", "channels", "rows", "columns")
 
 
 def terms_of_net(net: SpikingNet, inputs: int, learning: Learning | None) -> dict[str, list[Term]]:
@@ -51,11 +55,9 @@ def terms_of_net(net: SpikingNet, inputs: int, learning: Learning | None) -> dic
 def _weights(layer: Layer) -> Iterator[tuple[str, Any, dict[str, int]]]:
     """Name, stored weights and sizes of each tensor."""
     for part, stored in layer.weights().items():
-        shape = stored.weight.shape
+        shape, names = stored.weight.shape, CONVOLUTION
         if len(shape) == 2:
-            names = ("inputs", "neurons") if part == "weight" else ("from neurons", "to neurons")
-        else:
-            names = ("outputs", "channels", "rows", "columns")
+            names = DENSE if part == "weight" else RECURRENT
         yield part.replace("_", " ") + "s", stored, dict(zip(names, shape, strict=True))
 
 
