@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from qsnn.config.composition import compose_config, names_of, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
-from qsnn.config.paths import AUTO, register_resolvers, split_checkpoint, wrong_name
+from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
@@ -167,12 +167,6 @@ def take_path(arguments: list[str], name: str) -> tuple[Path | None, list[str]]:
     return (None if text in ("null", "") else Path(text)), rest
 
 
-def quoted(path: Path) -> str:
-    """A path as a value in Hydra's grammar, where ``${`` would be an interpolation."""
-    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", literal) + "'"
-
-
 class CommandLine(NamedTuple):
     """``words``: what Hydra shall read; ``cfg``: the config of a single run, with Hydra's own part; ``sweep``: the jobs of
     a sweep. Both are None where neither is run."""
@@ -283,11 +277,12 @@ def _try_run(overrides: list[Override]) -> DictConfig:
 
 def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
-    jobs = jobs_to_try(overrides, group_options())
-    first = compose_config([*jobs[0], *_hydra(overrides)], return_hydra_config=True)
-    names = [first.name, *(compose_config(job).name for job in jobs[1:])]
+    tried = jobs_to_try(overrides, group_options())
+    first = compose_config([*tried[0], *_hydra(overrides)], return_hydra_config=True)
+    names = [first.name, *(compose_config(job).name for job in tried[1:])]
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
     if problems:
         raise ConfigError(*problems)
     _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
-    return Sweep(sweep_folder(first, names), None if own_sweeper(overrides) else all_jobs(overrides))
+    jobs = None if own_sweeper(overrides) else all_jobs(overrides)
+    return Sweep(sweep_folder(first, names), jobs, _hydra(overrides))

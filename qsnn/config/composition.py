@@ -46,7 +46,7 @@ def compose_config(
 
 
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
-    with _without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
+    with without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
         searched = [text for text in overrides if not text.startswith("hydra.searchpath=")]
         try:
             return compose("config", [*searched, *search_path_override()], return_hydra_config)
@@ -58,7 +58,7 @@ def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
 
 
 @contextlib.contextmanager
-def _without_running_hydra() -> Iterator[None]:
+def without_running_hydra() -> Iterator[None]:
     """Within a job that Hydra runs another config can be composed, such as that of the run it starts from."""
     running = GlobalHydra.instance()
     kept = running.hydra

@@ -56,6 +56,12 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("qsnn.folder_name", folder_name, replace=True)
 
 
+def quoted(path: Path) -> str:
+    """A path as a value in Hydra's grammar, where ``${`` would be an interpolation."""
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", literal) + "'"
+
+
 def split_checkpoint(path: Path) -> tuple[Path, str]:
     """A run's folder and which of its checkpoints ``path`` names: the folder (the last one) or checkpoints/<name>.pt."""
     if path.suffix == ".pt" and path.parent.name == "checkpoints":

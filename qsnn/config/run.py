@@ -27,12 +27,13 @@ from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
+from qsnn.training.folders.state import QUEUED, RUNNING
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
 from qsnn.training.loop import Outcome, train
 from qsnn.training.run import Run
-from qsnn.training.runs import read_job
+from qsnn.training.runs import UNFINISHED, read_job
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: 
 
     A folder that held a run keeps what that one reached.
     """
-    if not checkpoint_path(folder).exists() and not (folder / "summary.json").exists():
+    if not checkpoint_path(folder).exists() and read_job(folder).status in (UNFINISHED, QUEUED, RUNNING):
         known = {"experiment": cfg.name, "seed": cfg.seed, "overrides": overrides}
         facts = {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()}
         _record_failure(folder, facts, status)

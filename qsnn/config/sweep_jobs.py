@@ -14,10 +14,12 @@ BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 class Sweep(NamedTuple):
-    """Where a sweep's runs go, and the overrides of each of its jobs; None where a sweeper such as optuna draws them."""
+    """Where a sweep's runs go, the overrides of each of its jobs (None where a sweeper such as optuna draws them), and the
+    overrides of Hydra's own keys."""
 
     folder: Path
     jobs: list[list[str]] | None
+    hydra: list[str]
 
 
 def expand_glob(override: Override, options: dict[str, list[str]]) -> str:
@@ -44,7 +46,7 @@ def job_values(overrides: list[Override]) -> dict[str, list[str]]:
     values, drawn = {}, own_sweeper(overrides)
     for override in overrides:
         key = override.get_key_element()
-        if override.key_or_group.startswith("hydra"):
+        if override.key_or_group.startswith(("hydra", "sweep.")):  # of the sweep, not of a job
             continue
         if override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
