@@ -18,7 +18,7 @@ from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
 from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
-from qsnn.config.schema import Config, register_schema
+from qsnn.config.schema import MORE_GROUPS, Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
 from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
 from qsnn.errors import ConfigError
@@ -35,7 +35,7 @@ def group_options() -> dict[str, list[str]]:
     """Every group with what can be chosen there: the files in conf/, and registered options."""
     found = {
         name: {file.stem for folder in config_folders() for file in (folder / name).glob("*.yaml")}
-        for name in (*GROUPS, "logging", "experiment")
+        for name in (*GROUPS, *MORE_GROUPS)
     }
     return {name: sorted(files | set(options_of(name) if name in GROUPS else ())) for name, files in found.items()}
 
@@ -119,7 +119,7 @@ def _check_name(override: Override) -> None:
 
 def nearest_key(name: str) -> str | None:
     """The key that may have been meant: one of the same last name, or one that is written alike."""
-    known = [*known_keys(), *GROUPS, "logging", "experiment"]
+    known = [*known_keys(), *GROUPS, *MORE_GROUPS]
     same_leaf = [key for key in known if key.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     near = same_leaf or difflib.get_close_matches(name, known, 1, 0.5)
     return near[0] if near else None

@@ -118,7 +118,8 @@ def settled_config(config: Config) -> dict[str, Any]:
     """The config as the run has it, each group with the name of its option: without a loss or a number of epochs that are left
     to follow from the rest, as they are in the config that Hydra composes."""
     named = {group: {"option": getattr(config, group).option} for group in GROUPS}
-    return {name: named[name] | value if name in named else value for name, value in plain_config(config).items()}
+    plain = {name: value for name, value in plain_config(config).items() if name != "search"}
+    return {name: named[name] | value if name in named else value for name, value in plain.items()}
 
 
 def used_widths(config: Config) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def hyperparameters(config: Config) -> dict[str, int | float | str | bool]:
     So that bit widths are seen, they are called ``bits.<key>`` there, and ``bits`` has all of them.
     """
     flat = flatten({**plain_config(config), "quantization": used_widths(config)})
-    kept = {key: value for key, value in flat.items() if not key.startswith(("logging.", "resume"))}
+    kept = {key: value for key, value in flat.items() if not key.startswith(("logging.", "search.", "resume"))}
     named = {re.sub(r"^quantization\.(.*_bits)$", r"bits.\1", key): value for key, value in kept.items()}
     widths = [(key.removeprefix("bits.").removesuffix("_bits"), named[key]) for key in named if key.startswith("bits.")]
     named["bits"] = ", ".join(f"{name} {'null' if width is None else width}" for name, width in widths)

@@ -16,6 +16,7 @@ from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
 from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.base import OUTPUT_ERRORS
 from qsnn.models.accumulators import Lesson, accumulators, check_accumulators, widths_of
+from qsnn.models.building import layer_names
 from qsnn.models.geometry import BACKPROPAGATED
 from qsnn.options import Option, impossible, key, option
 from qsnn.training.bptt import BPTTLearner
@@ -95,6 +96,10 @@ class BPTT(Option):
             return
         windows = config.dataset.windows(config.neuron.dt, training=True)
         config.model.check_inputs(input_shape(config.dataset.source().sensor, windows), with_output=True)
+
+    def layer_names(self, config: RunConfig) -> list[str]:
+        """Those of the net, input first."""
+        return layer_names(config.model.num_layers(False))
 
     def build_net(self, config: RunConfig, inputs: tuple[int, ...], num_outputs: int, machine: Machine) -> Any:
         """The net with fresh weights for ``inputs`` (N,) or (C, H, W). Raises ConfigError."""

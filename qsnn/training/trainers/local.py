@@ -13,7 +13,7 @@ from qsnn.dynamics import UpdateRule
 from qsnn.dynamics.trace_lif import TRACES
 from qsnn.kernels.dispatch import select_integer_local_backend, select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
-from qsnn.models.geometry import LOCAL, Shape
+from qsnn.models.geometry import LOCAL, Shape, local_names
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
 from qsnn.training.class_task import ClassTask, class_settings
@@ -141,6 +141,10 @@ class Local(Option):
         """Raise ConfigError or DataError if the data are not there, or if a layer would make no maps of them."""
         maps = input_shape(config.dataset.source().sensor, config.dataset.windows(config.neuron.dt, training=True))
         config.model.check_inputs(maps, with_output=False)
+
+    def layer_names(self, config: RunConfig) -> list[str]:
+        """Those of the net, input first."""
+        return local_names(config.model.num_layers(False))
 
     def build_net(self, config: RunConfig, inputs: Shape, num_outputs: int, machine: Machine) -> LocalNet:
         """The net with fresh weights for ``inputs`` (C, H, W) and as many classes as outputs. Raises ConfigError."""
