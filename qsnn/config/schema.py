@@ -43,6 +43,13 @@ class Logging:
 
 
 @dataclass
+class Sweep:
+    """Of a sweep as a whole, by -m."""
+
+    name: str | None = key(None, "its folder in outputs/multirun/<name>/, where the same command goes on", "", "none")
+
+
+@dataclass
 class Config:
     """The root."""
 
@@ -61,6 +68,7 @@ class Config:
         None,
         "folder of another run whose best weights this one begins with, across bit widths; with trainer.epochs=0 it only tests",
     )
+    sweep: Sweep = field(default_factory=Sweep)
     model: Any = MISSING
     quantization: Any = MISSING
     neuron: Any = MISSING
