@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.schema import DATASET_NAME, MORE_GROUPS, Config, Limits, Logging, Search
+from qsnn.config.schema import DATASET_NAME, MORE_GROUPS, Config, Limits, Logging, Search, Sweep
 from qsnn.options import GROUPS, options_of
 from qsnn.quantization.bit_widths import FOLLOWS_STATE
 
@@ -86,7 +86,7 @@ def own_options(group: str) -> dict[str, type]:
 
 def config_docs(written: dict[Path, str]) -> str:
     """The whole page."""
-    parts = [HEADER, "## Root\n", table(Config, "")]
+    parts = [HEADER, "## Root\n", table(Config, ""), "\n## sweep\n", f"{summary(Sweep)}\n", table(Sweep, "sweep.")]
     for group in GROUPS:
         parts.append(f"\n## {group}\n")
         parts += [f"- `{group}={name}`: {line}" for name, line in choices(group, written).items()]

@@ -20,7 +20,7 @@ from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import MORE_GROUPS, Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
+from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder, sweep_name
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -254,9 +254,10 @@ def _instead_of(flag: str, words: list[str]) -> str:
 
 def _check_auto(overrides: list[str], multirun: bool) -> None:
     """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
-    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
-    if not any(text.startswith(f"{key}=") for text in overrides):
-        raise ConfigError(f"resume=auto needs {key}=<folder>: without it every start has a folder of its own")
+    keys = ("sweep.name", "hydra.sweep.dir") if multirun else ("hydra.run.dir",)
+    if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
+        needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
+        raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
 
 
 def _check_folder_is_named(key: str, folder: str) -> None:
@@ -272,17 +273,24 @@ def _try_run(overrides: list[Override]) -> DictConfig:
         raise ConfigError(f"{swept[0].input_line} holds several values: add -m to sweep, or brackets for a list")
     cfg = compose_config([override.input_line or "" for override in overrides], return_hydra_config=True)
     _check_folder_is_named("hydra.run.dir", cfg.hydra.run.dir)
+    if cfg.sweep.name is not None and cfg.hydra.mode != RunMode.MULTIRUN:
+        raise ConfigError(
+            f"sweep.name={cfg.sweep.name} names a sweep: add -m; the folder of a single run is hydra.run.dir"
+        )
     return cfg
 
 
 def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
     tried = jobs_to_try(overrides, group_options())
-    first = compose_config([*tried[0], *_hydra(overrides)], return_hydra_config=True)
+    first = compose_config([*tried[0], *sweep_name(overrides), *_hydra(overrides)], return_hydra_config=True)
     names = [first.name, *(compose_config(job).name for job in tried[1:])]
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
+    problems += [] if first.sweep.name is None else wrong_name(first.sweep.name, "sweep.name")
     if problems:
         raise ConfigError(*problems)
     _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
     jobs = None if own_sweeper(overrides) else all_jobs(overrides)
+    if jobs and first.sweep.name is not None:
+        jobs = [job if f"resume={AUTO}" in job else [*job, f"resume={AUTO}"] for job in jobs]
     return Sweep(sweep_folder(first, names), jobs, _hydra(overrides))

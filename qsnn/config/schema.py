@@ -47,6 +47,13 @@ class Logging:
 
 
 @dataclass
+class Sweep:
+    """Of a sweep as a whole, by -m."""
+
+    name: str | None = key(None, "its folder in outputs/multirun/<name>/, where the same command goes on", "", "none")
+
+
+@dataclass
 class Search:
     """What `python -m qsnn.search` looks for, and where (docs/search.md); nothing to a single run or a sweep."""
 
@@ -69,7 +76,9 @@ class Search:
         at_least=0,
     )
     reference: str | None = key(None, "folder of a finished run to be `within` of, instead of training one")
-    sampler: str = key("nsgaii", "who chooses: nsgaii, tpe, random or grid (every combination in turn)", choices=SAMPLERS)
+    sampler: str = key(
+        "nsgaii", "who chooses: nsgaii, tpe, random or grid (every combination in turn)", choices=SAMPLERS
+    )
     sampler_seed: int = key(0, "seed of its choices", at_least=0, at_most=2**31)
     seeds: int = key(1, "runs of a setting, of seed, seed + 1, ...; its error is their mean", at_least=1, at_most=1000)
     batch: int = key(1, "settings that the launcher runs at once", at_least=1, at_most=10_000)
@@ -94,6 +103,7 @@ class Config:
         None,
         "folder of another run whose best weights this one begins with, across bit widths; with trainer.epochs=0 it only tests",
     )
+    sweep: Sweep = field(default_factory=Sweep)
     model: Any = MISSING
     quantization: Any = MISSING
     neuron: Any = MISSING

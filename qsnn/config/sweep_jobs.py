@@ -77,6 +77,23 @@ def jobs_to_try(overrides: list[Override], groups: dict[str, list[str]]) -> list
     return jobs
 
 
+def sweep_name(overrides: list[Override]) -> list[str]:
+    """The override of ``sweep.name``, if there is one. Raises ConfigError where it cannot mean anything."""
+    given = [override for override in overrides if override.key_or_group == "sweep.name"]
+    if not given or given[-1].value() is None:
+        return []
+    text = given[-1].input_line or ""
+    if given[-1].is_sweep_override():
+        raise ConfigError(f"{text} holds several values: a sweep has one name, and its jobs differ in other keys")
+    if own_sweeper(overrides):
+        raise ConfigError(
+            f"{text} is of a list of jobs; with another sweeper name the folder: hydra.sweep.dir=<folder>"
+        )
+    if any(override.key_or_group == "hydra.sweep.dir" for override in overrides):
+        raise ConfigError(f"{text} and hydra.sweep.dir both name the folder of the sweep: leave out one of them")
+    return [text]
+
+
 def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:
     """One folder for the whole sweep: hydra.sweep.dir as the first job has it, with the ``names`` of all experiments.
 

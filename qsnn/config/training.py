@@ -17,6 +17,7 @@ from qsnn.config.composition import without_hydra
 from qsnn.config.paths import config_folder, quoted
 from qsnn.config.sweep_jobs import Sweep
 from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record
+from qsnn.config.sweeps.launchers import register_launchers
 from qsnn.errors import QsnnError, naming
 from qsnn.training.folders.lock import locked
 from qsnn.training.folders.state import told_as_running
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def train(arguments: list[str]) -> None:
     """One run or a sweep. Raises QsnnError and OSError before anything has been written; else exits."""
     set_up()
+    register_launchers()
     words, cfg, sweep = read_command_line(arguments)
     if sweep is not None:
         _run_sweep(words, sweep)

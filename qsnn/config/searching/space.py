@@ -19,7 +19,18 @@ RANGE = re.compile(r"(\d+)\.\.(\d+)")
 ONE_FOR_ALL = ("rng_bits", "surrogate_bits")
 WIDTHS = tuple(entry.name for entry in fields(BitWidths) if entry.name.endswith("_bits"))
 FOLLOWING_STATE = ("membrane_bits", "synapse_bits")
-NOT_SEARCHED = ("seed", "name", "resume", "start_from", "device", "kernels", "threads", "experiment", "logging", "search")
+NOT_SEARCHED = (
+    "seed",
+    "name",
+    "resume",
+    "start_from",
+    "device",
+    "kernels",
+    "threads",
+    "experiment",
+    "logging",
+    "search",
+)
 Settings = dict[str, Any]
 """A value for every dimension, by its name."""
 
@@ -154,7 +165,9 @@ def _values(key: str, name: str, values: Any) -> tuple[Any, ...]:
     if not entries or any(entries.count(entry) > 1 for entry in entries):
         raise ConfigError(impossible(f"search.over: {key}", values, "give different values, in a list or as in 2..8"))
     if _is_width(name) and name not in ONE_FOR_ALL:
-        wrong = [entry for entry in entries if entry is not None and not (type(entry) is int and 1 <= entry <= MAX_BITS)]
+        wrong = [
+            entry for entry in entries if entry is not None and not (type(entry) is int and 1 <= entry <= MAX_BITS)
+        ]
         if wrong:
             raise ConfigError(impossible(f"search.over: {key}", wrong[0], f"a width is 1..{MAX_BITS} or null"))
     if name in GROUPS and (unknown := [entry for entry in entries if entry not in group_options()[name]]):

@@ -56,7 +56,9 @@ def sampler_of(search: Search, num_asked: int) -> BaseSampler:
 class Study:
     """``folder`` of the search; ``infeasible``: what makes settings impossible before anything is trained, or None."""
 
-    def __init__(self, folder: Path, search: Search, space: Space, infeasible: Callable[[Settings], str | None]) -> None:
+    def __init__(
+        self, folder: Path, search: Search, space: Space, infeasible: Callable[[Settings], str | None]
+    ) -> None:
         """Open it, or begin. Raises RunFolderError for a journal that is none."""
         self.folder, self.search, self.space, self._infeasible = folder, search, space, infeasible
         self._places: dict[str, BaseDistribution] = {

@@ -103,11 +103,23 @@ def answer(found: Found) -> str:
 def _cells(found: Found, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Head and rows: complete trials by their bits, then the others; full precision first, if there is one."""
     front, kind = found.front(), found.memory
-    head = ["trial", *names, "error", "standard_error", "spread", *(f"{k}_bits" for k in KINDS), "front", "within", "status"]
+    head = [
+        "trial",
+        *names,
+        "error",
+        "standard_error",
+        "spread",
+        *(f"{k}_bits" for k in KINDS),
+        "front",
+        "within",
+        "status",
+    ]
     rows = []
     if found.reference is not None:
         rows.append(["full precision", *("" for _ in names), *_numbers(found.reference), "", "", "reference"])
-    for row in sorted(found.rows, key=lambda r: (r.reached is None, r.reached.bits[kind] if r.reached else 0, r.number)):
+    for row in sorted(
+        found.rows, key=lambda r: (r.reached is None, r.reached.bits[kind] if r.reached else 0, r.number)
+    ):
         values = [value_text(row.settings[name]) for name in names]
         marks = ["", ""] if row.reached is None else [_yes(row.number in front), _yes(found.is_within(row.reached))]
         status = f"{row.status}: {row.reason}" if row.reason else row.status
@@ -119,7 +131,10 @@ def _numbers(reached: Reached | None) -> list[str]:
     if reached is None:
         return [""] * (3 + len(KINDS))
     errors = (reached.error, reached.standard_error, reached.spread)
-    return [*("" if value is None else f"{value:.6g}" for value in errors), *(str(reached.bits[kind]) for kind in KINDS)]
+    return [
+        *("" if value is None else f"{value:.6g}" for value in errors),
+        *(str(reached.bits[kind]) for kind in KINDS),
+    ]
 
 
 def _yes(value: bool) -> str:
@@ -144,7 +159,11 @@ def plain(found: Found) -> dict[str, Any]:
     best, front = found.best(), found.front()
     reference = None if found.reference is None else found.reference._asdict()
     trials = [
-        {**row._asdict(), "reached": None if row.reached is None else row.reached._asdict(), "front": row.number in front}
+        {
+            **row._asdict(),
+            "reached": None if row.reached is None else row.reached._asdict(),
+            "front": row.number in front,
+        }
         for row in found.rows
     ]
     chosen = None if best is None else best[0].number

@@ -18,12 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 from qsnn.config.composition import without_running_hydra
 from qsnn.config.paths import AUTO, config_folder, quoted
 from qsnn.config.search_path import search_path_override
+from qsnn.config.sweeps.clusters import run_by_plugin
 from qsnn.config.sweeps.job import run_job
-from qsnn.config.sweeps.planning import Plan, Planned, folder_names, plan
-from qsnn.config.sweeps.processes import run_in_processes, workers_of
+from qsnn.config.sweeps.launchers import cpu_count, register_launchers, workers_of
+from qsnn.config.sweeps.planning import Planned, folder_names, plan
+from qsnn.config.sweeps.processes import run_in_processes
 from qsnn.errors import ConfigError
 from qsnn.training.runs import Job
 
+GOES_ON = f"resume={AUTO}"
 log = logging.getLogger(__name__)
 
 
@@ -56,33 +59,38 @@ def launch(
     """
     if not jobs:
         return []
+    register_launchers()
     with _hydra(jobs, folder, words) as started:
         planned = plan(jobs, folder, names or folder_names(jobs, started.cfg))
-        _run(started, planned)
+        if planned.to_do:
+            _run(started, planned.to_do)
     return planned.refused
 
 
-def _run(started: Launch, planned: Plan) -> None:
-    if not planned.to_do:
-        return
+def _run(started: Launch, to_do: list[Planned]) -> None:
     workers = workers_of(started.cfg)
     if workers:
-        run_in_processes(planned.to_do, workers, started.cfg, started.context)
-    else:
-        _run_by_plugin(started, planned.to_do)
-
-
-def _run_by_plugin(started: Launch, to_do: list[Planned]) -> None:
-    """By a launcher of Hydra's plugin interface."""
+        _tell_threads(started.cfg, workers)
+        run_in_processes(to_do, workers, started.cfg, started.context)
+        return
+    # A cluster may end a job and start it again by itself.
+    going_on = [job if GOES_ON in job.overrides else Planned([*job.overrides, GOES_ON], job.folder) for job in to_do]
     launcher = Plugins.instance().instantiate_launcher(started.context, run_job, started.cfg)
-    results = launcher.launch([job.overrides for job in to_do], 0)
-    del results
+    run_by_plugin(launcher, going_on)
+
+
+def _tell_threads(cfg: DictConfig, workers: int) -> None:
+    if workers > 1 and workers * cfg.threads > cpu_count():
+        asked = f"{workers} jobs at once with threads={cfg.threads}"
+        log.warning(
+            "%s each are more than the %d cores that there are: jobs will wait for one another", asked, cpu_count()
+        )
 
 
 @contextmanager
 def _hydra(jobs: Sequence[Sequence[str]], folder: Path, words: Sequence[str]) -> Iterator[Launch]:
     """Hydra as its own command line would start it for a sweep into ``folder``."""
-    shared = [text for text in jobs[0] if all(text in job for job in jobs) and not text.startswith(f"resume={AUTO}")]
+    shared = [text for text in jobs[0] if all(text in job for job in jobs) and text != GOES_ON]
     overrides = [*words, *shared, f"hydra.sweep.dir={quoted(folder)}", *search_path_override()]
     with without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3", job_name="train"):
         hydra = GlobalHydra.instance().hydra

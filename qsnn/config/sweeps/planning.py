@@ -86,14 +86,14 @@ def _is_that_run(job: list[str], folder: Path, there: Job) -> bool:
     return bool(there.summary.get("epochs", 0) >= config.trainer.epochs)
 
 
-def folder_names(jobs: Sequence[Sequence[str]], cfg: DictConfig) -> list[str]:
+def folder_names(jobs: Sequence[Sequence[str]], cfg: DictConfig, first: int = 0) -> list[str]:
     """The name of each job's folder below the sweep's, as Hydra would make it: its ``hydra.sweep.subdir``.
 
-    ``cfg``: config of one of them, with Hydra's part.
+    ``cfg``: config of one of them, with Hydra's part; ``first``: number of the first job.
     """
     text = str(OmegaConf.to_container(cfg.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
     foreign = set(re.findall(r"\$\{([\w.]+)", text)) - set(OWN_TO_A_JOB)
-    return [_name(cfg if not foreign else _composed(job), job, number) for number, job in enumerate(jobs)]
+    return [_name(cfg if not foreign else _composed(job), job, number) for number, job in enumerate(jobs, first)]
 
 
 def _composed(job: Sequence[str]) -> DictConfig:

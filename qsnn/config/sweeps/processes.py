@@ -11,9 +11,9 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.errors import CompactHydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
@@ -24,14 +24,8 @@ from qsnn.training.folders.lock import is_held
 from qsnn.training.folders.state import QUEUED, read_summary, write_death
 from qsnn.training.interrupt import Stopped
 
-BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 FORK = multiprocessing.get_context("fork")
 log = logging.getLogger(__name__)
-
-
-def workers_of(cfg: DictConfig) -> int:
-    """How many processes the launcher of this config means; 0 for one that does not run jobs in processes of ours."""
-    return 1 if cfg.hydra.launcher["_target_"] == BASIC_LAUNCHER else 0
 
 
 class Worker:
@@ -62,8 +56,8 @@ class Worker:
 class Pool:
     """The parent: gives jobs to workers and hears of their ends."""
 
-    def __init__(self, count: int, cfg: DictConfig, context: HydraContext) -> None:
-        self._count, self._cfg, self._context = count, cfg, context
+    def __init__(self, count: int, cfg: DictConfig, context: HydraContext, planned: bool) -> None:
+        self._count, self._cfg, self._context, self._planned = count, cfg, context, planned
         self._workers: list[Worker] = []
         self.answers: dict[int, Answer] = {}
 
@@ -86,7 +80,7 @@ class Pool:
         for worker in self._workers:
             while waiting and worker.job is None:
                 number, job = waiting.popleft()
-                if is_free(job):
+                if not self._planned or is_free(job):
                     log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
                     worker.give(number, job)
 
@@ -150,14 +144,18 @@ def is_free(job: Planned) -> bool:
     return not is_held(job.folder) and read_summary(job.folder).get("status") in (QUEUED, None, "killed")
 
 
-def run_in_processes(jobs: list[Planned], workers: int, cfg: DictConfig, context: HydraContext) -> list[JobReturn]:
+def run_in_processes(
+    jobs: list[Planned], workers: int, cfg: DictConfig, context: HydraContext, planned: bool = True
+) -> list[JobReturn]:
     """Run ``jobs`` in so many processes. What became of them is in their folders, and what each returned is returned for
-    sweepers. Raises Stopped, and KeyboardInterrupt."""
-    pool = Pool(workers, cfg, context)
+    sweepers. ``planned``: leave out what another sweep of the same plan does. Raises Stopped, and KeyboardInterrupt."""
+    pool = Pool(workers, cfg, context, planned)
     pool.run(jobs)
-    return [_returned(job, pool.answers.get(number)) for number, job in enumerate(jobs)]
+    return [_returned(job, pool.answers.get(number, Answer(None, ""))) for number, job in enumerate(jobs)]
 
 
-def _returned(job: Planned, answer: Answer | None) -> JobReturn:
-    value: Any = None if answer is None else answer.value
-    return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=value)
+def _returned(job: Planned, answer: Answer) -> JobReturn:
+    if answer.error:
+        error = CompactHydraException(answer.error)
+        return JobReturn(overrides=job.overrides, status=JobStatus.FAILED, _return_value=error)
+    return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=answer.value)

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.errors import CompactHydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
@@ -58,13 +59,13 @@ def _serve(connection: Connection, cfg: DictConfig, context: HydraContext, paren
     setup_globals()
     while True:
         try:
-            order = connection.recv()
+            order: tuple[int, list[str]] | None = connection.recv()
         except EOFError:  # the parent has gone
             return
         if order is None:
             return
         _leave_if_orphaned(parent)
-        answer = _run(*order, cfg, context)
+        answer = _run(order[0], order[1], cfg, context)
         connection.send(answer)
         if answer.error:  # who knows in what state it left this process
             return
@@ -81,5 +82,7 @@ def _run(number: int, overrides: Sequence[str], cfg: DictConfig, context: HydraC
     if result.status == JobStatus.COMPLETED:
         return Answer(result.return_value, "")
     error = result._return_value
+    if isinstance(error, CompactHydraException):  # one line for a sweeper that minimises
+        return Answer(None, str(error))
     log.error("%s", "".join(traceback.format_exception(error)))
     return Answer(None, " ".join(f"{type(error).__name__}: {error}".split()))
