@@ -49,7 +49,7 @@ class Trained(NamedTuple):
     start and are held (None: floats)."""
 
     name: str
-    count: int
+    num: int
     weight_bits: int | None
     grid: int | None
 
@@ -87,10 +87,10 @@ def learned(layer: str, trained: Trained, learning: Learning) -> Iterator[Term]:
     rounding, rule, name = learning.rounding[layer], learning.rule, trained.name
     if trained.weight_bits is not None:
         width = ("stored_bits", stored_bits(trained, rounding, learning))
-        yield term(f"stored {name}", {name: trained.count}, width)._replace(at_32_bits=0)
-    yield term(f"gradients of {name}", {name: trained.count}, ("gradient_code_bits", gradient_bits(rounding)))
+        yield term(f"stored {name}", {name: trained.num}, width)._replace(at_32_bits=0)
+    yield term(f"gradients of {name}", {name: trained.num}, ("gradient_code_bits", gradient_bits(rounding)))
     if rule.num_slots:
-        sizes = {name: trained.count, "slots": rule.num_slots}
+        sizes = {name: trained.num, "slots": rule.num_slots}
         yield term(f"optimizer slots of {name}", sizes, ("slot_bits", _slot_bits(rounding, rule)))
     if rounding.gradient_bits is not None:
         yield random_state(f"random state of {name}")._replace(at_32_bits=0)

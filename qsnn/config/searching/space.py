@@ -112,7 +112,8 @@ def settings_name(settings: Settings) -> str:
 
 def read_space(over: Mapping[str, Any], config: Config) -> Space:
     """The space that ``search.over`` means for the net of ``config``. Raises one ConfigError with all that is wrong."""
-    layers, problems = tuple(config.trainer.layer_names(config)), []
+    layers = tuple(config.trainer.layer_names(config))
+    problems: list[str] = []
     dimensions: dict[str, Dimension] = {}
     for key, values in over.items():
         if values is None:  # taken out again of what an experiment searches

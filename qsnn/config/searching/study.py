@@ -105,13 +105,17 @@ class Study:
         """What a trial tries."""
         return self.space.settings(trial.params)
 
+    def name_of(self, trial: FrozenTrial) -> str:
+        """That of its folder."""
+        return settings_name(self.settings(trial))
+
     def next_batch(self, count: int, claims: contextlib.ExitStack) -> list[Claimed]:
         """At most ``count`` trials to run: first those that nobody goes on with, then new ones, while there are any to try.
         The claims on their folders end with ``claims``."""
         with alone(self.folder):
-            found = []
-            for trial in self._interrupted():
-                if len(found) < count and (claimed := self._claim(trial, claims)):
+            found: list[Claimed] = []
+            for left in self._interrupted():
+                if len(found) < count and (claimed := self._claim(left, claims)):
                     found.append(claimed)
             while len(found) < count and self._num_tried() < self.search.trials:
                 trial = self._new()
@@ -151,8 +155,7 @@ class Study:
 
     def _claim(self, trial: FrozenTrial, claims: contextlib.ExitStack) -> Claimed | None:
         """Hold the trial's folder, unless another process does."""
-        settings = self.settings(trial)
-        name = settings_name(settings)
+        settings, name = self.settings(trial), self.name_of(trial)
         try:
             claims.enter_context(locked(self.folder / TRIALS / name))
         except InUseError:

@@ -151,7 +151,7 @@ def write_tables(folder: Path, found: Found, names: Sequence[str]) -> None:
     marked = "`front`: no other trial is better in one objective and no worse in the others"
     content = f"{answer(found)}\n\n{table}\n\n{marked} ({', '.join(found.objectives)}).\n"
     for name, body in (("front.csv", text.getvalue()), ("front.md", content)):
-        write_atomically(folder / name, lambda file, body=body: file.write(body.encode()))  # type: ignore[misc]
+        write_atomically(folder / name, lambda file, body=body: file.write(body.encode()))
 
 
 def plain(found: Found) -> dict[str, Any]:
