@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from qsnn.reporting.pictures import BLACK, EXTRA, MISSED, PAPER, WHITE, Picture, write_picture
 
 WIDTH, HEIGHT = 720, 480
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+LEFT, RIGHT, TOP, BOTTOM = 70, 40, 40, 50
 GREY, DOT, TICKS = (150, 150, 150), 4, 6
 FONT_SIZE = 13
 
@@ -48,10 +48,11 @@ def front_picture(points: Sequence[Point], kind: str, reference: float | None, l
     image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_SIZE)
     _frame(draw, axes, font, f"bits of memory in {kind}" if kind != "weights" else "bits of weights")
-    for level, text, colour in ((limit, "allowed", MISSED), (reference, "full precision", BLACK)):
+    for level, text, colour, anchor in ((limit, "allowed", MISSED, "rs"), (reference, "full precision", BLACK, "ra")):
         if level is not None:
             draw.line((LEFT, axes.y(level), WIDTH - RIGHT, axes.y(level)), fill=colour)
-            draw.text((WIDTH - RIGHT - 4, axes.y(level) - 2), text, fill=colour, font=font, anchor="rs")
+            place = axes.y(level) + (2 if anchor == "ra" else -2)
+            draw.text((WIDTH - RIGHT - 4, place), text, fill=colour, font=font, anchor=anchor)
     _points(draw, axes, points)
     draw.text((LEFT, 12), "error in validation: every setting, and the front (blue)", fill=BLACK, font=font)
     return image

@@ -20,7 +20,7 @@ from qsnn.config.searching.identity import FILE, IDENTITY, begin_or_go_on, ident
 from qsnn.config.searching.journal import alone
 from qsnn.config.searching.reference import reference_of
 from qsnn.config.searching.space import Settings, Space, read_space
-from qsnn.config.searching.study import FAILED, INFEASIBLE, RESULT, TRIALS, VIOLATION, Claimed, Study
+from qsnn.config.searching.study import FAILED, INFEASIBLE, RESULT, TRIALS, Claimed, Study
 from qsnn.config.searching.table import (
     Found,
     Row,
@@ -135,8 +135,13 @@ class Search:
             return
         say(f"{told}: error {error_text(found)}, {found.bits['inference']:,} bits")
         limit = self.found().limit
-        notes = {RESULT: found._asdict(), VIOLATION: 0.0 if limit is None else found.error - limit}
-        self.study.tell(claimed.number, [found.value(name) for name in self.settings.objectives], notes)
+        violation = 0.0 if limit is None else found.error - limit
+        self.study.tell(
+            claimed.number,
+            [found.value(name) for name in self.settings.objectives],
+            {RESULT: found._asdict()},
+            violation,
+        )
 
     def found(self) -> Found:
         """All of the search so far, of every process."""

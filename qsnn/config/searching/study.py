@@ -21,9 +21,9 @@ from qsnn.config.searching.space import Settings, Space, settings_name
 from qsnn.training.folders.lock import InUseError, locked
 
 JOURNAL, TRIALS = "journal.log", "trials"
-LEFT_OUT, INFEASIBLE, FAILED, VIOLATION, RESULT = "left_out", "infeasible", "failed", "violation", "result"
-"""Names of what is noted of a trial: why it is none, what makes its settings impossible, why it failed, how far its error
-lies above what is allowed, and what it reached."""
+LEFT_OUT, INFEASIBLE, FAILED, RESULT = "left_out", "infeasible", "failed", "result"
+"""Names of what is noted of a trial: why it is none, what makes its settings impossible, why it failed, what it reached."""
+ERROR = "error"
 MAX_LISTED = 100_000
 Point = tuple[int, ...]
 
@@ -40,16 +40,12 @@ def sampler_of(search: Search, num_asked: int) -> BaseSampler:
     """Who chooses, after so many trials: a start that drew as the first one did would draw what is tried. With ``grid`` nobody
     is asked: the next combination is."""
     seed = search.sampler_seed + num_asked
-
-    def violations(trial: FrozenTrial) -> Sequence[float]:
-        return (float(trial.user_attrs.get(VIOLATION, 0.0)),)
-
     if search.sampler == "nsgaii":
         population = min(50, max(4, search.trials // 4))
-        return NSGAIISampler(population_size=population, seed=seed, constraints_func=violations)
+        return NSGAIISampler(population_size=population, seed=seed)
     if search.sampler == "tpe":
         startup = min(10, max(4, search.trials // 4))
-        return TPESampler(n_startup_trials=startup, seed=seed, constraints_func=violations)
+        return TPESampler(n_startup_trials=startup, seed=seed)
     return RandomSampler(seed=seed)
 
 
@@ -130,10 +126,14 @@ class Study:
         """How many trials are being run, by anybody."""
         return sum(trial.state == TrialState.RUNNING for trial in self.trials())
 
-    def tell(self, number: int, values: Sequence[float] | None, notes: dict[str, Any]) -> None:
-        """The end of a trial: what is to be small, None of one that failed, and `notes` on it."""
+    def tell(self, number: int, values: Sequence[float] | None, notes: dict[str, Any], violation: float = 0.0) -> None:
+        """The end of a trial: what is to be small, None of one that failed; `notes` on it; and by how much its error lies above
+        the largest that is allowed, 0 or less if it does not."""
         with alone(self.folder):
-            self._tell(self._all()[number], values, notes)
+            trial = self._all()[number]
+            if values is not None:
+                Trial(self._study, trial._trial_id).set_constraint(ERROR, violation)
+            self._tell(trial, values, notes)
 
     def _tell(self, trial: FrozenTrial, values: Sequence[float] | None, notes: dict[str, Any]) -> None:
         noted = Trial(self._study, trial._trial_id)
