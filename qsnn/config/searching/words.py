@@ -18,6 +18,7 @@ from qsnn.config.schema import Config, Search
 from qsnn.config.search_path import note_search_path
 from qsnn.config.sweep_jobs import check_objective
 from qsnn.errors import ConfigError
+from qsnn.options import impossible
 
 PREFIX, OVER = "search.", "search.over."
 QUIET = ("hydra.job_logging.root.handlers=[file]", "hydra.hydra_logging.root.level=WARNING")
@@ -61,7 +62,11 @@ def read_words(arguments: list[str]) -> Words:
     cfg = compose_config(task)
     _set(cfg, own)
     check_objective(cfg)
-    return Words(task, [*hydra, *QUIET], to_config(without_hydra(cfg)))
+    config = to_config(without_hydra(cfg))
+    objectives = config.search.objectives
+    if not objectives or len(set(objectives)) < len(objectives):
+        raise ConfigError(impossible("search.objectives", objectives, "give one, or several different ones"))
+    return Words(task, [*hydra, *QUIET], config)
 
 
 def _key(word: str) -> str:
