@@ -105,8 +105,9 @@ def _name(cfg: DictConfig, job: Sequence[str], number: int) -> str:
     kept = sorted(
         text for text in job if _key(text) not in setting.exclude_keys and not _key(text).startswith("hydra.")
     )
+    text = setting.item_sep.join(kept).replace("=", setting.kv_sep)
     with open_dict(cfg):
-        cfg.hydra.job.override_dirname = setting.item_sep.join(kept).replace("=", setting.kv_sep)
+        cfg.hydra.job.override_dirname = text.replace("${", r"\${")  # as typed: what it means may change
         cfg.hydra.job.num, cfg.hydra.job.id = number, str(number)
     return str(cfg.hydra.sweep.subdir)
 
