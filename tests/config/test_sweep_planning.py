@@ -47,7 +47,9 @@ HOSTILE = ["a/b", "..", ".", "''", "' '", "../../etc", "'a\\nb'", "x" * (MAX_FOL
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_name_that_is_no_folder_is_refused_by_its_name(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^sweep\.name=.* is not possible: it names a folder: up to 180 bytes") as caught:
+    with pytest.raises(
+        ConfigError, match=r"^sweep\.name=.* is not possible: it names a folder: up to 180 bytes"
+    ) as caught:
         read_command_line(["-m", "experiment=quick", f"sweep.name={name}", "seed=0"])
     assert "\n" not in str(caught.value)
 
@@ -119,7 +121,9 @@ def test_finished_run_that_shall_go_further_is_to_do(tmp_path: Path) -> None:
 def test_job_that_another_process_runs_is_planned_and_left_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     with locked(folder):
-        (folder / "summary.json").write_text(json.dumps({"status": "running", "pid": 7, "host": "there", "since": "noon"}))
+        (folder / "summary.json").write_text(
+            json.dumps({"status": "running", "pid": 7, "host": "there", "since": "noon"})
+        )
         assert to_do([job(0)], tmp_path, ["a"]) == ["a"]  # it may be killed before it is this sweep's turn
         running = read_job(folder)
         assert (running.status, running.reason()) == ("running", "process 7 on there has been at it since noon")
