@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from qsnn.config.composition import compose_config, names_of, wrong_values
+from qsnn.config.composition import compose_config, compose_like, names_of, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
 from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name
@@ -284,7 +284,7 @@ def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
     tried = jobs_to_try(overrides, group_options())
     first = compose_config([*tried[0], *sweep_name(overrides), *_hydra(overrides)], return_hydra_config=True)
-    names = [first.name, *(compose_config(job).name for job in tried[1:])]
+    names = [first.name, *(compose_like(first, tried[0], job, group_options()).name for job in tried[1:])]
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
     problems += [] if first.sweep.name is None else wrong_name(first.sweep.name, "sweep.name")
     if problems:

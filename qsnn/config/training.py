@@ -16,7 +16,7 @@ from qsnn.config.command_line import read_command_line, set_up
 from qsnn.config.composition import without_hydra
 from qsnn.config.paths import config_folder, quoted
 from qsnn.config.sweep_jobs import Sweep
-from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record
+from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record, task_words
 from qsnn.config.sweeps.launchers import register_launchers
 from qsnn.errors import QsnnError, naming
 from qsnn.training.folders.lock import locked
@@ -101,7 +101,7 @@ def _task(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         return run_job(cfg)
-    folder, overrides = Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task)
+    folder, overrides = Path(hydra_config.runtime.output_dir), task_words(hydra_config)
     try:
         with told_as_running(folder, overrides):  # it is locked already
             start_or_record(cfg, folder, overrides)

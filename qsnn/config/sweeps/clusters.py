@@ -1,8 +1,9 @@
 """The launchers that leave a sweep at the first job that failed: submitit's and ray's. Here each job is asked for its end."""
 
 import logging
+import subprocess
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -13,6 +14,7 @@ from omegaconf import open_dict
 from qsnn.config.sweeps.launchers import cpu_count
 from qsnn.config.sweeps.planning import Planned
 from qsnn.training.folders.state import write_death
+from qsnn.training.interrupt import Stopped
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher."
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
@@ -20,7 +22,9 @@ SHARED = (
     "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name", "stderr_to_stdout",
 )  # fmt: skip
 """What every executor of submitit's takes; other settings bear the executor's name."""
-PAUSE = 0.1
+PAUSE, QUEUE_PAUSE = 0.1, 2.0
+LOOKS = 2
+"""How often a job may be missing from Slurm's queue before it is given up: its result takes a moment to be seen."""
 log = logging.getLogger(__name__)
 
 
@@ -39,8 +43,12 @@ def run_by_submitit(launcher: Any, jobs: list[Planned]) -> None:
         _in_turns(executor, launcher, jobs, arguments)
         return
     started = executor.map_array(launcher, *zip(*arguments, strict=True))
-    for job, handle in zip(jobs, started, strict=True):
-        _record(job, handle)
+    try:
+        _wait_in_queue(list(zip(jobs, started, strict=True)))
+    except Stopped as stop:
+        array = str(started[0].job_id).partition("_")[0]
+        stop.note = f"its jobs go on in Slurm; scancel {array} ends them, and each can be resumed"
+        raise
 
 
 def _executor(launcher: Any, kind: str) -> Any:
@@ -64,6 +72,44 @@ def _in_turns(executor: Any, launcher: Any, jobs: list[Planned], arguments: list
             if handle.done():
                 running.remove((job, handle))
                 _record(job, handle)
+
+
+def _wait_in_queue(running: list[tuple[Planned, Any]]) -> None:
+    """Until each has a result or has left the queue without one, as a killed job does where there is no accounting (`sacct`)
+    to tell of it."""
+    missed = Counter[str]()
+    while running:
+        time.sleep(QUEUE_PAUSE)
+        queued = _queued()
+        for job, handle in list(running):
+            name = str(handle.job_id)
+            missed[name] += queued is not None and name not in queued
+            if handle.paths.result_pickle.exists():
+                _record(job, handle)
+            elif missed[name] > LOOKS:
+                _died(job, f"slurm: job {name} left the queue without a result{_last_words(handle)}")
+            else:
+                continue
+            running.remove((job, handle))
+
+
+def _queued() -> set[str] | None:
+    """Numbers of the user's jobs that wait or run; None if Slurm does not answer."""
+    try:
+        answer = subprocess.run(
+            ["squeue", "--me", "-h", "-r", "-o", "%i"], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return set(answer.stdout.split())
+
+
+def _last_words(handle: Any) -> str:
+    """What Slurm wrote into the job's log about its end, such as that it exceeded its memory or time."""
+    said = [
+        line for line in (handle.stderr() or "").splitlines() if "slurmstepd: error" in line or "srun: error" in line
+    ]
+    return "".join(f": {' '.join(line.split())}" for line in said[:1])
 
 
 def _record(job: Planned, handle: Any) -> None:

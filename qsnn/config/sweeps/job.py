@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from qsnn.command import describe
 from qsnn.config.paths import AUTO
@@ -34,7 +34,7 @@ def run_job(cfg: DictConfig) -> float:
     """
     raise_if_stopped()  # while Hydra went from one job of a sweep to the next
     hydra_config = HydraConfig.get()
-    folder, overrides = Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task)
+    folder, overrides = Path(hydra_config.runtime.output_dir), task_words(hydra_config)
     minimised = hydra_config.sweeper["_target_"] != BASIC_SWEEPER
     try:
         with locked(folder):
@@ -46,6 +46,12 @@ def run_job(cfg: DictConfig) -> float:
             raise CompactHydraException(f"error: {error}") from error
         log.info("%s", error)  # that process does it, and the sweep tells in the end who it is
         return NOT_RUN
+
+
+def task_words(hydra_config: Any) -> list[str]:
+    """The overrides of a run as they were typed, what is interpolated in them still so."""
+    words = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    return [str(word) for word in words] if isinstance(words, list) else []
 
 
 def is_done(folder: Path, cfg: DictConfig) -> bool:

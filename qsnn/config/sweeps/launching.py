@@ -99,10 +99,10 @@ def _hydra(jobs: Sequence[Sequence[str]], folder: Path, words: Sequence[str]) ->
             cfg = hydra.compose_config("config", overrides, RunMode.MULTIRUN)
         except HydraException as error:
             raise ConfigError(" ".join(str(error).split())) from error
+        configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(cfg, folder / "multirun.yaml")
         context.callbacks.on_multirun_start(config=cfg, config_name="config")
         yield Launch(cfg, context)
         context.callbacks.on_multirun_end(config=cfg, config_name="config")
-        configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from qsnn.config.composition import compose_config, without_hydra
 from qsnn.config.paths import AUTO, quoted
+from qsnn.config.sweeps.composing import override_dirname
 from qsnn.errors import QsnnError, RunFolderError
 from qsnn.training.folders.lock import InUseError, locked
 from qsnn.training.folders.state import FINISHED, write_queued
@@ -101,15 +102,9 @@ def _composed(job: Sequence[str]) -> DictConfig:
 
 
 def _name(cfg: DictConfig, job: Sequence[str], number: int) -> str:
-    setting = cfg.hydra.job.config.override_dirname
-    kept = sorted(
-        text for text in job if _key(text) not in setting.exclude_keys and not _key(text).startswith("hydra.")
-    )
     with open_dict(cfg):
-        cfg.hydra.job.override_dirname = setting.item_sep.join(kept).replace("=", setting.kv_sep)
+        cfg.hydra.job.override_dirname = override_dirname(job, cfg).replace(
+            "${", r"\${"
+        )  # as typed: its meaning may change
         cfg.hydra.job.num, cfg.hydra.job.id = number, str(number)
     return str(cfg.hydra.sweep.subdir)
-
-
-def _key(text: str) -> str:
-    return text.partition("=")[0].partition("@")[0].lstrip("+~")

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from qsnn.config.sweeps import job
+from qsnn.config.sweeps.composing import Composer
 from qsnn.training.interrupt import Interruptible, Stopped
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent ends, however that ends
@@ -57,6 +57,7 @@ def _leave_if_orphaned(parent: int) -> None:
 
 def _serve(connection: Connection, cfg: DictConfig, context: HydraContext, parent: int) -> None:
     setup_globals()
+    composer = Composer(context.config_loader, cfg)
     while True:
         try:
             order: tuple[int, list[str]] | None = connection.recv()
@@ -65,14 +66,13 @@ def _serve(connection: Connection, cfg: DictConfig, context: HydraContext, paren
         if order is None:
             return
         _leave_if_orphaned(parent)
-        answer = _run(order[0], order[1], cfg, context)
+        answer = _run(order[0], composer.compose(order[1]), context)
         connection.send(answer)
         if answer.error:  # who knows in what state it left this process
             return
 
 
-def _run(number: int, overrides: Sequence[str], cfg: DictConfig, context: HydraContext) -> Answer:
-    config = context.config_loader.load_sweep_config(cfg, list(overrides))
+def _run(number: int, config: DictConfig, context: HydraContext) -> Answer:
     with open_dict(config):
         config.hydra.job.id = config.hydra.job.num = number
     result = run_job(
