@@ -48,11 +48,11 @@ def front_picture(points: Sequence[Point], kind: str, reference: float | None, l
     image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_SIZE)
     _frame(draw, axes, font, f"bits of memory in {kind}" if kind != "weights" else "bits of weights")
-    for level, text, colour, anchor in ((limit, "allowed", MISSED, "rs"), (reference, "full precision", BLACK, "ra")):
+    levels = ((limit, "allowed", MISSED, WIDTH - RIGHT - 4, "rs"), (reference, "full precision", BLACK, LEFT + 4, "ls"))
+    for level, text, colour, place, anchor in levels:
         if level is not None:
             draw.line((LEFT, axes.y(level), WIDTH - RIGHT, axes.y(level)), fill=colour)
-            place = axes.y(level) + (2 if anchor == "ra" else -2)
-            draw.text((WIDTH - RIGHT - 4, place), text, fill=colour, font=font, anchor=anchor)
+            draw.text((place, axes.y(level) - 2), text, fill=colour, font=font, anchor=anchor)
     _points(draw, axes, points)
     draw.text((LEFT, 12), "error in validation: every setting, and the front (blue)", fill=BLACK, font=font)
     return image

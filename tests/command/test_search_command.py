@@ -2,10 +2,13 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from helpers import command
 
+TREE = Path(__file__).resolve().parents[2]
 WORDS = [
     "experiment=quick", "trainer.epochs=2", "kernels=eager", "logging=search", "dataset.num_inputs=10", "dataset.num_outputs=8",
     "dataset.num_steps=10", "model.hidden=[6]", "dataset.target=tree", "search.within=1", "search.sampler=grid",
@@ -37,3 +40,12 @@ def test_search_finds_the_fewest_bits_and_goes_on_where_it_ended(tmp_path: Path)
     other = command("search", *WORDS, OVER, "model.hidden=[7]", folder=tmp_path)
     assert other.returncode == 2
     assert "holds another search: model.hidden was [6], is [7]" in other.stderr
+
+
+def test_search_without_optuna_is_one_line_with_what_to_install(tmp_path: Path) -> None:
+    words = [sys.executable, "-S", "-m", "qsnn.search", "experiment=quick"]  # without installed packages
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(TREE)}, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr == 'error: searching needs optuna, which is not installed: pip install "qsnn[search]"\n'

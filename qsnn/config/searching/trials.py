@@ -22,8 +22,9 @@ FAILED, TRIES, PAUSE = "failed", 3, 1.0
 
 class Reached(NamedTuple):
     """What a setting reached. ``error``: 1 - validation accuracy, or of a pattern the distance as a share of a silent net's, a
-    mean over seeds; ``standard_error``: sqrt(e (1 - e) / n) of n validation recordings, of a pattern none; ``spread``: standard
-    deviation over seeds, of one seed none; ``bits``: by kind of memory."""
+    mean over seeds; ``standard_error``: sqrt(e (1 - e) / n) of n validation recordings, of a pattern that of the
+    mean over seeds; ``spread``: standard deviation over seeds; both None of a pattern and one seed, ``spread`` of any one seed;
+    ``bits``: by kind of memory."""
 
     error: float
     standard_error: float | None
@@ -103,9 +104,12 @@ def of_jobs(jobs: Sequence[Job]) -> Reached | str:
     if not isinstance(memory, dict):
         return f"its summary does not tell its memory in bits [{jobs[0].folder}]"
     mean = fmean(errors)
-    deviation = math.sqrt(mean * (1 - mean) / recordings) if recordings else None
+    spread = stdev(errors) if len(errors) > 1 else None
+    deviation = None if spread is None else spread / math.sqrt(len(errors))
+    if recordings:
+        deviation = math.sqrt(mean * (1 - mean) / recordings)
     bits = {kind: int(memory[kind]["bits"]) for kind in KINDS}
-    return Reached(mean, deviation, stdev(errors) if len(errors) > 1 else None, bits)
+    return Reached(mean, deviation, spread, bits)
 
 
 def _error(summary: Mapping[str, Any]) -> float | None:
