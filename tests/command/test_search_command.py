@@ -37,9 +37,6 @@ def test_search_finds_the_fewest_bits_and_goes_on_where_it_ended(tmp_path: Path)
     assert (folder / "pareto.png").exists()
     run = folder / "trials" / "output.weight_bits=2,state_bits=8" / "seed_0"
     assert json.loads((run / "summary.json").read_text())["quantization"]["weight_bits"] == [2, 2]
-    other = command("search", *WORDS, OVER, "model.hidden=[7]", folder=tmp_path)
-    assert other.returncode == 2
-    assert "holds another search: model.hidden was [6], is [7]" in other.stderr
 
 
 def test_search_without_optuna_is_one_line_with_what_to_install(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,9 +88,7 @@ def test_local_nets_have_their_own_layers_and_widths() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.booleans(), st.integers(1, 16), st.text("ab c',{}$=", max_size=5)), max_size=3))
 def test_text_of_a_value_is_read_as_the_value(values: list[Any]) -> None:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_override(f"search.over={value_text(values)}").value()
+    parsed: Any = OverridesParser.create().parse_override(f"search.over={value_text(values)}").value()
     assert list(map(str, parsed)) == list(map(str, values))
 
 

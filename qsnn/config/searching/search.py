@@ -181,7 +181,8 @@ class Search:
         found = self.found()
         failed = [row for row in found.rows if row.status == "failed"]
         infeasible = sum(row.status == "infeasible" for row in found.rows)
-        counts = f"{len(found.complete())} of {self.space.size:,} settings finished, {infeasible} infeasible, {len(failed)} failed"
+        finished = f"{len(found.complete())} of {self.space.size:,} settings finished"
+        counts = f"{finished}, {infeasible} infeasible, {len(failed)} failed"
         say(f"\n{counts}; the front:\n\n{console_table(found)}\n\n{answer(found)}")
         say(f"\n  wrote {self.folder}/  {FILE}  front.csv  front.md" + ("  pareto.png" if found.complete() else ""))
         for row in failed:
