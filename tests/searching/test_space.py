@@ -1,6 +1,9 @@
 """What search.over means: widths of all layers and of single ones, any key, and a line for every mistake."""
 
 import itertools
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +93,14 @@ def test_local_nets_have_their_own_layers_and_widths() -> None:
 def test_text_of_a_value_is_read_as_the_value(values: list[Any]) -> None:
     parsed: Any = OverridesParser.create().parse_override(f"search.over={value_text(values)}").value()
     assert list(map(str, parsed)) == list(map(str, values))
+
+
+def test_commands_that_the_page_shows_are_understood() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text()
+    shown = [shlex.split(text, comments=True) for text in re.findall(r"^    python -m qsnn\.search (.*)$", page, re.M)]
+    assert len(shown) == 5
+    spaces = [read_space(words.config.search.over, words.config) for words in map(read_words, shown)]
+    assert [space.size for space in spaces] == [48, 16, 21, 9, 48]
 
 
 def test_points_are_every_combination_once() -> None:
