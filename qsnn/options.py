@@ -13,6 +13,7 @@ The bounds of its keys are checked for it; what needs two values it tells in `pr
 options the same way, in modules that its entry points ``qsnn.options`` name. Plain Python: neither Hydra nor torch.
 """
 
+import copy
 import functools
 import importlib
 import math
@@ -58,8 +59,8 @@ def key(
         "meaning": meaning, "unit": unit, "original": original,
         "at_least": at_least, "above": above, "at_most": at_most, "below": below, "choices": choices,
     }  # fmt: skip
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: copy.copy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 

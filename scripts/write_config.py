@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from qsnn.config.schema import DATASET_NAME, Config, Limits, Logging
+from qsnn.config.schema import DATASET_NAME, MORE_GROUPS, Config, Limits, Logging, Search, Sweep
 from qsnn.options import GROUPS, options_of
 from qsnn.quantization.bit_widths import FOLLOWS_STATE
 
@@ -20,6 +20,10 @@ Override anything on the command line, `key=value`; choose a group's option or a
 full precision for a bit width, and "not set" elsewhere. `python -m qsnn.train --cfg job` prints the composed config.
 The last column is the argument or constant of the original program; "bits of 33 and more" there are `null` here.
 """
+TABLES = {
+    "logging": ((Logging, "logging."), (Limits, "logging.limits.")),
+    "search": ((Search, "search."),),
+}
 MARK = "  Groups (override with group=option)\n"
 END = "  The composed config (override anything with key.sub=value)\n"
 
@@ -82,17 +86,17 @@ def own_options(group: str) -> dict[str, type]:
 
 def config_docs(written: dict[Path, str]) -> str:
     """The whole page."""
-    parts = [HEADER, "## Root\n", table(Config, "")]
+    parts = [HEADER, "## Root\n", table(Config, ""), "\n## sweep\n", f"{summary(Sweep)}\n", table(Sweep, "sweep.")]
     for group in GROUPS:
         parts.append(f"\n## {group}\n")
         parts += [f"- `{group}={name}`: {line}" for name, line in choices(group, written).items()]
         for name, schema in own_options(group).items():
             parts += [f"\n### {group}={name}\n", f"{summary(schema)}\n", table(schema, f"{group}.")]
-    for group in ("experiment", "logging"):
+    for group in ("experiment", "logging", "search"):
         lines = choices(group, written).items()
         parts += [f"\n## {group}\n", *(f"- `{group}={name}`: {line}" for name, line in lines)]
-    parts += [f"\n{summary(Logging)}\n", table(Logging, "logging."), f"\n{summary(Limits)}\n"]
-    parts.append(table(Limits, "logging.limits."))
+        for schema, prefix in TABLES.get(group, ()):
+            parts += [f"\n{summary(schema)}\n", table(schema, prefix)]
     return "\n".join(parts) + "\n"
 
 
@@ -101,7 +105,7 @@ def help_page(old: str, written: dict[Path, str]) -> str:
     before, rest = old.split(MARK)
     after = rest.split(END)[1]
     lines = []
-    for group in (*GROUPS, "logging", "experiment"):
+    for group in (*GROUPS, *MORE_GROUPS):
         lines.append(f"    {group}")
         lines += [f"      {name:<28} {line}" for name, line in choices(group, written).items()]
     return f"{before}{MARK}" + "\n".join(lines) + f"\n\n{END}{after}"

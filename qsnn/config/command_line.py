@@ -13,14 +13,14 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from qsnn.config.composition import compose_config, names_of, wrong_values
+from qsnn.config.composition import compose_config, compose_like, names_of, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
-from qsnn.config.paths import AUTO, register_resolvers, split_checkpoint, wrong_name
+from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
-from qsnn.config.schema import Config, register_schema
+from qsnn.config.schema import MORE_GROUPS, Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
+from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder, sweep_name
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -35,7 +35,7 @@ def group_options() -> dict[str, list[str]]:
     """Every group with what can be chosen there: the files in conf/, and registered options."""
     found = {
         name: {file.stem for folder in config_folders() for file in (folder / name).glob("*.yaml")}
-        for name in (*GROUPS, "logging", "experiment")
+        for name in (*GROUPS, *MORE_GROUPS)
     }
     return {name: sorted(files | set(options_of(name) if name in GROUPS else ())) for name, files in found.items()}
 
@@ -119,7 +119,7 @@ def _check_name(override: Override) -> None:
 
 def nearest_key(name: str) -> str | None:
     """The key that may have been meant: one of the same last name, or one that is written alike."""
-    known = [*known_keys(), *GROUPS, "logging", "experiment"]
+    known = [*known_keys(), *GROUPS, *MORE_GROUPS]
     same_leaf = [key for key in known if key.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     near = same_leaf or difflib.get_close_matches(name, known, 1, 0.5)
     return near[0] if near else None
@@ -165,12 +165,6 @@ def take_path(arguments: list[str], name: str) -> tuple[Path | None, list[str]]:
         return None, rest
     text = given[0].split("=", 1)[1].strip("'\"")
     return (None if text in ("null", "") else Path(text)), rest
-
-
-def quoted(path: Path) -> str:
-    """A path as a value in Hydra's grammar, where ``${`` would be an interpolation."""
-    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", literal) + "'"
 
 
 class CommandLine(NamedTuple):
@@ -260,9 +254,10 @@ def _instead_of(flag: str, words: list[str]) -> str:
 
 def _check_auto(overrides: list[str], multirun: bool) -> None:
     """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
-    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
-    if not any(text.startswith(f"{key}=") for text in overrides):
-        raise ConfigError(f"resume=auto needs {key}=<folder>: without it every start has a folder of its own")
+    keys = ("sweep.name", "hydra.sweep.dir") if multirun else ("hydra.run.dir",)
+    if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
+        needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
+        raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
 
 
 def _check_folder_is_named(key: str, folder: str) -> None:
@@ -278,16 +273,24 @@ def _try_run(overrides: list[Override]) -> DictConfig:
         raise ConfigError(f"{swept[0].input_line} holds several values: add -m to sweep, or brackets for a list")
     cfg = compose_config([override.input_line or "" for override in overrides], return_hydra_config=True)
     _check_folder_is_named("hydra.run.dir", cfg.hydra.run.dir)
+    if cfg.sweep.name is not None and cfg.hydra.mode != RunMode.MULTIRUN:
+        raise ConfigError(
+            f"sweep.name={cfg.sweep.name} names a sweep: add -m; the folder of a single run is hydra.run.dir"
+        )
     return cfg
 
 
 def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
-    jobs = jobs_to_try(overrides, group_options())
-    first = compose_config([*jobs[0], *_hydra(overrides)], return_hydra_config=True)
-    names = [first.name, *(compose_config(job).name for job in jobs[1:])]
+    tried = jobs_to_try(overrides, group_options())
+    first = compose_config([*tried[0], *sweep_name(overrides), *_hydra(overrides)], return_hydra_config=True)
+    names = [first.name, *(compose_like(first, tried[0], job, group_options()).name for job in tried[1:])]
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
+    problems += [] if first.sweep.name is None else wrong_name(first.sweep.name, "sweep.name")
     if problems:
         raise ConfigError(*problems)
     _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
-    return Sweep(sweep_folder(first, names), None if own_sweeper(overrides) else all_jobs(overrides))
+    jobs = None if own_sweeper(overrides) else all_jobs(overrides)
+    if jobs and first.sweep.name is not None:
+        jobs = [job if f"resume={AUTO}" in job else [*job, f"resume={AUTO}"] for job in jobs]
+    return Sweep(sweep_folder(first, names), jobs, _hydra(overrides))

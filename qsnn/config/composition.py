@@ -2,13 +2,14 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -46,7 +47,7 @@ def compose_config(
 
 
 def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
-    with _without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
+    with without_running_hydra(), initialize_config_dir(config_folder(), version_base="1.3"):
         searched = [text for text in overrides if not text.startswith("hydra.searchpath=")]
         try:
             return compose("config", [*searched, *search_path_override()], return_hydra_config)
@@ -57,8 +58,23 @@ def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
             raise ConfigError("a config file names itself in its defaults, by way of others or at once") from error
 
 
+def compose_like(cfg: DictConfig, before: list[str], overrides: list[str], groups: Container[str]) -> DictConfig:
+    """What `compose_config` gives and raises; of ``cfg``, which was composed with the overrides ``before``, where only one
+    plain value differs, which is a hundred times as quick. ``groups``: keys that choose an option."""
+    new = [text for text in overrides if text not in before]
+    if len(new) == 1 and len(overrides) == len(before) and new[0].partition("=")[0] not in groups:
+        override = OverridesParser.create().parse_override(new[0])
+        if not isinstance(override.value(), dict | list):
+            cfg = copy.deepcopy(cfg)
+            with contextlib.suppress(OmegaConfBaseException):
+                OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+                if not any(wrong_types(cfg)):
+                    return cfg
+    return compose_config(overrides)  # which says what is wrong
+
+
 @contextlib.contextmanager
-def _without_running_hydra() -> Iterator[None]:
+def without_running_hydra() -> Iterator[None]:
     """Within a job that Hydra runs another config can be composed, such as that of the run it starts from."""
     running = GlobalHydra.instance()
     kept = running.hydra

@@ -36,11 +36,16 @@ def folder_name(overrides: str) -> str:
     return name
 
 
-def wrong_name(name: str) -> Iterator[str]:
-    """What is wrong with a run's ``name``, if it makes no folder inside outputs/ on every common file system."""
+def sweep_folder_name(name: str | None) -> str:
+    """That of a sweep with this ``sweep.name``, or without one."""
+    return timestamp() if name is None else name
+
+
+def wrong_name(name: str, key: str = "name") -> Iterator[str]:
+    """What is wrong with ``key``'s value, if it makes no folder inside outputs/ on every common file system."""
     if not re.fullmatch(r"[^\W_][\w.,=+@:-]*", name) or len(name.encode()) > MAX_FOLDER_NAME:
         allowed = f"up to {MAX_FOLDER_NAME} bytes of letters, digits and .,=+@:_-, the first a letter or digit"
-        yield f"name={name} is not possible: it names a folder: {allowed}"
+        yield f"{key}={ascii(name)[1:-1][:MAX_FOLDER_NAME]} is not possible: it names a folder: {allowed}"
 
 
 def dataset_name(*, _root_: DictConfig) -> str:
@@ -50,10 +55,18 @@ def dataset_name(*, _root_: DictConfig) -> str:
 
 
 def register_resolvers() -> None:
-    """Make ``${qsnn.timestamp:}``, ``${qsnn.folder_name:...}`` and ``${qsnn.dataset:}`` known to OmegaConf."""
+    """Make ``${qsnn.timestamp:}``, ``${qsnn.sweep_folder:...}``, ``${qsnn.folder_name:...}`` and ``${qsnn.dataset:}`` known to
+    OmegaConf."""
+    OmegaConf.register_new_resolver("qsnn.sweep_folder", sweep_folder_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("qsnn.dataset", dataset_name, replace=True)
     OmegaConf.register_new_resolver("qsnn.timestamp", timestamp, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("qsnn.folder_name", folder_name, replace=True)
+
+
+def quoted(path: Path) -> str:
+    """A path as a value in Hydra's grammar, where ``${`` would be an interpolation."""
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", literal) + "'"
 
 
 def split_checkpoint(path: Path) -> tuple[Path, str]:

@@ -13,10 +13,11 @@ from qsnn.config.composition import without_hydra
 from qsnn.config.nets import load_net
 from qsnn.config.resume import check_folder, goes_on
 from qsnn.config.run import record_refusal, start
-from qsnn.config.run_lock import locked
 from qsnn.config.search_path import note_search_path
 from qsnn.config.start_from import load_source
 from qsnn.errors import ConfigError, QsnnError, naming
+from qsnn.training.folders.lock import locked
+from qsnn.training.folders.state import told_as_running
 
 
 class FinishedRun(NamedTuple):
@@ -56,11 +57,12 @@ def run(overrides: list[str]) -> FinishedRun:
     with naming(folder), locked(folder):
         check_folder(config, folder)
         _write_hydra(folder, {"config": own, "hydra": OmegaConf.create({"hydra": cfg.hydra}), "overrides": task})
-        try:
-            start(own, folder, task)
-        except (QsnnError, OSError) as error:
-            record_refusal(folder, own, task, str(error))
-            raise
+        with told_as_running(folder, task):
+            try:
+                start(own, folder, task)
+            except (QsnnError, OSError) as error:
+                record_refusal(folder, own, task, str(error))
+                raise
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return FinishedRun(folder, summary, load(folder).model)
 

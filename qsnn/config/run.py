@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
+from qsnn.config.building.cost import memory_of_run
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.checking.checks import widths_there
@@ -21,16 +22,18 @@ from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, 
 from qsnn.config.schema import Config
 from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
+from qsnn.hardware.memory import memory_rows
 from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
+from qsnn.training.folders.state import QUEUED, RUNNING
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
 from qsnn.training.loop import Outcome, train
 from qsnn.training.run import Run
-from qsnn.training.runs import read_job
+from qsnn.training.runs import UNFINISHED, read_job
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +72,7 @@ def _start(config: Config, folder: Path, overrides: list[str]) -> Outcome:
         measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
         results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
         write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
-        report(run, outcome)
+        report(run, outcome, facts)
     except (QsnnError, OSError) as error:
         _record_failure(folder, {"error": describe(error), **facts, "epochs": run.state.epoch})
         raise
@@ -87,7 +90,7 @@ def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: 
 
     A folder that held a run keeps what that one reached.
     """
-    if not checkpoint_path(folder).exists() and not (folder / "summary.json").exists():
+    if not checkpoint_path(folder).exists() and read_job(folder).status in (UNFINISHED, QUEUED, RUNNING):
         known = {"experiment": cfg.name, "seed": cfg.seed, "overrides": overrides}
         facts = {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()}
         _record_failure(folder, facts, status)
@@ -115,7 +118,8 @@ def settled_config(config: Config) -> dict[str, Any]:
     """The config as the run has it, each group with the name of its option: without a loss or a number of epochs that are left
     to follow from the rest, as they are in the config that Hydra composes."""
     named = {group: {"option": getattr(config, group).option} for group in GROUPS}
-    return {name: named[name] | value if name in named else value for name, value in plain_config(config).items()}
+    plain = {name: value for name, value in plain_config(config).items() if name != "search"}
+    return {name: named[name] | value if name in named else value for name, value in plain.items()}
 
 
 def used_widths(config: Config) -> dict[str, Any]:
@@ -133,7 +137,8 @@ def hyperparameters(config: Config) -> dict[str, int | float | str | bool]:
     So that bit widths are seen, they are called ``bits.<key>`` there, and ``bits`` has all of them.
     """
     flat = flatten({**plain_config(config), "quantization": used_widths(config)})
-    kept = {key: value for key, value in flat.items() if not key.startswith(("logging.", "resume"))}
+    left_out = ("logging.", "resume", "sweep.", "search.")
+    kept = {key: value for key, value in flat.items() if not key.startswith(left_out)}
     named = {re.sub(r"^quantization\.(.*_bits)$", r"bits.\1", key): value for key, value in kept.items()}
     widths = [(key.removeprefix("bits.").removesuffix("_bits"), named[key]) for key in named if key.startswith("bits.")]
     named["bits"] = ", ".join(f"{name} {'null' if width is None else width}" for name, width in widths)
@@ -151,6 +156,7 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
         **run.task.facts(),
         **{name: run.facts[name] for name in ("accumulator_bits",) if name in run.facts},
         "memory_bytes": run.state.model.memory_bytes(),
+        **({"memory_bits": memory.plain()} if (memory := memory_of_run(config, run)) else {}),
         "kernels": run.learner.backend_name,
         "quantization": used_widths(config),
         "config": settled_config(config),
@@ -166,10 +172,11 @@ def code_bits_of(run: Run) -> dict[str, int]:
     return gradient_code_bits(run.state.largest_codes, run.settings.rounding) if run.started() else {}
 
 
-def report(run: Run, outcome: Outcome) -> None:
+def report(run: Run, outcome: Outcome, facts: dict[str, Any]) -> None:
     """The table at the end, and where everything is."""
     files = ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
-    table = table_of(run, outcome, code_bits_of(run))
+    memory = memory_rows(facts["memory_bits"]) if "memory_bits" in facts else None
+    table = table_of(run, outcome, code_bits_of(run), memory)
     files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))
     if outcome.status != "finished":

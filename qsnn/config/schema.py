@@ -15,6 +15,10 @@ from qsnn.config.paths import config_folder
 from qsnn.options import GROUPS, key, options_of
 
 DATASET_NAME = "${qsnn.dataset:}"
+OBJECTIVES = ("error", "inference", "training", "weights")
+SAMPLERS = ("nsgaii", "tpe", "random", "grid")
+MORE_GROUPS = ("logging", "search", "experiment")
+"""Groups of files alone, beside those of options."""
 KERNELS = ("auto", "eager", "numba", "triton")
 
 
@@ -43,6 +47,44 @@ class Logging:
 
 
 @dataclass
+class Sweep:
+    """Of a sweep as a whole, by -m."""
+
+    name: str | None = key(None, "its folder in outputs/multirun/<name>/, where the same command goes on", "", "none")
+
+
+@dataclass
+class Search:
+    """What `python -m qsnn.search` looks for, and where (docs/search.md); nothing to a single run or a sweep."""
+
+    name: str | None = key(None, "folder in outputs/search/; null: the experiment's name")
+    trials: int = key(
+        40, "settings to try, over all starts and processes; infeasible ones do not count", at_least=1, at_most=100_000
+    )
+    over: dict[str, Any] = key(
+        {},
+        "what to try: {key: values}, a list or a range such as 2..8; the key a width, `<layer>.<width>`, or any key or group",
+    )
+    objectives: list[str] = key(
+        ["error", "inference"],
+        "what is to be small: error (in validation) and bits of memory in inference, in training, or of weights",
+        choices=OBJECTIVES,
+    )
+    within: float | None = key(
+        0.01,
+        "share by which a setting's error may lie above full precision's, which is trained first; null: any, and it is not",
+        at_least=0,
+    )
+    reference: str | None = key(None, "folder of a finished run to be `within` of, instead of training one")
+    sampler: str = key(
+        "nsgaii", "who chooses: nsgaii, tpe, random or grid (every combination in turn)", choices=SAMPLERS
+    )
+    sampler_seed: int = key(0, "seed of its choices", at_least=0, at_most=2**31)
+    seeds: int = key(1, "runs of a setting, of seed, seed + 1, ...; its error is their mean", at_least=1, at_most=1000)
+    batch: int = key(1, "settings that the launcher runs at once", at_least=1, at_most=10_000)
+
+
+@dataclass
 class Config:
     """The root."""
 
@@ -61,6 +103,7 @@ class Config:
         None,
         "folder of another run whose best weights this one begins with, across bit widths; with trainer.epochs=0 it only tests",
     )
+    sweep: Sweep = field(default_factory=Sweep)
     model: Any = MISSING
     quantization: Any = MISSING
     neuron: Any = MISSING
@@ -69,6 +112,7 @@ class Config:
     trainer: Any = MISSING
     optimizer: Any = MISSING
     logging: Logging = field(default_factory=Logging)
+    search: Search = field(default_factory=Search)
 
 
 def register_schema() -> None:
@@ -77,6 +121,7 @@ def register_schema() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     store.store(group="schema/logging", name="logging", node=Logging)
+    store.store(group="schema/search", name="search", node=Search)
     for group in GROUPS:
         for name, option in options_of(group).items():
             store.store(group=f"schema/{group}", name=name, node=option)

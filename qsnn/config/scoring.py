@@ -6,8 +6,8 @@ from typing import Any
 
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run, to_config
-from qsnn.config.command_line import compose_config, parse_overrides, quoted, saved_and_given, take_path
-from qsnn.config.paths import split_checkpoint
+from qsnn.config.command_line import compose_config, parse_overrides, saved_and_given, take_path
+from qsnn.config.paths import quoted, split_checkpoint
 from qsnn.config.resume import load_best, restore
 from qsnn.config.schema import Config
 from qsnn.config.search_path import note_search_path

@@ -14,10 +14,12 @@ BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 class Sweep(NamedTuple):
-    """Where a sweep's runs go, and the overrides of each of its jobs; None where a sweeper such as optuna draws them."""
+    """Where a sweep's runs go, the overrides of each of its jobs (None where a sweeper such as optuna draws them), and the
+    overrides of Hydra's own keys."""
 
     folder: Path
     jobs: list[list[str]] | None
+    hydra: list[str]
 
 
 def expand_glob(override: Override, options: dict[str, list[str]]) -> str:
@@ -44,7 +46,7 @@ def job_values(overrides: list[Override]) -> dict[str, list[str]]:
     values, drawn = {}, own_sweeper(overrides)
     for override in overrides:
         key = override.get_key_element()
-        if override.key_or_group.startswith("hydra"):
+        if override.key_or_group.startswith(("hydra", "sweep.")):  # of the sweep, not of a job
             continue
         if override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
@@ -73,6 +75,23 @@ def jobs_to_try(overrides: list[Override], groups: dict[str, list[str]]) -> list
         if key not in groups:
             jobs += [[*(v[0] for k, v in values.items() if k != key), text] for text in texts[1:]]
     return jobs
+
+
+def sweep_name(overrides: list[Override]) -> list[str]:
+    """The override of ``sweep.name``, if there is one. Raises ConfigError where it cannot mean anything."""
+    given = [override for override in overrides if override.key_or_group == "sweep.name"]
+    if not given or given[-1].value() is None:
+        return []
+    text = given[-1].input_line or ""
+    if given[-1].is_sweep_override():
+        raise ConfigError(f"{text} holds several values: a sweep has one name, and its jobs differ in other keys")
+    if own_sweeper(overrides):
+        raise ConfigError(
+            f"{text} is of a list of jobs; with another sweeper name the folder: hydra.sweep.dir=<folder>"
+        )
+    if any(override.key_or_group == "hydra.sweep.dir" for override in overrides):
+        raise ConfigError(f"{text} and hydra.sweep.dir both name the folder of the sweep: leave out one of them")
+    return [text]
 
 
 def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:

@@ -1,37 +1,35 @@
 """What `qsnn.train` does: the words of the command line to Hydra, and Hydra's config to a run, or to each of a sweep."""
 
-import logging
 import os
-import signal
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from qsnn.command import EXIT_FAILED_RUNS, describe, fail
-from qsnn.config.command_line import quoted, read_command_line, set_up
+from qsnn.command import EXIT_FAILED_RUNS, fail
+from qsnn.config.command_line import read_command_line, set_up
 from qsnn.config.composition import without_hydra
-from qsnn.config.paths import config_folder
-from qsnn.config.run_lock import locked
-from qsnn.config.sweep_jobs import BASIC_SWEEPER, Sweep, check_objective
+from qsnn.config.paths import config_folder, quoted
+from qsnn.config.sweep_jobs import Sweep
+from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record, task_words
+from qsnn.config.sweeps.launchers import register_launchers
 from qsnn.errors import QsnnError, naming
-from qsnn.training.interrupt import Stopped, raise_if_stopped
+from qsnn.training.folders.lock import locked
+from qsnn.training.folders.state import told_as_running
 
 if TYPE_CHECKING:
-    from qsnn.training.loop import Outcome  # takes torch with it
-
-log = logging.getLogger(__name__)
+    from qsnn.training.runs import Job
 
 
 def train(arguments: list[str]) -> None:
     """One run or a sweep. Raises QsnnError and OSError before anything has been written; else exits."""
     set_up()
+    register_launchers()
     words, cfg, sweep = read_command_line(arguments)
     if sweep is not None:
         _run_sweep(words, sweep)
@@ -59,24 +57,25 @@ def _run(words: list[str], cfg: DictConfig) -> None:
 def _run_sweep(words: list[str], sweep: Sweep) -> None:
     """All jobs; then the table, however it ended, and exit status 1 unless all are finished. (How many may fail in a
     search is the affair of its sweeper.)"""
-    from qsnn.training.runs import write_plan
-
-    if sweep.jobs is not None:
-        write_plan(sweep.folder, sweep.jobs)
-    finished = False
+    finished, refused = False, list["Job"]()
     try:
-        _hand_to_hydra(words)
+        if sweep.jobs is None:
+            _hand_to_hydra(words)
+        else:
+            from qsnn.config.sweeps.launching import launch  # takes torch with it
+
+            refused = launch(sweep.jobs, sweep.folder, sweep.hydra)
     finally:
-        finished = _tell_sweep(sweep)
+        finished = _tell_sweep(sweep, refused)
     if not finished and sweep.jobs is not None:
         sys.exit(EXIT_FAILED_RUNS)
 
 
-def _tell_sweep(sweep: Sweep) -> bool:
-    """Print what became of each job; whether all are finished."""
+def _tell_sweep(sweep: Sweep, refused: list["Job"]) -> bool:
+    """Print what became of each job; whether all are finished. Of those that were ``refused`` the folder tells nothing."""
     from qsnn.training.runs import find_jobs, left_out, sweep_table
 
-    jobs = find_jobs(sweep.folder)
+    jobs = find_jobs(sweep.folder, refused)
     sys.stdout.write(f"\n{sweep_table(sweep.folder, jobs)}\n\n")
     sys.stdout.flush()
     errors = left_out(jobs)
@@ -97,49 +96,15 @@ def _hand_to_hydra(words: list[str]) -> None:
 
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")
 def _task(cfg: DictConfig) -> float:
-    """One run; in a sweep its error, see `qsnn.training.objective`. torch is imported here, so that --help is quick."""
-    from qsnn.training.objective import error_to_minimise
-
-    raise_if_stopped()  # while Hydra went from one job of a sweep to the next
+    """One run, or one of those that another sweeper than Hydra's own asks for. torch is imported here, so that --help is
+    quick."""
     hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
-    sweep = hydra_config.mode == RunMode.MULTIRUN
-    minimised = sweep and hydra_config.sweeper["_target_"] != BASIC_SWEEPER
+    if hydra_config.mode == RunMode.MULTIRUN:
+        return run_job(cfg)
+    folder, overrides = Path(hydra_config.runtime.output_dir), task_words(hydra_config)
     try:
-        with locked(folder) if sweep else nullcontext():  # that of a single run is locked already
-            outcome = _start(cfg, folder, list(hydra_config.overrides.task), minimised)
+        with told_as_running(folder, overrides):  # it is locked already
+            start_or_record(cfg, folder, overrides)
     except (QsnnError, OSError) as error:
-        if not sweep:
-            fail(error)
-        return _failed_job(folder, describe(error), minimised)
-    if sweep and outcome.signal_number:
-        sys.exit(128 + outcome.signal_number)  # the user stopped the sweep, not one run of it
-    return error_to_minimise(outcome)
-
-
-def _start(cfg: DictConfig, folder: Path, overrides: list[str], minimised: bool) -> "Outcome":
-    """The run, in a folder that this process holds; if it fails, the folder tells why."""
-    from qsnn.config.run import record_refusal, start
-
-    try:
-        if minimised:
-            check_objective(cfg)
-        return start(cfg, folder, overrides)
-    except (QsnnError, OSError) as error:
-        record_refusal(folder, cfg, overrides, describe(error))
-        raise
-    except Stopped as stop:
-        reason = f"stopped by {signal.Signals(stop.args[0]).name} before it trained"
-        record_refusal(folder, cfg, overrides, reason, status="stopped")
-        raise
-
-
-def _failed_job(folder: Path, reason: str, minimised: bool) -> float:
-    """The end of a sweep's job that failed. If its folder tells why, `_tell_sweep` will, for every job: an exception would
-    make Hydra leave out later batches and name one job only. Else, and for a sweeper that minimises, an exception."""
-    from qsnn.training.runs import read_job
-
-    log.error("error: %s", reason)
-    if minimised or read_job(folder).reason() != reason:
-        raise CompactHydraException(f"error: {reason}")
-    return float("nan")
+        fail(error)
+    return NOT_RUN

@@ -12,6 +12,7 @@ from qsnn.training.loop import TOLD_FROM, Outcome
 from qsnn.training.pattern_task import PatternTask
 from qsnn.training.run import Run
 
+Rows = list[tuple[str, str]]
 LIBRARIES = ("torch", "numpy", "hydra-core", "omegaconf", "tensorboard", "numba")
 
 
@@ -38,28 +39,34 @@ def git_commit() -> str | None:
         return None
 
 
-def table(rows: list[tuple[str, str]]) -> str:
+def table(rows: Rows) -> str:
     """Names and values, aligned."""
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
 
 
-def _common_rows(run: Run, outcome: Outcome, code_bits: dict[str, int]) -> list[tuple[str, str]]:
+def _common_rows(run: Run, outcome: Outcome, code_bits: dict[str, int], memory: Rows | None) -> Rows:
     per_epoch, wait = 1000 * outcome.seconds / max(1, run.state.epoch), outcome.seconds_start
     start = f", after {wait:.1f} s in which kernels were compiled or loaded" if wait >= TOLD_FROM else ""
     seen = ", ".join(f"{name} {bits} bits" for name, bits in code_bits.items())
-    memory = run.state.model.memory_bytes()
     return [
         *([("widest gradients", f"{seen}, as integers")] if seen else []),
-        ("memory", f"weights {memory['parameters'] / 1024:.1f} KiB, neuron state {memory['state'] / 1024:.2f} KiB"),
+        *(_bytes_of(run) if memory is None else memory),
         ("time", f"{outcome.seconds:.1f} s, {per_epoch:.1f} ms an epoch{start}"),
     ]
 
 
-def table_of(run: Run, outcome: Outcome, code_bits: dict[str, int]) -> str:
-    """The few numbers of a run that a reader wants first."""
+def _bytes_of(run: Run) -> Rows:
+    """The memory of a net whose terms nobody has worked out."""
+    memory = run.state.model.memory_bytes()
+    told = f"weights {memory['parameters'] / 1024:.1f} KiB, neuron state {memory['state'] / 1024:.2f} KiB"
+    return [("memory", told)]
+
+
+def table_of(run: Run, outcome: Outcome, code_bits: dict[str, int], memory: Rows | None = None) -> str:
+    """The few numbers of a run that a reader wants first. ``memory``: rows of it to the bit, else its bytes are told."""
     rows = [("status", outcome.status), ("epochs", f"{run.state.epoch}")]
-    return table([*rows, *scores_of(run.task, outcome), *_common_rows(run, outcome, code_bits)])
+    return table([*rows, *scores_of(run.task, outcome), *_common_rows(run, outcome, code_bits, memory)])
 
 
 @singledispatch

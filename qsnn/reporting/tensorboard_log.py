@@ -20,7 +20,7 @@ from qsnn.errors import naming
 from qsnn.quantization import Format, nearest_codes
 from qsnn.reporting.identity import HParam
 from qsnn.reporting.pictures import Picture, png
-from qsnn.training.checkpoint import write_atomically
+from qsnn.training.json_file import write_atomically
 
 MAX_BINS = 256
 HPARAMS_FILE = "events.out.tfevents.0.hparams"

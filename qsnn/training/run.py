@@ -115,6 +115,10 @@ class Task(Protocol):
     def num_outputs(self) -> int:
         """How many outputs a net needs."""
 
+    @property
+    def num_steps(self) -> int:
+        """T of a sample in training."""
+
     def batches(self, epoch: int, first: int) -> Iterator[Any]:
         """The batches of an epoch, counted from 1, from number ``first`` on."""
 

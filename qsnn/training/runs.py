@@ -1,6 +1,5 @@
 """Folders of runs, of a sweep or alone: what each was to do and how it ended, for tables and for the end of a sweep."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,12 +7,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from qsnn.training.json_file import write_json
+from qsnn.training.folders.state import KILLED, QUEUED, RUNNING, SUMMARY, read_summary
+from qsnn.training.json_file import read_json, write_json
 
-PLAN, SUMMARY, OVERRIDES = "sweep.json", "summary.json", ".hydra/overrides.yaml"
+PLAN, OVERRIDES = "sweep.json", ".hydra/overrides.yaml"
 MISSING, UNFINISHED, UNREADABLE = "missing", "unfinished", "unreadable"
 REASONS = {
     MISSING: "it never started",
+    QUEUED: "it has not been started yet",
     UNFINISHED: f"it has no {SUMMARY}: it is still running, or was killed",
     UNREADABLE: f"its {SUMMARY} is damaged",
     "stopped": "resume=<its folder> goes on with it",
@@ -23,7 +24,8 @@ REASONS = {
 class Job(NamedTuple):
     """A run: its overrides, where it is (None: a sweep planned it and it never started), and its summary.json.
 
-    ``status``: as the summary says (finished, stopped, failed), or missing, unfinished (no summary.json), unreadable.
+    ``status``: as the summary says (queued, running, finished, stopped, failed), killed (running, but nobody holds the folder),
+    or missing, unfinished (no summary.json), unreadable.
     """
 
     overrides: tuple[str, ...]
@@ -33,7 +35,18 @@ class Job(NamedTuple):
 
     def reason(self) -> str:
         """Why it is not finished."""
+        if self.status in (RUNNING, KILLED):
+            return self._where()
         return str(self.summary.get("error") or REASONS.get(self.status, ""))
+
+    def _where(self) -> str:
+        """In which process it runs, or ran to its sudden end."""
+        pid, host, since = (ascii(self.summary.get(name, "?"))[:80].strip("'") for name in ("pid", "host", "since"))
+        if self.status == RUNNING:
+            return f"process {pid} on {host} has been at it since {since}"
+        return (
+            f"process {pid} on {host}, which began {since}, ended without a word; resume=<its folder> goes on with it"
+        )
 
 
 def write_plan(folder: Path, jobs: list[list[str]]) -> None:
@@ -41,7 +54,7 @@ def write_plan(folder: Path, jobs: list[list[str]]) -> None:
 
     Those of an earlier sweep into the same folder stay.
     """
-    planned = [_overrides(job) for job in jobs]
+    planned = [task_overrides(job) for job in jobs]
     earlier = [job for job in read_plan(folder / PLAN) if job not in planned]
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / PLAN, {"jobs": [*earlier, *planned]})
@@ -49,12 +62,16 @@ def write_plan(folder: Path, jobs: list[list[str]]) -> None:
 
 def read_plan(path: Path) -> list[tuple[str, ...]]:
     """The overrides of each job of a sweep; none if the file is damaged."""
-    jobs = _read_json(path).get("jobs")
-    return [_overrides(job) for job in jobs] if isinstance(jobs, list) else []
+    jobs = read_json(path).get("jobs")
+    return [task_overrides(job) for job in jobs] if isinstance(jobs, list) else []
 
 
-def find_jobs(folder: Path) -> list[Job]:
-    """Every run in or below ``folder``, and the jobs of every sweep there that never started, in the sweep's order."""
+def find_jobs(folder: Path, refused: Iterable[Job] = ()) -> list[Job]:
+    """Every run in or below ``folder``, and the jobs of every sweep there that never started, in the sweep's order.
+
+    ``refused``: jobs that a sweep could not run because their folders hold something else.
+    """
+    known = {job.overrides: job for job in refused}
     found = {path.parent for path in folder.rglob(SUMMARY)} | {path.parents[1] for path in folder.rglob(OVERRIDES)}
     jobs = [read_job(run) for run in sorted(found)]
     order: dict[tuple[str, ...], int] = {}
@@ -63,28 +80,19 @@ def find_jobs(folder: Path) -> list[Job]:
         for planned in read_plan(plan):
             order.setdefault(planned, len(order))
             if planned not in started:
-                jobs.append(Job(planned, None, MISSING, {}))
+                jobs.append(known.get(planned, Job(planned, None, MISSING, {})))
+    jobs = [known.get(job.overrides, job) for job in jobs]
     return sorted(jobs, key=lambda job: order.get(job.overrides, len(order)))
 
 
 def read_job(folder: Path) -> Job:
     """The run in ``folder``."""
-    path = folder / SUMMARY
-    summary = _read_json(path)
-    missing = UNREADABLE if path.exists() else UNFINISHED
+    summary = read_summary(folder)
+    status = str(summary.get("status", UNREADABLE if (folder / SUMMARY).exists() else UNFINISHED))
     overrides = summary.get("overrides")
     if not isinstance(overrides, list):
         overrides = _read_overrides(folder / OVERRIDES)
-    return Job(_overrides(overrides), folder, str(summary.get("status", missing)), summary)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty if there is none, or it is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return Job(task_overrides(overrides), folder, status, summary)
 
 
 def _read_overrides(path: Path) -> Any:
@@ -94,9 +102,9 @@ def _read_overrides(path: Path) -> Any:
         return None
 
 
-def _overrides(content: Any) -> tuple[str, ...]:
-    """In order, without ``resume=``: a sweep that goes on has the same jobs."""
-    texts = map(str, content) if isinstance(content, list) else ()
+def task_overrides(content: Any) -> tuple[str, ...]:
+    """Those of a job in order, without ``resume=``: a sweep that goes on has the same jobs."""
+    texts = map(str, content) if isinstance(content, list | tuple) else ()
     return tuple(sorted(text for text in texts if not text.startswith("resume=")))
 
 

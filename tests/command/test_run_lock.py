@@ -14,15 +14,15 @@ from helpers import SMALL
 
 from qsnn.config.command_line import compose_config, read_command_line
 from qsnn.config.run import start
-from qsnn.config.run_lock import LOCK, locked
 from qsnn.config.scoring import score_run
 from qsnn.config.training import train
 from qsnn.errors import ConfigError, RunFolderError
+from qsnn.training.folders.lock import LOCK, locked
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from qsnn.config.run_lock import locked
+from qsnn.training.folders.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -157,4 +157,7 @@ def test_summary_tells_what_was_reached_with_what(folder: Path) -> None:
         summary["final"]["distance"] / summary["silent_distance"]
     )
     assert summary["memory_bytes"] == {"parameters": (100 * 60 + 60 * 40) * 2 / 8, "state": (60 + 40) * 16 / 8}
+    weights, state = (100 * 60 + 60 * 40) * 2, (60 + 40) * 16
+    assert summary["memory_bits"]["weights"]["bits"] == weights
+    assert summary["memory_bits"]["inference"] == {"bits": weights + state, "at_32_bits": 16 * weights + 4 * state}
     assert summary["versions"]["torch"]

@@ -17,7 +17,9 @@ SHIPPED_GRADIENT_BITS = (
 def remarks(config: Config, overrides: list[str]) -> list[str]:
     """The lines for a run with ``config`` that was composed with ``overrides``."""
     names = [text.lstrip("+").split("=", 1)[0] for text in overrides]
-    return [*_unused_widths(config, names), *_idle_gradient_bits(config, names)]
+    searched = [f"{name} is not used by a single run or a sweep: python -m qsnn.search takes it"
+                for name in names if name.startswith("search.")]  # fmt: skip
+    return [*searched, *_unused_widths(config, names), *_idle_gradient_bits(config, names)]
 
 
 def _unused_widths(config: Config, names: list[str]) -> Iterator[str]:

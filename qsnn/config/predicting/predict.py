@@ -16,8 +16,8 @@ from qsnn.data.events.batches import Batch
 from qsnn.errors import ConfigError
 from qsnn.reporting.pictures import png
 from qsnn.reporting.vote_picture import vote_picture
-from qsnn.training.checkpoint import write_atomically
 from qsnn.training.class_scores import LayerTally, predictions, tied
+from qsnn.training.json_file import write_atomically
 
 
 def predict(arguments: list[str]) -> str:

@@ -16,6 +16,7 @@ from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
 from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.base import OUTPUT_ERRORS
 from qsnn.models.accumulators import Lesson, accumulators, check_accumulators, widths_of
+from qsnn.models.building import layer_names
 from qsnn.models.geometry import BACKPROPAGATED
 from qsnn.options import Option, impossible, key, option
 from qsnn.training.bptt import BPTTLearner
@@ -96,6 +97,10 @@ class BPTT(Option):
         windows = config.dataset.windows(config.neuron.dt, training=True)
         config.model.check_inputs(input_shape(config.dataset.source().sensor, windows), with_output=True)
 
+    def layer_names(self, config: RunConfig) -> list[str]:
+        """Those of the net, input first."""
+        return layer_names(config.model.num_layers(False))
+
     def build_net(self, config: RunConfig, inputs: tuple[int, ...], num_outputs: int, machine: Machine) -> Any:
         """The net with fresh weights for ``inputs`` (N,) or (C, H, W). Raises ConfigError."""
         bits, dt = config.quantization, config.neuron.dt
@@ -122,14 +127,14 @@ class BPTT(Option):
         task, data = self._task(config, learner, machine)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rounding, schedules = rounding_by_layer(config, list(net.layers)), config.optimizer.schedules()
-        state = new_training_state(net, self._rule(config), config.seed)
+        state = new_training_state(net, self.rule(config), config.seed)
         settings = RunSettings(self.epochs or 0, self.checkpoint_every or 1, rounding, *schedules)
         facts = {**facts, "data": data, "shapes": task.shapes()}
         if config.quantization.integer:
             facts["accumulator_bits"] = self._accumulator_bits(config, net, task, learner.loss, rounding)
         return Run(state, learner, task, settings._replace(by_update=True), folder, facts)
 
-    def _rule(self, config: RunConfig) -> UpdateRule:
+    def rule(self, config: RunConfig) -> UpdateRule:
         """How weights move; in integers with a momentum buffer on the grid of the gradients."""
         bits = config.quantization.gradient_bits
         if config.quantization.integer and config.optimizer.momentum:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from qsnn.data.events.windows import input_shape
 from qsnn.data.words import CLASSES
+from qsnn.dynamics import UpdateRule
 from qsnn.dynamics.trace_lif import TRACES
 from qsnn.kernels.dispatch import select_integer_local_backend, select_local_backend
 from qsnn.losses.local_readout import READOUT_ERRORS
-from qsnn.models.geometry import LOCAL, Shape
+from qsnn.models.geometry import LOCAL, Shape, local_names
 from qsnn.models.local_net import LocalInit, LocalNet, build_local_net
 from qsnn.options import MAX_FACTOR, Option, impossible, key, option
 from qsnn.training.class_task import ClassTask, class_settings
@@ -141,6 +142,10 @@ class Local(Option):
         maps = input_shape(config.dataset.source().sensor, config.dataset.windows(config.neuron.dt, training=True))
         config.model.check_inputs(maps, with_output=False)
 
+    def layer_names(self, config: RunConfig) -> list[str]:
+        """Those of the net, input first."""
+        return local_names(config.model.num_layers(False))
+
     def build_net(self, config: RunConfig, inputs: Shape, num_outputs: int, machine: Machine) -> LocalNet:
         """The net with fresh weights for ``inputs`` (C, H, W) and as many classes as outputs. Raises ConfigError."""
         model, loss, geometries = config.model, config.loss, config.model.geometries()
@@ -156,6 +161,11 @@ class Local(Option):
         """How a batch changes a net."""
         return LocalLearner(round(self.burn_in / config.neuron.dt), self.dropout, machine.backend)
 
+    def rule(self, config: RunConfig) -> UpdateRule:
+        """How weights move."""
+        built: UpdateRule = config.optimizer.build(config.quantization.gradient_bits)
+        return built
+
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
         """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
         data, dt, optimizer = config.dataset, config.neuron.dt, config.optimizer
@@ -165,8 +175,7 @@ class Local(Option):
         learner = self.build_learner(config, machine)
         task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
-        rule = optimizer.build(config.quantization.gradient_bits)
-        state = new_training_state(net, rule, config.seed, dropout_streams(net))
+        state = new_training_state(net, self.rule(config), config.seed, dropout_streams(net))
         rounding = rounding_by_layer(config, list(net.layers))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
         settings = settings._replace(lr_div=self.lr_div)

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -14,7 +15,13 @@ from qsnn.errors import RunFolderError, naming
 
 LOCK = ".lock"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+LOOKS, PAUSE = 5, 0.02
+"""How often, and after how many seconds, a lock is asked for again: `is_held` takes it for an instant."""
 log = logging.getLogger(__name__)
+
+
+class InUseError(RunFolderError):
+    """Another process holds the folder."""
 
 
 @contextlib.contextmanager
@@ -22,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder``, which is made if need be, and removed again if nothing was written into it.
 
     Raises:
-        RunFolderError: another process holds it; the message says which, on which host.
+        InUseError: another process holds it; the message says which, on which host.
         OSError: it cannot be made or written.
     """
     made = not folder.exists()
@@ -46,20 +53,42 @@ def _acquire(path: Path) -> TextIO:
     """The lock's file, locked and signed."""
     while True:
         file = path.open("a+", encoding="utf-8")
+        _lock(path, file)
+        if _is_there(path, file):
+            _sign(path, file)
+            return file
+        file.close()  # its holder has removed it between the two calls
+
+
+def _lock(path: Path, file: TextIO) -> None:
+    for look in range(LOOKS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunFolderError(_in_use(path, file)) from error
+            if look + 1 == LOOKS:
+                raise InUseError(_in_use(path, file)) from error
+            time.sleep(PAUSE)
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
             log.warning(
                 "%s: its file system has no locks; nothing keeps a second process from this folder", path.parent
             )
-        if _is_there(path, file):
-            _sign(path, file)
-            return file
-        file.close()  # its holder has removed it between the two calls
+            return
+        else:
+            return
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds ``folder``. It is asked without making anything there."""
+    try:
+        with (folder / LOCK).open("r", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock at all, or none that can be asked for
+        return False
+    return False
 
 
 def _sign(path: Path, file: TextIO) -> None:

@@ -1,0 +1,1 @@
+"""Searching bit widths: fewest bits, smallest error. Only `study` knows optuna."""

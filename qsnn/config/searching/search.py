@@ -1,0 +1,190 @@
+"""What `qsnn.search` does: trials in batches, by the chosen launcher, until there are as many as wanted; then the answer.
+
+The same command goes on: finished trials are kept, interrupted ones resumed. Several processes share one search.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from qsnn.command import EXIT_FAILED_RUNS
+from qsnn.config.building.common import to_config
+from qsnn.config.building.run import check_startable
+from qsnn.config.composition import compose_config, without_hydra
+from qsnn.config.paths import wrong_name
+from qsnn.config.searching.identity import FILE, IDENTITY, begin_or_go_on, identity_of
+from qsnn.config.searching.journal import alone
+from qsnn.config.searching.reference import reference_of
+from qsnn.config.searching.space import Settings, Space, read_space
+from qsnn.config.searching.study import FAILED, INFEASIBLE, RESULT, TRIALS, Claimed, Study
+from qsnn.config.searching.table import (
+    Found,
+    Row,
+    answer,
+    console_table,
+    error_text,
+    plain,
+    settings_text,
+    write_tables,
+)
+from qsnn.config.searching.trials import Reached, reached, run_all, runs_of
+from qsnn.config.searching.words import Words, read_words
+from qsnn.errors import ConfigError
+from qsnn.reporting.front_picture import Point, write_front
+from qsnn.training.interrupt import Stopped
+from qsnn.training.json_file import write_json
+
+ROOT, PAUSE = Path("outputs/search"), 1.0
+
+
+def search(arguments: list[str]) -> None:
+    """One search, or a part in one that several processes share. Raises QsnnError and OSError; exits with 1 where a trial
+    failed."""
+    words = read_words(arguments)
+    config, space = words.config, read_space(words.config.search.over, words.config)
+    check_startable(config)
+    name = config.search.name or config.name
+    if problems := [problem.replace("name=", "search.name=", 1) for problem in wrong_name(name)]:
+        raise ConfigError(*problems)
+    folder = ROOT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        begin_or_go_on(folder, config)
+    say(f"searching {space.size:,} settings of {', '.join(one.name for one in space.dimensions)}, in {folder}")
+    with _told_how_to_go_on():
+        reference = reference_of(words, folder)
+        if reference is not None:
+            say(f"full precision: error {error_text(reference)}")
+        work = Search(words, space, folder, reference)
+        work.run()
+    sys.exit(EXIT_FAILED_RUNS if work.tell() else 0)
+
+
+def say(line: str) -> None:
+    """A line on the console."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _told_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except Stopped as stop:
+        stop.note = "the same command goes on with the search"
+        raise
+
+
+class Search:
+    """The search in ``folder``, as this process does it."""
+
+    def __init__(self, words: Words, space: Space, folder: Path, reference: Reached | None) -> None:
+        self.words, self.space, self.folder, self.reference = words, space, folder, reference
+        self.settings = words.config.search
+        self.study = Study(folder, self.settings, space, self._infeasible)
+
+    def _infeasible(self, settings: Settings) -> str | None:
+        """What makes settings impossible, such as a state that cannot reach the threshold."""
+        try:
+            to_config(without_hydra(compose_config(self.words.having(self.space.overrides(settings)))))
+        except ConfigError as error:
+            return "; ".join(map(str, error.args))
+        return None
+
+    def run(self) -> None:
+        """Trials, until none are left to do, here or in another process: one that dies there goes on here."""
+        waiting = False
+        while True:
+            with ExitStack() as claims:
+                batch = self.study.next_batch(self.settings.batch, claims)
+                if batch:
+                    waiting = False
+                    self._run(batch)
+            if batch:
+                self.write()
+                continue
+            if not self.study.running():
+                break
+            if not waiting:
+                say(f"waiting for {self.study.running()} trials of other processes")
+            waiting = True
+            time.sleep(PAUSE)
+        self.write()
+
+    def _run(self, batch: list[Claimed]) -> None:
+        """Run the trials of a batch, and tell what became of each."""
+        first = self.words.config.seed
+        seeds = range(first, first + self.settings.seeds)
+        runs = [
+            runs_of(self.words.having(self.space.overrides(one.settings)), f"{TRIALS}/{one.name}", seeds)
+            for one in batch
+        ]
+        run_all(runs, self.folder, self.words.hydra)
+        for claimed, one in zip(batch, runs, strict=True):
+            self._tell(claimed, reached(one, self.folder))
+
+    def _tell(self, claimed: Claimed, found: Reached | str) -> None:
+        told = f"trial {claimed.number}: {settings_text(claimed.settings)}"
+        if isinstance(found, str):
+            say(f"{told}: failed: {found}")
+            self.study.tell(claimed.number, None, {FAILED: found})
+            return
+        say(f"{told}: error {error_text(found)}, {found.bits['inference']:,} bits")
+        limit = self.found().limit
+        violation = 0.0 if limit is None else found.error - limit
+        self.study.tell(
+            claimed.number,
+            [found.value(name) for name in self.settings.objectives],
+            {RESULT: found._asdict()},
+            violation,
+        )
+
+    def found(self) -> Found:
+        """All of the search so far, of every process."""
+        rows = [self._row(trial) for trial in self.study.trials()]
+        return Found(self.settings.objectives, rows, self.reference, self.settings.within)
+
+    def _row(self, trial: FrozenTrial) -> Row:
+        settings, notes = self.study.settings(trial), trial.user_attrs
+        folder = str(self.folder / TRIALS / self.study.name_of(trial))
+        if INFEASIBLE in notes:
+            return Row(trial.number, settings, "", "infeasible", notes[INFEASIBLE])
+        result = Reached.of_notes(notes.get(RESULT, {})) if trial.state == TrialState.COMPLETE else None
+        if result is not None:
+            return Row(trial.number, settings, folder, "complete", "", result)
+        failed = trial.state in (TrialState.FAIL, TrialState.COMPLETE)
+        return Row(trial.number, settings, folder, *(("failed", notes.get(FAILED, "")) if failed else ("running",)))
+
+    def write(self) -> None:
+        """search.json, front.csv, front.md and pareto.png. Raises OSError."""
+        with alone(self.folder):
+            found = self.found()
+            names = [dimension.name for dimension in self.space.dimensions]
+            write_json(self.folder / FILE, {IDENTITY: identity_of(self.words.config), **plain(found)})
+            write_tables(self.folder, found, names)
+            front, kind = found.front(), found.memory
+            points = [
+                Point(one.bits[kind], one.error, one.standard_error, row.number in front)
+                for row, one in found.complete()
+            ]
+            if points:
+                write_front(
+                    self.folder / "pareto.png", points, kind, found.reference and found.reference.error, found.limit
+                )
+
+    def tell(self) -> bool:
+        """Print the front and the answer; whether any trial failed, each of which is named."""
+        found = self.found()
+        failed = [row for row in found.rows if row.status == "failed"]
+        infeasible = sum(row.status == "infeasible" for row in found.rows)
+        finished = f"{len(found.complete())} of {self.space.size:,} settings finished"
+        counts = f"{finished}, {infeasible} infeasible, {len(failed)} failed"
+        say(f"\n{counts}; the front:\n\n{console_table(found)}\n\n{answer(found)}")
+        say(f"\n  wrote {self.folder}/  {FILE}  front.csv  front.md" + ("  pareto.png" if found.complete() else ""))
+        for row in failed:
+            sys.stderr.write(f"error: trial {row.number} ({settings_text(row.settings)}): {row.reason}\n")
+        return bool(failed)

@@ -1,0 +1,108 @@
+"""One job of a sweep, as a launcher starts it: claimed by its folder, told in its summary, and never an end of the sweep."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig, OmegaConf
+
+from qsnn.command import describe
+from qsnn.config.paths import AUTO
+from qsnn.config.sweep_jobs import BASIC_SWEEPER, check_objective
+from qsnn.errors import QsnnError
+from qsnn.training.folders.lock import InUseError, locked
+from qsnn.training.folders.state import FINISHED, read_summary, told_as_running, write_death
+from qsnn.training.interrupt import Stopped, raise_if_stopped
+
+if TYPE_CHECKING:
+    from qsnn.training.loop import Outcome  # takes torch with it
+
+NOT_RUN = float("nan")
+log = logging.getLogger(__name__)
+
+
+def run_job(cfg: DictConfig) -> float:
+    """One job, in the folder that Hydra has chosen: its error, see `qsnn.training.objective`; NaN where there is none.
+
+    A failure is told in the folder and raises nothing: an exception would make launchers leave out other jobs. Only a sweeper
+    that minimises gets it as one.
+    """
+    raise_if_stopped()  # while Hydra went from one job of a sweep to the next
+    hydra_config = HydraConfig.get()
+    folder, overrides = Path(hydra_config.runtime.output_dir), task_words(hydra_config)
+    minimised = hydra_config.sweeper["_target_"] != BASIC_SWEEPER
+    try:
+        with locked(folder):
+            if not minimised and is_done(folder, cfg):
+                return NOT_RUN
+            return _run_claimed(cfg, folder, overrides, minimised)
+    except InUseError as error:
+        if minimised:
+            raise CompactHydraException(f"error: {error}") from error
+        log.info("%s", error)  # that process does it, and the sweep tells in the end who it is
+        return NOT_RUN
+
+
+def task_words(hydra_config: Any) -> list[str]:
+    """The overrides of a run as they were typed, what is interpolated in them still so."""
+    words = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    return [str(word) for word in words] if isinstance(words, list) else []
+
+
+def is_done(folder: Path, cfg: DictConfig) -> bool:
+    """Whether another process has done the job of ``folder``, which this one holds, since it was planned. A job that its
+    cluster starts again goes on in any case but one."""
+    status = read_summary(folder).get("status")
+    if status == FINISHED:
+        return bool(cfg.resume == AUTO)
+    return status in ("failed", "stopped") and int(os.environ.get("SLURM_RESTART_COUNT") or 0) == 0
+
+
+def _run_claimed(cfg: DictConfig, folder: Path, overrides: list[str], minimised: bool) -> float:
+    """The job, in a folder that this process holds."""
+    from qsnn.training.objective import error_to_minimise
+
+    try:
+        with told_as_running(folder, overrides):
+            try:
+                outcome = start_or_record(cfg, folder, overrides, minimised)
+            except (QsnnError, OSError) as error:
+                write_death(folder, describe(error))  # beside what an earlier try reached
+                raise
+    except (QsnnError, OSError) as error:
+        return _failed_job(folder, describe(error), minimised)
+    if outcome.signal_number:
+        sys.exit(128 + outcome.signal_number)
+    return error_to_minimise(outcome)
+
+
+def start_or_record(cfg: DictConfig, folder: Path, overrides: list[str], minimised: bool = False) -> "Outcome":
+    """A run, in a folder that this process holds; if it fails, the folder tells why."""
+    from qsnn.config.run import record_refusal, start
+
+    try:
+        if minimised:
+            check_objective(cfg)
+        return start(cfg, folder, overrides)
+    except (QsnnError, OSError) as error:
+        record_refusal(folder, cfg, overrides, describe(error))
+        raise
+    except Stopped as stop:
+        reason = f"stopped by {signal.Signals(stop.args[0]).name} before it trained"
+        record_refusal(folder, cfg, overrides, reason, status="stopped")
+        raise
+
+
+def _failed_job(folder: Path, reason: str, minimised: bool) -> float:
+    """The end of a job that failed: nothing more to say where its folder tells why."""
+    from qsnn.training.runs import read_job
+
+    log.error("error: %s", reason)
+    if minimised or read_job(folder).reason() != reason:
+        raise CompactHydraException(f"error: {reason}")
+    return NOT_RUN

@@ -1,0 +1,88 @@
+"""What a worker process does: jobs, one after the other, until there are none, it is stopped, or its parent has gone."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.errors import CompactHydraException
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from qsnn.config.sweeps import job
+from qsnn.config.sweeps.composing import Composer
+from qsnn.training.interrupt import Interruptible, Stopped
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent ends, however that ends
+log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """What a job returned, or which error it raised that nothing in it explains."""
+
+    value: float | None
+    error: str
+
+
+def serve(
+    connection: Connection, others: list[Connection], cfg: DictConfig, context: HydraContext, parent: int
+) -> None:
+    """Run what comes through ``connection``. ``others``: ends of pipes that are the parent's."""
+    with Interruptible():
+        try:
+            _end_with(parent)
+            for other in others:
+                other.close()
+            _serve(connection, cfg, context, parent)
+        except Stopped as stop:
+            sys.exit(128 + stop.args[0])
+
+
+def _end_with(parent: int) -> None:
+    """Be told to stop when ``parent`` ends, be it by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    _leave_if_orphaned(parent)
+
+
+def _leave_if_orphaned(parent: int) -> None:
+    if os.getppid() != parent:
+        raise Stopped(signal.SIGTERM)
+
+
+def _serve(connection: Connection, cfg: DictConfig, context: HydraContext, parent: int) -> None:
+    setup_globals()
+    composer = Composer(context.config_loader, cfg)
+    while True:
+        try:
+            order: tuple[int, list[str]] | None = connection.recv()
+        except EOFError:  # the parent has gone
+            return
+        if order is None:
+            return
+        _leave_if_orphaned(parent)
+        answer = _run(order[0], composer.compose(order[1]), context)
+        connection.send(answer)
+        if answer.error:  # who knows in what state it left this process
+            return
+
+
+def _run(number: int, config: DictConfig, context: HydraContext) -> Answer:
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = number
+    result = run_job(
+        task_function=job.run_job, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+        hydra_context=context,
+    )  # fmt: skip
+    if result.status == JobStatus.COMPLETED:
+        return Answer(result.return_value, "")
+    error = result._return_value
+    if isinstance(error, CompactHydraException):  # one line for a sweeper that minimises
+        return Answer(None, str(error))
+    log.error("%s", "".join(traceback.format_exception(error)))
+    return Answer(None, " ".join(f"{type(error).__name__}: {error}".split()))

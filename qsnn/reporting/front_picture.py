@@ -1,0 +1,90 @@
+"""A picture of error against bits of memory: every setting tried, the front, and what full precision's error allows."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from qsnn.reporting.pictures import BLACK, EXTRA, MISSED, PAPER, WHITE, Picture, write_picture
+
+WIDTH, HEIGHT = 720, 480
+LEFT, RIGHT, TOP, BOTTOM = 70, 40, 40, 50
+GREY, DOT, TICKS = (150, 150, 150), 4, 6
+FONT_SIZE = 13
+
+
+class Point(NamedTuple):
+    """A setting: bits, error, its standard error if there is one, and whether it is on the front."""
+
+    bits: int
+    error: float
+    standard_error: float | None
+    front: bool
+
+
+class _Axes(NamedTuple):
+    """Bits to the right, logarithmic; error upward."""
+
+    bits: tuple[float, float]
+    error: tuple[float, float]
+
+    def x(self, bits: float) -> float:
+        low, high = (math.log2(end) for end in self.bits)
+        return LEFT + (WIDTH - LEFT - RIGHT) * (math.log2(bits) - low) / (high - low)
+
+    def y(self, error: float) -> float:
+        low, high = self.error
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (error - low) / (high - low)
+
+
+def front_picture(points: Sequence[Point], kind: str, reference: float | None, limit: float | None) -> Picture:
+    """``reference``: full precision's error; ``limit``: the largest that is allowed."""
+    bits = [point.bits for point in points]
+    errors = [point.error + (point.standard_error or 0) for point in points]
+    highest = max([*errors, limit or 0, reference or 0, 1e-3]) * 1.05
+    axes = _Axes((min(bits) / 1.15, max(bits) * 1.15), (0.0, highest))
+    image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_SIZE)
+    _frame(draw, axes, font, f"bits of memory in {kind}" if kind != "weights" else "bits of weights")
+    levels = ((limit, "allowed", MISSED, WIDTH - RIGHT - 4, "rs"), (reference, "full precision", BLACK, LEFT + 4, "ls"))
+    for level, text, colour, place, anchor in levels:
+        if level is not None:
+            draw.line((LEFT, axes.y(level), WIDTH - RIGHT, axes.y(level)), fill=colour)
+            draw.text((place, axes.y(level) - 2), text, fill=colour, font=font, anchor=anchor)
+    _points(draw, axes, points)
+    draw.text((LEFT, 12), "error in validation: every setting, and the front (blue)", fill=BLACK, font=font)
+    return image
+
+
+def _frame(
+    draw: ImageDraw.ImageDraw, axes: _Axes, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, title: str
+) -> None:
+    bottom = HEIGHT - BOTTOM
+    for number in range(TICKS):
+        share = number / (TICKS - 1)
+        error = axes.error[0] + share * (axes.error[1] - axes.error[0])
+        bits = axes.bits[0] * (axes.bits[1] / axes.bits[0]) ** share
+        draw.line((LEFT, axes.y(error), WIDTH - RIGHT, axes.y(error)), fill=PAPER)
+        draw.text((LEFT - 6, axes.y(error)), f"{100 * error:.1f} %", fill=BLACK, font=font, anchor="rm")
+        draw.line((axes.x(bits), TOP, axes.x(bits), bottom), fill=PAPER)
+        draw.text((axes.x(bits), bottom + 6), f"{bits:,.0f}", fill=BLACK, font=font, anchor="ma")
+    draw.rectangle((LEFT, TOP, WIDTH - RIGHT, bottom), outline=BLACK)
+    draw.text(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8), title, fill=BLACK, font=font, anchor="ms")
+
+
+def _points(draw: ImageDraw.ImageDraw, axes: _Axes, points: Sequence[Point]) -> None:
+    front = sorted((point for point in points if point.front), key=lambda point: point.bits)
+    draw.line([(axes.x(point.bits), axes.y(point.error)) for point in front], fill=EXTRA, width=2)
+    for point in sorted(points, key=lambda point: point.front):
+        colour, x, y = EXTRA if point.front else GREY, axes.x(point.bits), axes.y(point.error)
+        if point.standard_error:
+            ends = (axes.y(max(0.0, point.error - point.standard_error)), axes.y(point.error + point.standard_error))
+            draw.line((x, ends[0], x, ends[1]), fill=colour)
+        draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=colour)
+
+
+def write_front(path: Path, points: Sequence[Point], kind: str, reference: float | None, limit: float | None) -> None:
+    """`front_picture` as a PNG, written atomically. Raises OSError."""
+    write_picture(path, front_picture(points, kind, reference, limit))

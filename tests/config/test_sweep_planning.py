@@ -1,0 +1,142 @@
+"""Sweeps that have a name: the folder, the jobs that are still to do, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import SMALL
+
+from qsnn.config.command_line import compose_config, read_command_line
+from qsnn.config.paths import MAX_FOLDER_NAME
+from qsnn.config.run import start
+from qsnn.config.sweeps.launchers import cpu_count, register_launchers, workers_of
+from qsnn.config.sweeps.planning import folder_names, plan
+from qsnn.errors import ConfigError
+from qsnn.training.folders.lock import locked
+from qsnn.training.runs import read_job
+
+QUICK = [*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"]
+
+
+def job(seed: int, *words: str) -> list[str]:
+    return [*QUICK, *words, f"seed={seed}", "resume=auto"]
+
+
+def run(folder: Path, words: list[str]) -> None:
+    """The job in ``folder``, finished."""
+    folder.mkdir(parents=True)
+    start(compose_config(words), folder, [word for word in words if word != "resume=auto"])
+
+
+def to_do(jobs: list[list[str]], folder: Path, names: list[str]) -> list[str]:
+    return [planned.folder.name for planned in plan(jobs, folder, names).to_do]
+
+
+def test_sweep_with_a_name_has_its_folder_and_goes_on() -> None:
+    sweep = read_command_line(["-m", "experiment=quick", "sweep.name=mine", "seed=0,1"]).sweep
+    assert sweep is not None
+    assert sweep.folder == Path("outputs/multirun/quick/mine")
+    assert sweep.jobs == [["experiment=quick", f"seed={seed}", "resume=auto"] for seed in (0, 1)]
+    unnamed = read_command_line(["-m", "experiment=quick", "sweep.name=null", "seed=0"]).sweep
+    assert unnamed is not None
+    assert unnamed.jobs == [["experiment=quick", "seed=0"]]
+
+
+HOSTILE = ["a/b", "..", ".", "''", "' '", "../../etc", "'a\\nb'", "x" * (MAX_FOLDER_NAME + 1), "-rf", "'$HOME'", "~"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_name_that_is_no_folder_is_refused_by_its_name(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^sweep\.name=.* is not possible: it names a folder: up to 180 bytes"
+    ) as caught:
+        read_command_line(["-m", "experiment=quick", f"sweep.name={name}", "seed=0"])
+    assert "\n" not in str(caught.value)
+
+
+MEANINGLESS = {
+    "sweep.name=x": r"sweep\.name=x names a sweep: add -m; the folder of a single run is hydra\.run\.dir",
+    "-m sweep.name=x,y": r"sweep\.name=x,y holds several values: a sweep has one name",
+    "-m sweep.name=x hydra.sweep.dir=z": r"sweep\.name=x and hydra\.sweep\.dir both name the folder",
+    "-m sweep.name=x hydra/sweeper=basic": r"sweep\.name=x is of a list of jobs; with another sweeper",
+}
+
+
+@pytest.mark.parametrize("words", MEANINGLESS)
+def test_name_that_cannot_mean_anything_is_refused(words: str) -> None:
+    with pytest.raises(ConfigError, match=MEANINGLESS[words]):
+        read_command_line(["experiment=quick", "seed=0", *words.split()])
+
+
+def test_names_of_folders_are_hydras(tmp_path: Path) -> None:
+    jobs = [["experiment=quick", f"seed={seed}", "resume=auto", "dataset.target='letters:a b'"] for seed in (0, 1)]
+    cfg = compose_config(jobs[0], return_hydra_config=True)
+    composed = [str(compose_config(words, return_hydra_config=True).hydra.sweep.subdir) for words in jobs]
+    assert folder_names(jobs, cfg) == composed
+    for subdir, names in (("${hydra.job.num}", ["0", "1"]), ("s${seed}/x", ["s0/x", "s1/x"])):
+        chosen = compose_config([*jobs[0], f"hydra.sweep.subdir='{subdir}'"], return_hydra_config=True)
+        if "seed" in subdir:
+            jobs = [[*words, f"hydra.sweep.subdir='{subdir}'"] for words in jobs]
+        assert folder_names(jobs, chosen) == names
+
+
+def test_only_what_is_not_finished_is_to_do_and_waits_in_its_folder(tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    jobs = [job(0), job(1), job(2)]
+    run(tmp_path / "a", job(0))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "summary.json").write_text(json.dumps({"status": "failed", "error": "no luck", "seed": 1}))
+    assert to_do(jobs, tmp_path, names) == ["b", "c"]
+    assert [read_job(tmp_path / name).status for name in names] == ["finished", "queued", "queued"]
+    assert read_job(tmp_path / "b").summary["seed"] == 1
+    assert "error" not in read_job(tmp_path / "b").summary
+    further = [[*words, "trainer.epochs=2"] if words == jobs[0] else words for words in jobs]
+    assert plan(further, tmp_path, names).refused[0].status == "failed"  # other overrides, that folder
+
+
+def test_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    run(tmp_path / "a", job(0))
+    before = (tmp_path / "a" / "summary.json").read_bytes()
+    (other,) = plan([job(5)], tmp_path, ["a"]).refused
+    assert other.reason().startswith(f"{tmp_path}/a holds another job (experiment=quick ")
+    (again,) = plan([job(0)[:-1]], tmp_path, ["a"]).refused
+    assert again.reason() == f"{tmp_path}/a already holds a run: add resume=auto to go on, or give a sweep.name"
+    saved = json.loads(before)
+    saved["overrides"] = [word for word in saved["overrides"] if not word.startswith("seed=")]
+    (tmp_path / "a" / "summary.json").write_text(json.dumps(saved))
+    changed = [*QUICK, "resume=auto"]  # the same overrides, and the default that they leave is another now
+    (tmp_path / "b").mkdir()
+    start(compose_config([*QUICK, "seed=7"]), tmp_path / "b", QUICK)
+    (refused,) = plan([changed], tmp_path, ["b"]).refused
+    assert "is of a run with another config: seed was 7, is 0" in refused.reason()
+
+
+def test_finished_run_that_shall_go_further_is_to_do(tmp_path: Path) -> None:
+    run(tmp_path / "a", job(0))
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    (tmp_path / "a" / "summary.json").write_text(json.dumps({**summary, "epochs": 0}))
+    assert to_do([job(0)], tmp_path, ["a"]) == ["a"]
+
+
+def test_job_that_another_process_runs_is_planned_and_left_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    with locked(folder):
+        (folder / "summary.json").write_text(
+            json.dumps({"status": "running", "pid": 7, "host": "there", "since": "noon"})
+        )
+        assert to_do([job(0)], tmp_path, ["a"]) == ["a"]  # it may be killed before it is this sweep's turn
+        running = read_job(folder)
+        assert (running.status, running.reason()) == ("running", "process 7 on there has been at it since noon")
+    assert read_job(folder).status == "killed"
+
+
+def test_number_of_processes_is_that_of_the_launcher() -> None:
+    register_launchers()
+    cores = cpu_count()
+    for words, number in (
+        ([], 1), (["hydra/launcher=processes"], cores), (["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"], 3),
+        (["hydra/launcher=processes", "hydra.launcher.n_jobs=-2"], max(1, cores - 1)),
+    ):  # fmt: skip
+        assert workers_of(compose_config(words, return_hydra_config=True)) == number
+    with pytest.raises(ConfigError, match=r"n_jobs=0 is not possible"):
+        workers_of(compose_config(["hydra/launcher=processes", "hydra.launcher.n_jobs=0"], return_hydra_config=True))
