@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from qsnn.data.formats.guard import BROKEN_FILE_ERRORS
-from qsnn.errors import RunFolderError, naming
+from qsnn.errors import RunFolderError
+from qsnn.files import temporary_name, write_atomically
 from qsnn.training.checkpoint_file import (
     Archive,
     is_plain_torch,
@@ -29,28 +30,6 @@ LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 class UnreadableCheckpoint(RunFolderError):  # noqa: N818  # a kind of file, whose message is the error's
     """A checkpoint is missing, damaged, or of another format."""
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Call ``write(file)`` on a new file beside ``path`` and move it into place when it is on the disk.
-
-    Whenever the process is killed or the disk fills up, ``path`` holds the old content or the new one, whole. The folder is
-    made, but not the one around it: a run's folder that is gone was deleted. Raises OSError with the file's name.
-    """
-    path.parent.mkdir(exist_ok=True)
-    temporary = _temporary(path)
-    try:
-        with naming(path), open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -82,7 +61,7 @@ def go_back_to(path: Path) -> None:
 @contextlib.contextmanager
 def _second_name(path: Path, wanted: Path) -> Iterator[Callable[[], None]]:
     """Hold on to the file that is now at ``path``; the function that is given puts it at ``wanted``, at once and whole."""
-    second = _temporary(wanted)
+    second = temporary_name(wanted)
     second.unlink(missing_ok=True)
     try:
         if path.exists():

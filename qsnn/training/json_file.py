@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qsnn.training.checkpoint import write_atomically
+from qsnn.files import write_atomically
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -14,9 +14,9 @@ from qsnn.config.predicting.recordings import batches_of
 from qsnn.config.predicting.request import Request, parse_request
 from qsnn.data.events.batches import Batch
 from qsnn.errors import ConfigError
+from qsnn.files import write_atomically
 from qsnn.reporting.pictures import png
 from qsnn.reporting.vote_picture import vote_picture
-from qsnn.training.checkpoint import write_atomically
 from qsnn.training.class_scores import LayerTally, predictions, tied
 
 
