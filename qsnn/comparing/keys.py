@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from qsnn.comparing.records import Record, frozen, read_value
+from qsnn.comparing.records import Record, frozen, printable, read_value
 from qsnn.errors import ConfigError
 
 REPLICATE = ("seed", "dataset.fold")
@@ -51,7 +51,7 @@ def name_of(value: Any) -> str:
     """A value as the config writes it, on one line."""
     if isinstance(value, tuple):
         return f"[{','.join(map(name_of, value))}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else printable(str(value))
 
 
 def order_of(value: Any) -> Any:

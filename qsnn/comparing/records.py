@@ -32,7 +32,7 @@ class Record(NamedTuple):
     @property
     def seed(self) -> Any:
         """Of initial weights and rounding."""
-        return self.config.get("seed", self.summary.get("seed"))
+        return self.config.get("seed", frozen(self.summary.get("seed")))
 
     @property
     def fold(self) -> Any:
@@ -47,7 +47,7 @@ class Record(NamedTuple):
     @property
     def experiment(self) -> str:
         """Its name."""
-        return str(self.config.get("name", self.summary.get("experiment", "?")))
+        return printable(str(self.config.get("name", self.summary.get("experiment", "?"))))
 
 
 def read_records(folders: Sequence[Path]) -> list[Record]:
@@ -72,7 +72,7 @@ def read_records(folders: Sequence[Path]) -> list[Record]:
 
 def read_record(job: Job) -> Record:
     """A run with its config. One that calls itself finished, but whose summary has no scores, is damaged."""
-    status, reason, summary = job.status, " ".join(job.reason().split("\n")), job.summary
+    status, reason, summary = printable(job.status), printable(job.reason()), job.summary
     given = {key: value for text in job.overrides for key, value in [_override(text)] if key}
     if status == FINISHED and not isinstance(summary.get("final"), dict):
         status, reason = UNREADABLE, "its summary.json has no scores"
@@ -90,6 +90,11 @@ def read_record(job: Job) -> Record:
         if ("." not in key and key not in settled) or key in _sections(settled)
     }
     return Record(job.folder, status, reason, job.overrides, summary, flatten(settled) | groups, True, frozenset(given))
+
+
+def printable(text: str) -> str:
+    """On one line, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
 
 
 def _sections(config: dict[str, Any]) -> set[str]:

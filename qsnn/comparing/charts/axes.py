@@ -1,5 +1,6 @@
 """Axes: where a value lies between the ends, and which values are written beside it."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -69,20 +70,21 @@ def categorical(label: str, values: Sequence[Any], names: Sequence[str]) -> Axis
 
 
 def of_values(label: str, values: Sequence[Any], names: Sequence[str]) -> Axis:
-    """Of the values of a key, in their order: numbers by their size (logarithmic from a factor of 16 on), with a tick at each;
-    everything else, and more numbers than there is room for, side by side."""
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if not numeric or len(values) < 3 or min(values) < 0:
+    """Of the values of a key, in their order: numbers, and lists of one, by their size (logarithmic from a factor of 16 on),
+    with a tick at each; everything else, and more numbers than there is room for, side by side."""
+    numbers = [value[0] if isinstance(value, tuple) and len(value) == 1 else value for value in values]
+    numeric = all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+    if not numeric or len(values) < 3 or min(numbers) < 0:
         return categorical(label, values, names)
-    low, high = min(values), max(values)
+    sizes, low, high = dict(zip(values, numbers, strict=True)), min(numbers), max(numbers)
     scale = math.log if low > 0 and high >= 16 * low else float
     ends = scale(low), scale(high)
 
-    def place(value: float) -> float:
-        return 0.05 + 0.9 * (scale(value) - ends[0]) / (ends[1] - ends[0])
+    def place(value: Any) -> float:
+        return 0.05 + 0.9 * (scale(sizes[value]) - ends[0]) / (ends[1] - ends[0])
 
     places = [place(value) for value in values]
-    crowded = min(b - a for a, b in zip(places, places[1:], strict=False)) < 0.04
+    crowded = min(b - a for a, b in itertools.pairwise(places)) < 0.04
     if crowded:
         return categorical(label, values, names)
     return Axis(label, place, list(zip(places, names, strict=True)))

@@ -1,5 +1,6 @@
 """A chart of lines and marks between two axes, with a title above and a legend below."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -100,7 +101,7 @@ def _ticks(frame: Frame) -> tuple[float, list[Shape]]:
     width = RIGHT - frame.left
     places = [frame.left + place * width for place, _ in frame.x.ticks]
     texts = [cut(text, LONGEST_TICK, SMALL) for _, text in frame.x.ticks]
-    room = min((b - a for a, b in zip(places, places[1:], strict=False)), default=width)
+    room = min((b - a for a, b in itertools.pairwise(places)), default=width)
     widest = max((text_width(text, SMALL) for text in texts), default=0.0)
     slanted = widest + 4 > room
     if slanted and not frame.x.of_words:  # numbers: leave out those that would lie on others

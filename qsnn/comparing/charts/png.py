@@ -1,6 +1,7 @@
 """A chart as PNG, in the light colours: drawn twice as large as it becomes, which smooths its lines."""
 
 import io
+import itertools
 import math
 from collections.abc import Iterator
 from functools import lru_cache, singledispatch
@@ -55,7 +56,7 @@ def _stroke(shape: Stroke, image: Image.Image) -> None:
 def _dashed(points: Points, dash: tuple[float, ...]) -> Iterator[Points]:
     """The parts of a line that are drawn."""
     place, left, drawn = 0, dash[0], True
-    for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+    for (x, y), (to_x, to_y) in itertools.pairwise(points):
         length = math.hypot(to_x - x, to_y - y)
         done = 0.0
         while done < length:
@@ -80,13 +81,15 @@ def _area(shape: Area, image: Image.Image) -> None:
 def _mark(shape: Mark, image: Image.Image) -> None:
     pen, colour = ImageDraw.Draw(image), _colour(shape.colour)
     if shape.shape == "circle":
-        pen.circle(
-            (shape.x * FACTOR, shape.y * FACTOR), 4 * FACTOR, fill=colour, outline=LIGHT["paper"], width=FACTOR // 2
-        )
+        pen.ellipse(_around(shape, 4), fill=colour, outline=LIGHT["paper"], width=FACTOR // 2)
     else:
         pen.polygon(_scaled(mark_outline(shape)), fill=colour, outline=LIGHT["paper"], width=FACTOR // 2)
     if shape.ring:
-        pen.circle((shape.x * FACTOR, shape.y * FACTOR), 7.5 * FACTOR, outline=LIGHT["ink"], width=round(1.4 * FACTOR))
+        pen.ellipse(_around(shape, 7.5), outline=LIGHT["ink"], width=round(1.4 * FACTOR))
+
+
+def _around(mark: Mark, radius: float) -> list[tuple[float, float]]:
+    return _scaled(((mark.x - radius, mark.y - radius), (mark.x + radius, mark.y + radius)))
 
 
 @draw.register
@@ -98,12 +101,12 @@ def _box(shape: Box, image: Image.Image) -> None:
 @draw.register
 def _label(shape: Label, image: Image.Image) -> None:
     font, colour, anchor = _font(shape.size), _colour(shape.colour), ANCHORS[shape.anchor]
-    x, y, weight = shape.x * FACTOR, shape.y * FACTOR, 0.4 * FACTOR * shape.bold
+    x, y, weight, text = shape.x * FACTOR, shape.y * FACTOR, FACTOR // 3 * shape.bold, " ".join(shape.text.split())
     if not shape.angle:
-        ImageDraw.Draw(image).text((x, y), shape.text, font=font, fill=colour, anchor=anchor, stroke_width=weight)
+        ImageDraw.Draw(image).text((x, y), text, font=font, fill=colour, anchor=anchor, stroke_width=weight)
         return
-    side = 2 * math.ceil(font.getlength(shape.text) + font.size)
+    side = 2 * math.ceil(font.getlength(text) + font.size)
     mask = Image.new("L", (side, side))
-    ImageDraw.Draw(mask).text((side / 2, side / 2), shape.text, font=font, fill=255, anchor=anchor, stroke_width=weight)
+    ImageDraw.Draw(mask).text((side / 2, side / 2), text, font=font, fill=255, anchor=anchor, stroke_width=weight)
     turned = mask.rotate(-shape.angle, resample=Image.Resampling.BICUBIC)
     image.paste(colour, (round(x - side / 2), round(y - side / 2)), turned)

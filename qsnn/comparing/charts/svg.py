@@ -1,4 +1,4 @@
-"""A chart as SVG for a page: its colours are the page's variables, ``--paper``, ``--s0``, so that it is light and dark with it."""
+"""A chart as SVG for a page: its colours are variables of the page, such as ``--paper``, so that it gets dark with it."""
 
 from functools import singledispatch
 from html import escape
