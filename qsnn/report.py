@@ -12,18 +12,18 @@ with mean, spread and standard error, memory and time; paired differences to a r
 whether a row is as good within a margin; the front of error against memory; pictures; and a page, report.html, that needs
 no network.
 
-by=         keys that make rows (quantization.weight_bits, or weight_bits where that is clear); else all that vary. Runs of a row
-            may differ in seed and fold alone
+by=         keys that make rows (quantization.weight_bits, or weight_bits where that is clear); else all that vary. Runs of a
+            row may differ in seed and fold alone
 metric=     a figure of summary.json, such as test_accuracy, validation_accuracy, final.distance, best.relative_distance
 select=     only runs with these values: several of one key are alternatives, different keys all hold
-reference=  what rows are compared with: the row that has these values, and else those of the row itself; without it the row with
-            most bits
+reference=  what rows are compared with: the row that has these values, and else those of the row itself; without it the row
+            with most bits
 margin=     in units of the metric, 0.01 of an accuracy is a point: "as good" is yes, no or undecided
 lines=      the key whose values are lines in the picture of error against memory; else the first bit width that varies
 out=        where report.html, table.csv, table.md and the pictures are written; else <first folder>/report. Written over is
             nothing but an earlier report
 
-Exit status 1 if a run is failed, missing or not finished yet: it is named, and its row says so. docs/report.md explains all of it.
+Exit status 1 if a run is failed, missing or not finished yet: it is named, and its row says so. docs/report.md explains it all.
 """
 
 

@@ -3,9 +3,9 @@
 python scripts/interval_coverage.py [--trials 2000]
 
 Two configurations whose true accuracies differ by 3 points; a recording is harder or easier for both (standard deviation 1.5 in
-logits) and for one of them (0.5); a seed is better or worse as a whole, each configuration for itself (`--seed-spread`, logits).
-Compared at 95 %: what `qsnn.report` does; Student's t over seeds alone; recordings alone, as if the seeds were all there are; and
-the bootstrap over seeds and recordings ("pigeonhole"), percentiles of 500.
+logits) and for one of them (0.5); a seed is better or worse as a whole, each configuration for itself (`--seed-spread`).
+Compared at 95 %: what `qsnn.report` does; Student's t over seeds alone; recordings alone, as if the seeds were all there are;
+and the bootstrap over seeds and recordings ("pigeonhole"), percentiles of 500.
 """
 
 import argparse

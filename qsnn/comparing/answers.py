@@ -49,9 +49,9 @@ def _verdict(c: Comparison, place: int) -> str:
 def methods(c: Comparison) -> list[str]:
     """How the numbers were made."""
     told = [
-        f"A row is every run with the same {', '.join(c.keys) or 'config'}; its runs differ in seed and fold. Folds of one seed "
-        "are pooled, each recording once; mean, ± (standard deviation) and the values one by one are over the seeds of which no "
-        "run is lacking.",
+        f"A row is every run with the same {', '.join(c.keys) or 'config'}; its runs differ in seed and fold. Folds of one "
+        "seed are pooled, each recording once; mean, ± (standard deviation) and the values one by one are over the seeds of "
+        "which no run is lacking.",
     ]
     if any(row.standard_error(c.metric) is not None for row in c.rows):
         told.append(
@@ -71,8 +71,9 @@ def _method_of_differences(c: Comparison) -> list[str]:
         return []
     fixed = ", ".join(f"{key}={name_of(value)}" for key, value in c.reference.items())
     told = [
-        f"Difference: {c.metric.label} of a row minus that of its reference, the row with {fixed} and equal in all else, paired "
-        f"by seed; interval at {c.request.confidence:.0%}, without correction for looking at many rows, by: {'; '.join(used)}. "
+        f"Difference: {c.metric.label} of a row minus that of its reference, the row with {fixed} and equal in all else, "
+        f"paired by seed; interval at {c.request.confidence:.0%}, without correction for looking at many rows, by: "
+        f"{'; '.join(used)}. "
         f'"As good" is yes where all of the interval lies above {told_margin(c)} worse than the reference, no where all of it '
         "lies below, else undecided."
     ]

@@ -55,7 +55,7 @@ class Comparison(NamedTuple):
     @property
     def title(self) -> str:
         """What it is a comparison of."""
-        return " and ".join(experiments(self.records)[:3])
+        return " and ".join(experiments(self.records)[:3]) or "runs"
 
     @property
     def counts(self) -> str:
@@ -124,6 +124,7 @@ def point_of(row: Row, metric: Metric, cost: Cost) -> tuple[float, float] | None
 
 
 def _line_key(keys: Sequence[str], rows: Sequence[Row]) -> str | None:
-    """The key whose values are lines: the first that is a bit width, else the first of at least two values."""
+    """The key whose values are lines: the weights' bit width, else another one, else the first key, of at least two values."""
     varied = [key for place, key in enumerate(keys) if len({row.values[place] for row in rows}) > 1]
-    return next((key for key in varied if key.endswith("_bits")), varied[0] if varied else None)
+    ranked = sorted(varied, key=lambda key: (not key.endswith("weight_bits"), not key.endswith("_bits")))
+    return ranked[0] if ranked else None

@@ -54,7 +54,7 @@ def write_report(folder: Path, files: dict[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _mark(folder, [*earlier, *files])  # before the files: an interrupted report can be written over
     for name, content in files.items():
-        write_atomically(folder / name, lambda file, content=content: file.write(content))
+        _write(folder / name, content)
     for name in set(earlier) - set(files):
         (folder / name).unlink(missing_ok=True)
     _mark(folder, list(files))
@@ -62,4 +62,8 @@ def write_report(folder: Path, files: dict[str, bytes]) -> None:
 
 def _mark(folder: Path, names: list[str]) -> None:
     text = json.dumps({"made_by": MADE_BY, "files": sorted(set(names))}, indent=2) + "\n"
-    write_atomically(folder / MARKER, lambda file: file.write(text.encode()))
+    _write(folder / MARKER, text.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda file: file.write(content))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn.comparing.metrics import TEST_ACCURACY, counted
-from qsnn.comparing.records import Record
+from qsnn.comparing.records import Record, printable
 from qsnn.data.formats.npz import NpzFile, npz_shapes
 from qsnn.errors import DataError
 
@@ -22,13 +22,13 @@ MOST_POINTS = 200
 class Predictions(NamedTuple):
     """Of test recordings, ascending: their numbers, their classes, and which were classified rightly, (n) each."""
 
-    index: NDArray[Any]
+    number: NDArray[Any]
     label: NDArray[Any]
     right: NDArray[Any]
 
     def same_recordings(self, other: "Predictions") -> bool:
         """Whether two runs were tested on the same ones."""
-        return np.array_equal(self.index, other.index) and np.array_equal(self.label, other.label)
+        return np.array_equal(self.number, other.number) and np.array_equal(self.label, other.label)
 
 
 def read_predictions(record: Record) -> Predictions | None:
@@ -63,7 +63,7 @@ def read_rates(record: Record) -> dict[str, NDArray[Any]]:
         return {}
     try:
         file = NpzFile(path, dict.fromkeys(npz_shapes(path), "f"))
-        rates = {name: file.read(name).ravel() for name in file.declared}
+        rates = {printable(name): file.read(name).ravel() for name in file.declared}
     except (DataError, KeyError):
         return {}
     return {name: values for name, values in rates.items() if len(values) and np.isfinite(values).all()}
@@ -79,16 +79,14 @@ def read_curve(record: Record, prefixes: tuple[str, ...]) -> tuple[str, dict[int
         lines = path.read_bytes().splitlines() if path else []
     except OSError:
         lines = []
-    places = (
-        np.unique(np.linspace(0, len(lines) - 1, min(len(lines), MOST_POINTS)).round().astype(int)) if lines else []
-    )
-    rows = [row for place in places if (row := _row(lines[place])) is not None]
+    places = np.linspace(0, len(lines) - 1, min(len(lines), MOST_POINTS)).round().astype(int).tolist()
+    rows = [row for place in dict.fromkeys(places) if (row := _row(lines[place])) is not None]
     names = dict.fromkeys(key for row in rows for key in row)
     for prefix in prefixes:
         found = [name for name in names if name == prefix or name.startswith(f"{prefix}_")]
         if found:
             points = {row["epoch"]: row[found[-1]] for row in rows if isinstance(row.get(found[-1]), int | float)}
-            return found[-1], points
+            return printable(found[-1]), points
     return "", {}
 
 

@@ -72,15 +72,15 @@ def varied_keys(records: Sequence[Record]) -> list[str]:
     chosen: list[str] = []
     parts: list[tuple[Any, ...]] = [()] * len(settled)
     for key in dict.fromkeys([*given, *others, "name"]):
+        values = [value_of(record, key) for record in settled]
+        unseen = {value_of(record, key) for record in records if key in record.explicit} - set(values)
+        if len(set(values)) == 1 and not unseen:
+            continue
         if key != "name" and (is_of(key, (*REPLICATE, *MACHINE)) or _follows_seed(settled, key)):
             continue
-        if any(key not in record.config for record in settled) and "." not in key:
+        if "." not in key and any(key not in record.config for record in settled):
             continue  # a group that some runs have by default
-        whole = settled if key not in given else records
-        finer = [(*part, name_of(value_of(record, key))) for part, record in zip(parts, settled, strict=True)]
-        unseen = {name_of(value_of(r, key)) for r in whole if key in r.config} - {
-            name_of(value_of(r, key)) for r in settled
-        }
+        finer = [(*part, value) for part, value in zip(parts, values, strict=True)]
         if len(set(finer)) > len(set(parts)) or unseen:
             chosen, parts = [*chosen, key], finer
     return chosen

@@ -54,11 +54,12 @@ class Metric(NamedTuple):
         """A difference of the figure, above 0 where the first is the better one."""
         return difference if self.is_accuracy else -difference
 
-    def tell(self, value: float | None) -> str:
-        """For people."""
+    def tell(self, value: float | None, beside: float | None = None) -> str:
+        """For people; with as many decimals as what it stands ``beside``."""
         if value is None:
             return ""
-        return f"{value:.1%}" if self.is_share else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+        large = abs(value if beside is None else beside) >= 10
+        return f"{value:.1%}" if self.is_share else f"{value:,.1f}" if large else f"{value:.3g}"
 
 
 def figure(summary: Mapping[str, Any], name: str) -> float | None:
@@ -122,8 +123,9 @@ def choose_metric(name: str | None, records: Sequence[Record]) -> Metric:
     for candidate in BESIDE:
         if all(figure(record.summary, candidate) is not None for record in finished):
             return Metric(candidate)
-    kinds = {next((c for c in BESIDE if figure(r.summary, c) is not None), "nothing"): r.experiment for r in finished}
-    told = ", ".join(f"{experiment} has {kind}" for kind, experiment in kinds.items())
+    firsts = [(next((name for name in BESIDE if figure(r.summary, name) is not None), None), r) for r in finished]
+    kinds = {name: f"{r.experiment} has {name}" if name else f"{r.folder} has none" for name, r in firsts}
+    told = ", ".join(kinds.values())
     raise ConfigError(
         f"these runs have no metric in common ({told}): name folders of one kind, or select=name:<experiment>"
     )

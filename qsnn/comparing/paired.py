@@ -98,7 +98,7 @@ class Pairing:
             return None
         differences, first = [], None
         for seed in seeds:
-            mine, theirs = (self._of_seed(whole.seeds()[seed]) for whole in (row, reference))
+            mine, theirs = (self._of_seed(whole.seeds[seed]) for whole in (row, reference))
             first = first or mine
             if mine is None or theirs is None or first is None:
                 return None

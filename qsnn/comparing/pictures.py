@@ -53,7 +53,7 @@ def _against_cost(c: Comparison, cost: Cost, name: str, told: str) -> Iterator[P
         if point is not None:
             lines[_line_of(c, row)].append(_point(c, row, point[0], place in front))
     series = [
-        Series(label, sorted(of, key=lambda point: point.x), number, joined=len(of) < 20)
+        Series(label, sorted(of, key=lambda point: point.x), number, joined=len({point.x for point in of}) == len(of))
         for number, (label, of) in enumerate(lines.items())
     ]
     x = of_size(f"{cost.name} [{cost.unit}]", [point[0] for point in known], short_number)
@@ -73,8 +73,8 @@ def _point(c: Comparison, row: Row, x: Any, ring: bool = False) -> Point:
     """The mean error of a row, with its spread over seeds, or its standard error where there is one seed."""
     error = c.error(row) or 0.0
     half = row.spread(c.metric) or row.standard_error(c.metric)
-    bounds = (None, None) if half is None else (error - half, error + half)
-    return Point(x, error, *bounds, ring, f"{row.name(c.keys)}: {c.metric.tell(error)}, {row.told_runs()} runs")
+    low, high = (None, None) if half is None else (error - half, error + half)
+    return Point(x, error, low, high, ring, f"{row.name(c.keys)}: {c.metric.tell(error)}, {row.told_runs()} runs")
 
 
 def _bars(c: Comparison) -> str:
@@ -120,16 +120,22 @@ def _against_keys(c: Comparison) -> Iterator[Picture]:
 
 
 def _lines(c: Comparison, rows: Sequence[Row], place: int) -> dict[str, list[Row]]:
-    """The rows by their values of the other keys; if these are too many, by those of the one with fewest."""
+    """The rows by their values of the other keys; if these are too many, by those of the one that matters most."""
     others = [other for other in range(len(c.keys)) if other != place and len({row.values[other] for row in rows}) > 1]
     if len({tuple(row.values[other] for other in others) for row in rows}) > NUM_SERIES:
-        fewest = sorted(others, key=lambda other: len({row.values[other] for row in rows}))
-        others = fewest[:1] if len({row.values[fewest[0]] for row in rows}) <= NUM_SERIES else []
+        few = [other for other in others if len({row.values[other] for row in rows}) <= NUM_SERIES]
+        others = sorted(few, key=lambda other: (c.keys[other] != c.line_key, -_effect(c, rows, other)))[:1]
     names = short_names(c.keys)
     lines: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         lines[", ".join(f"{names[other]} {name_of(row.values[other])}" for other in others)].append(row)
     return lines
+
+
+def _effect(c: Comparison, rows: Sequence[Row], place: int) -> float:
+    """How far apart the mean errors of a key's values are."""
+    means = [point.y for point in _means(c, rows, place)]
+    return max(means) - min(means)
 
 
 def _means(c: Comparison, rows: Sequence[Row], place: int) -> list[Point]:
@@ -157,14 +163,16 @@ def _equal_memory(c: Comparison) -> Iterator[Picture]:
     sizes = [short_number(group[0].cost(WEIGHTS) or 0.0) for group in groups]
     lines: dict[str, list[Point]] = defaultdict(list)
     for number, group in enumerate(groups):
-        for row in group:
-            lines[_line_of(c, row)].append(_point(c, row, number))
+        best = {_line_of(c, row): row for row in sorted(group, key=lambda row: -(c.error(row) or 0.0))}
+        for label, row in best.items():
+            lines[label].append(_point(c, row, number))
     series = [Series(label, lines[label], number) for number, label in enumerate(labels) if label in lines]
     x = categorical("weight memory [bits]", list(range(len(groups))), sizes)
     shown = [row for group in groups for row in group]
     title = f"{c.metric.error_label} at equal weight memory"
     caption = (
-        f"{title.capitalize()} (within 2 %): what {c.line_key} buys if the size of the net makes up for it. {_bars(c)}"
+        f"{title.capitalize()} (within 2 %): what {c.line_key} buys if the rest makes up for it, of each of its values the "
+        f"configuration with least error. {_bars(c)}"
     )
     yield Picture("equal_memory", caption, plot(title, _described(c, caption), x, _error_axis(c, shown), series))
 

@@ -10,7 +10,7 @@ import yaml
 from qsnn.errors import RunFolderError
 from qsnn.training.runs import Job, find_jobs
 
-FINISHED, UNREADABLE = "finished", "unreadable"
+FINISHED, UNREADABLE, UNKNOWN = "finished", "unreadable", "?"
 CONFIG = Path(".hydra", "config.yaml")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
 FlatConfig = dict[str, Any]
@@ -47,7 +47,7 @@ class Record(NamedTuple):
     @property
     def experiment(self) -> str:
         """Its name."""
-        return printable(str(self.config.get("name", self.summary.get("experiment", "?"))))
+        return printable(str(self.config.get("name", self.summary.get("experiment", UNKNOWN))))
 
 
 def read_records(folders: Sequence[Path]) -> list[Record]:
@@ -94,6 +94,8 @@ def read_record(job: Job) -> Record:
 
 def printable(text: str) -> str:
     """On one line, without what a terminal would obey."""
+    if text.isprintable() and "  " not in text:
+        return text.strip()
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
 
 
@@ -149,5 +151,5 @@ def _read_yaml(path: Path) -> Any:
 
 
 def experiments(records: Iterable[Record]) -> list[str]:
-    """Names of the experiments that the runs are of."""
-    return list(dict.fromkeys(record.experiment for record in records))
+    """Names of the experiments that the runs are of, as far as they are known."""
+    return [name for name in dict.fromkeys(record.experiment for record in records) if name != UNKNOWN]

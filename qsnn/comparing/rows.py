@@ -4,7 +4,9 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from qsnn.comparing.costs import Cost
 from qsnn.comparing.keys import name_of, order_of, value_of
@@ -13,22 +15,25 @@ from qsnn.comparing.records import Record
 from qsnn.errors import ConfigError
 
 
-class Row(NamedTuple):
-    """``values``: of the keys that make rows; ``records``: its runs, finished or not."""
+@dataclass(eq=False)
+class Row:
+    """``values``: of the keys that make rows; ``records``: its runs, finished or not, all of them before anything is asked."""
 
     values: tuple[Any, ...]
     records: list[Record]
+    _scores: dict[str, dict[Any, float]] = field(default_factory=dict, repr=False)
 
     def name(self, keys: Sequence[str]) -> str:
         """Its values with the last part of their keys."""
         pairs = zip(short_names(keys), self.values, strict=True)
         return " ".join(f"{key}={name_of(value)}" for key, value in pairs) or "all runs"
 
-    @property
+    @cached_property
     def finished(self) -> list[Record]:
         """The runs that have scores."""
         return [record for record in self.records if record.finished]
 
+    @cached_property
     def seeds(self) -> dict[Any, list[Record]]:
         """The runs of each seed that is complete, with all its folds."""
         by_seed: dict[Any, list[Record]] = defaultdict(list)
@@ -40,8 +45,10 @@ class Row(NamedTuple):
 
     def scores(self, metric: Metric) -> dict[Any, float]:
         """By seed, folds pooled."""
-        found = {seed: pooled([r.summary for r in of], metric.name) for seed, of in self.seeds().items()}
-        return {seed: value for seed, value in found.items() if value is not None}
+        if metric.name not in self._scores:
+            found = {seed: pooled([r.summary for r in of], metric.name) for seed, of in self.seeds.items()}
+            self._scores[metric.name] = {seed: value for seed, value in found.items() if value is not None}
+        return self._scores[metric.name]
 
     def mean(self, metric: Metric) -> float | None:
         """Over seeds."""
@@ -55,7 +62,7 @@ class Row(NamedTuple):
 
     def tested(self, metric: Metric) -> int | None:
         """How many test recordings a seed has in all its folds; None of figures that are no test accuracy."""
-        for of in self.seeds().values():
+        for of in self.seeds.values():
             counts = [counted(record.summary, metric.name) for record in of]
             if None not in counts:
                 return sum(count[1] for count in counts if count is not None)

@@ -62,8 +62,8 @@ def _mean_column(c: Comparison, metric: Metric) -> Column:
 
 def told_mean(row: Row, metric: Metric) -> str:
     """Mean, and spread over seeds where there are several."""
-    spread = row.spread(metric)
-    return metric.tell(row.mean(metric)) + ("" if spread is None else f" ± {metric.tell(spread)}")
+    mean, spread = row.mean(metric), row.spread(metric)
+    return metric.tell(mean) + ("" if spread is None else f" ± {metric.tell(spread, mean)}")
 
 
 def _seeds(c: Comparison) -> list[Column]:

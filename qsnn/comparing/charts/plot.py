@@ -23,7 +23,7 @@ from qsnn.comparing.charts.scene import (
     wrapped,
 )
 
-PLOT_HEIGHT, MARGIN, RIGHT, LINE = 220.0, 8.0, 366.0, 15.0
+PLOT_HEIGHT, MARGIN, RIGHT, LINE = 220.0, 8.0, 358.0, 15.0
 LONGEST_TICK = 110.0
 
 
