@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from qsnn.comparing.comparison import Comparison
 from qsnn.comparing.costs import WEIGHTS
 from qsnn.comparing.keys import name_of
+from qsnn.comparing.metrics import figure
 from qsnn.comparing.records import printable
 from qsnn.comparing.rows import Row
 from qsnn.comparing.tables import told_interval, told_margin, told_mean
@@ -62,7 +63,19 @@ def methods(c: Comparison) -> list[str]:
         told.append(
             "On the front: no other row has both less error and less of the cost; of means, whatever their errors."
         )
-    return told
+    return told + facts(c)
+
+
+def facts(c: Comparison) -> list[str]:
+    """What the figures are to be compared with, of which versions they are, and what they lack."""
+    finished = [record.summary for record in c.records if record.finished]
+    silent = sorted({value for summary in finished if (value := figure(summary, "silent_distance")) is not None})
+    told = [f"Distance of a silent net: {', '.join(f'{value:.1f}' for value in silent)}."] if silent else []
+    versions = [summary["versions"] for summary in finished if isinstance(summary.get("versions"), dict)]
+    names = dict.fromkeys(", ".join(f"{name} {number}" for name, number in one.items()) for one in versions)
+    told += [printable(f"Versions: {'; or '.join(names)}.")] if names else []
+    lost = f"{len(c.homeless)} of the unfinished runs belong to no row: too little is known of what they were to be."
+    return [*told, lost] if c.homeless else told
 
 
 def _method_of_differences(c: Comparison) -> list[str]:

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-from qsnn.comparing.answers import answers, first_of, unfinished
+from qsnn.comparing.answers import answers, facts, first_of, unfinished
 from qsnn.comparing.comparison import Request, compare
 from qsnn.comparing.files import contents, earlier_files, write_report
 from qsnn.comparing.tables import columns_of, plain_text
@@ -31,9 +31,9 @@ def report(words: list[str]) -> Printed:
     files = contents(comparison)
     write_report(out, files)
     c = comparison
-    head = f"{c.title}: {len(c.records)} runs ({c.counts}), {len(c.rows)} rows by {', '.join(c.keys) or 'nothing'}"
+    head = f"{c.title}: runs: {c.counts}; rows: {len(c.rows)}{', by ' + ', '.join(c.keys) if c.keys else ''}"
     written = f"wrote {out}/report.html and {len(files) - 1} more: {', '.join(name for name in files if name != 'report.html')}"
-    text = "\n".join([head, "", plain_text(columns_of(c)), "", *answers(c), "", written])
+    text = "\n".join([head, "", plain_text(columns_of(c)), "", *answers(c), *facts(c), "", written])
     return Printed(text, first_of(unfinished(c)))
 
 

@@ -5,11 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from qsnn.comparing.records import Record, frozen, printable, read_value
+from qsnn.comparing.records import REPLICATE, Record, frozen, printable, read_value
 from qsnn.errors import ConfigError
 
-REPLICATE = ("seed", "dataset.fold")
-"""Runs that differ in nothing else are one row."""
 MACHINE = (
     "device", "kernels", "threads", "resume", "start_from", "name", "experiment", "dataset.root", "dataset.cache",
     "dataset.num_workers", "logging", "hydra", "sweep", "search", "trainer.checkpoint_every",

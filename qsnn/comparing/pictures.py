@@ -241,7 +241,10 @@ def _drift(c: Comparison) -> Iterator[Picture]:
     )
     x = of_values(c.line_key, values, [name_of(value) for value in values])
     y = linear(
-        "spikes per neuron and step", [p.y for one in series for p in one.points], lambda v: f"{v:.3g}", floor=0.0
+        "spikes per neuron and step",
+        [0.0, *(p.y for one in series for p in one.points)],
+        lambda v: f"{v:.3g}",
+        floor=0.0,
     )
     title = "drift of firing rates from the reference"
     caption = (

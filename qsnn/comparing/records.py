@@ -1,6 +1,7 @@
 """Every run of some folders, with the config that it has, or as much of it as is known of one that never got that far."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from qsnn.training.runs import Job, find_jobs
 
 FINISHED, UNREADABLE, UNKNOWN = "finished", "unreadable", "?"
 CONFIG = Path(".hydra", "config.yaml")
+REPLICATE = ("seed", "dataset.fold")
+"""Runs that differ in nothing else are one row."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
 FlatConfig = dict[str, Any]
 
@@ -67,13 +70,41 @@ def read_records(folders: Sequence[Path]) -> list[Record]:
         for job in jobs:
             place = (folder.resolve(), job.overrides) if job.folder is None else job.folder.resolve()
             found.setdefault(place, read_record(job))
-    return list(found.values())
+    return completed(list(found.values()))
+
+
+def completed(records: list[Record]) -> list[Record]:
+    """The same; a run of which only the overrides are known has the config of one with the same, but for seed and fold."""
+    known = {_replicate_of(record): record for record in records if record.settled}
+    return [
+        record
+        if record.settled or _replicate_of(record) not in known
+        else _as_another(record, known[_replicate_of(record)])
+        for record in records
+    ]
+
+
+def _as_another(record: Record, other: Record) -> Record:
+    own = {key: value for key, value in _given(record.overrides).items() if key in REPLICATE}
+    widths = {"quantization": other.summary["quantization"]} if "quantization" in other.summary else {}
+    return record._replace(config=other.config | own, summary=widths | record.summary, settled=True)
+
+
+def _replicate_of(record: Record) -> frozenset[str]:
+    return frozenset(text for text in record.overrides if _override(text)[0] not in REPLICATE)
+
+
+def _given(overrides: Iterable[str]) -> FlatConfig:
+    """The keys that overrides set, with their values; without those that are set twice, as it is not known which came last."""
+    pairs = [(key, value) for key, value in map(_override, overrides) if key]
+    times = Counter(key for key, _ in pairs)
+    return {key: value for key, value in pairs if times[key] == 1}
 
 
 def read_record(job: Job) -> Record:
     """A run with its config. One that calls itself finished, but whose summary has no scores, is damaged."""
     status, reason, summary = printable(job.status), printable(job.reason()), job.summary
-    given = {key: value for text in job.overrides for key, value in [_override(text)] if key}
+    given = _given(job.overrides)
     if status == FINISHED and not isinstance(summary.get("final"), dict):
         status, reason = UNREADABLE, "its summary.json has no scores"
     settled = summary.get("config")

@@ -118,7 +118,7 @@ def _into(rows: dict[tuple[str, ...], Row], values: tuple[Any, ...], record: Rec
 
 def _placed(rows: dict[tuple[str, ...], Row], keys: Sequence[str], record: Record) -> bool:
     """Put a run of which not all is known where it belongs."""
-    known = {place: value_of(record, key) for place, key in enumerate(keys) if key in record.config}
+    known = {place: record.config[key] for place, key in enumerate(keys) if key in record.config}
     agreeing = [row for row in rows.values() if all(name_of(row.values[p]) == name_of(v) for p, v in known.items())]
     if len(known) == len(keys):
         _into(rows, tuple(known.values()), record)
