@@ -93,7 +93,7 @@ def _method_of_differences(c: Comparison) -> list[str]:
     if any("recordings" in method for method in used):
         told.append(
             "By recordings and seeds: the same test recordings under both; the variance of their differences plus that of the "
-            "seeds', Student's t with Satterthwaite's degrees of freedom. Of one seed: nothing is said about other seeds; two seeds "
+            "seeds', Student's t with Satterthwaite's degrees of freedom. Of one seed: nothing is said about other seeds; two "
             "say little about them, and the interval may be too narrow: take three."
         )
     return told
