@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from qsnn.errors import naming
-from qsnn.training.json_file import write_atomically
+from qsnn.files import write_atomically
 
 log = logging.getLogger(__name__)
 

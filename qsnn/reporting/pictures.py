@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from qsnn.training.json_file import write_atomically
+from qsnn.files import write_atomically
 from qsnn.training.run import Look
 
 Picture = Image.Image

@@ -13,6 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from qsnn.errors import naming
 from qsnn.kernels.compile_time import compile_seconds
 from qsnn.quantization import symmetric
+from qsnn.reporting.evaluation_files import write_detail
 from qsnn.reporting.health.figures import Limits, Observation, crossed_limits
 from qsnn.reporting.health.observe import observe
 from qsnn.reporting.identity import RunIdentity
@@ -140,9 +141,11 @@ class Reporter:
             self._board.picture(f"confusion/{part}", picture, run.state.epoch)
 
     def finish(self, run: Run, ending: Ending) -> None:
-        """raster.png and, where there are classes, confusion.png (of the best weights, or the last if none are best); in
-        TensorBoard the scores for the HParams table and the last pictures."""
+        """raster.png and, where there are classes, confusion.png (of the best weights, or the last if none are best); rates and
+        predictions; in TensorBoard the scores for the HParams table and the last pictures."""
         write_pictures(run, ending)
+        if ending.detail is not None:
+            write_detail(run.folder, ending.detail)
         if self._board:
             self._board.scalars(ending.scores, run.state.epoch)
             self._confusion(run, "test", ending.confusion)

@@ -17,10 +17,10 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from qsnn.errors import naming
+from qsnn.files import write_atomically
 from qsnn.quantization import Format, nearest_codes
 from qsnn.reporting.identity import HParam
 from qsnn.reporting.pictures import Picture, png
-from qsnn.training.json_file import write_atomically
 
 MAX_BINS = 256
 HPARAMS_FILE = "events.out.tfevents.0.hparams"

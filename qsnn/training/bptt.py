@@ -126,7 +126,9 @@ class BPTTLearner(NamedTuple):
         return tallies
 
     @torch.no_grad()
-    def evaluate(self, model: SpikingNet, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
+    def evaluate(
+        self, model: SpikingNet, batch: Batch, keep_raster: bool = False, by_neuron: bool = False
+    ) -> dict[str, LayerTally]:
         """Predictions and spikes of a batch, without learning. As many samples at a time as `MOST_VALUES` have room."""
         device = next(iter(model.trained_tensors().values())).device
         neurons = sum(layer.num_neurons for layer in model.layers.values())
@@ -134,19 +136,22 @@ class BPTTLearner(NamedTuple):
         parts: list[dict[str, LayerTally]] = []
         for x in batch.input.split(samples, dim=1):
             activity, _ = model(x.to(device, torch.float32))
-            parts.append(tally_layers(activity, self.loss, keep_raster and not parts))
+            parts.append(tally_layers(activity, self.loss, keep_raster and not parts, by_neuron))
         return {name: joined([part[name] for part in parts]) for name in parts[0]}
 
 
-def tally_layers(activity: Activity, loss: Any, keep_raster: bool = False) -> dict[str, LayerTally]:
+def tally_layers(
+    activity: Activity, loss: Any, keep_raster: bool = False, by_neuron: bool = False
+) -> dict[str, LayerTally]:
     """Spikes of each layer and, of the last one, logits in the place of votes. ``keep_raster``: also the spikes that the first
-    sample's layers hand on."""
+    sample's layers hand on. ``by_neuron``: also the spikes of each neuron."""
     tallies = {}
     for name, layer in activity.items():
         spikes = layer.spikes
         tallies[name] = LayerTally(
             None, spikes=int(spikes.sum(dtype=torch.float64)), neuron_steps=spikes.numel(),
             raster=list(layer.output[:, 0].flatten(1)) if keep_raster and spikes.numel() else None,
+            by_neuron=spikes.sum((0, 1), dtype=torch.float64) if by_neuron else None,
         )  # fmt: skip
     last = list(activity)[-1]
     output = activity[last].output

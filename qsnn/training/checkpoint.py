@@ -12,6 +12,7 @@ import torch
 
 from qsnn.data.formats.guard import BROKEN_FILE_ERRORS
 from qsnn.errors import RunFolderError
+from qsnn.files import temporary_name, write_atomically
 from qsnn.training.checkpoint_file import (
     Archive,
     is_plain_torch,
@@ -21,7 +22,6 @@ from qsnn.training.checkpoint_file import (
     seal,
     to_storable,
 )
-from qsnn.training.json_file import temporary, write_atomically
 
 FORMAT_VERSION = 3
 """2 was that of qsnn 0.1: a net's config, state and streams had other names."""
@@ -61,7 +61,7 @@ def go_back_to(path: Path) -> None:
 @contextlib.contextmanager
 def _second_name(path: Path, wanted: Path) -> Iterator[Callable[[], None]]:
     """Hold on to the file that is now at ``path``; the function that is given puts it at ``wanted``, at once and whole."""
-    second = temporary(wanted)
+    second = temporary_name(wanted)
     second.unlink(missing_ok=True)
     try:
         if path.exists():

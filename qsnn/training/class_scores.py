@@ -14,7 +14,8 @@ class LayerTally:
     which the readout was largest, or logits), None from a layer that is not asked; sums of loss, spikes (before pooling) and
     moved weights; ``steps`` that the loss is a sum over, samples counted; ``neuron_steps`` and ``weight_steps`` count
     chances of spikes and moves. ``raster``: spikes that the first sample hands on, one (F) a step, and ``course``: its
-    votes, one (K) after each step, where these are asked for."""
+    votes, one (K) after each step, and ``by_neuron``, spikes (N) of each neuron over all samples and steps, where these are
+    asked for."""
 
     votes: Tensor | None
     loss: float = 0.0
@@ -25,6 +26,7 @@ class LayerTally:
     weight_steps: int = 0
     raster: list[Tensor] | None = None
     course: list[Tensor] | None = None
+    by_neuron: Tensor | None = None
 
 
 def joined(parts: list[LayerTally]) -> LayerTally:
@@ -33,8 +35,10 @@ def joined(parts: list[LayerTally]) -> LayerTally:
         return parts[0]
     votes = [part.votes for part in parts if part.votes is not None]
     counts = {name: sum(getattr(part, name) for part in parts) for name in ("steps", "spikes", "neuron_steps")}
-    first = parts[0]
-    return LayerTally(torch.cat(votes) if votes else None, raster=first.raster, course=first.course, **counts)
+    first, neurons = parts[0], [part.by_neuron for part in parts if part.by_neuron is not None]
+    by_neuron = torch.stack(neurons).sum(0) if neurons else None
+    voted = torch.cat(votes) if votes else None
+    return LayerTally(voted, raster=first.raster, course=first.course, by_neuron=by_neuron, **counts)
 
 
 def predictions(votes: Tensor) -> Tensor:
@@ -50,13 +54,17 @@ def tied(votes: Tensor) -> int:
 @dataclass
 class Scores:
     """``confusion``: by layer, (K, K) counts of recordings, true class by row, predicted class by column; ``spikes`` and
-    ``chances``: by layer, spikes and how many neurons times steps could have spiked; ``ties``: of the last layer that votes."""
+    ``chances``: by layer, spikes and how many neurons times steps could have spiked; ``ties``: of the last layer that votes.
+    ``by_neuron``: by layer, spikes (N) of each neuron, and ``predicted``, (3, B) a batch: number, label and predicted class
+    of each recording, where these are asked for."""
 
     num_classes: int
     confusion: dict[str, Tensor] = field(default_factory=dict)
     spikes: dict[str, int] = field(default_factory=dict)
     chances: dict[str, int] = field(default_factory=dict)
     ties: int = 0
+    by_neuron: dict[str, Tensor] = field(default_factory=dict)
+    predicted: list[Tensor] = field(default_factory=list)
 
     def add(self, tallies: dict[str, LayerTally], labels: Tensor) -> None:
         """Count a batch."""
@@ -72,6 +80,14 @@ class Scores:
                 self.chances[name] = self.chances.get(name, 0) + tally.neuron_steps
         self.ties += ties
 
+    def keep(self, tallies: dict[str, LayerTally], labels: Tensor, index: Tensor) -> None:
+        """Keep a batch's spikes by neuron, and what the last layer that votes said of recordings ``index`` (B)."""
+        for name, tally in tallies.items():
+            if tally.by_neuron is not None and tally.neuron_steps:
+                self.by_neuron[name] = self.by_neuron.get(name, 0) + tally.by_neuron.cpu()
+        votes = next(tally.votes for tally in reversed(tallies.values()) if tally.votes is not None)
+        self.predicted.append(torch.stack([index, labels, predictions(votes).cpu()]))
+
     def accuracies(self) -> dict[str, float]:
         """Share of recordings whose class was predicted, by layer."""
         return {name: (c.diagonal().sum() / c.sum().clamp(min=1)).item() for name, c in self.confusion.items()}
@@ -83,6 +99,12 @@ class Scores:
     def rates(self) -> dict[str, float]:
         """Spikes per neuron and time step, by layer."""
         return {name: self.spikes[name] / max(1, self.chances[name]) for name in self.spikes}
+
+    def rates_by_neuron(self) -> dict[str, Tensor]:
+        """Spikes per time step of each neuron (N), by layer, as far as they were kept."""
+        return {
+            name: spikes.double() * len(spikes) / max(1, self.chances[name]) for name, spikes in self.by_neuron.items()
+        }
 
     def last_confusion(self) -> Tensor:
         """That of the last layer."""

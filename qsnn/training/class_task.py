@@ -15,7 +15,7 @@ from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings, input_shape
 from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
-from qsnn.training.run import Ending, Epoch, Look, Run
+from qsnn.training.run import Detail, Ending, Epoch, Look, Run
 from qsnn.training.state import Best, TrainingState
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,9 @@ class Voting(Protocol):
     def tallies(self, lesson: Any, batch: Batch) -> dict[str, LayerTally]:
         """What a lesson measured, by layer."""
 
-    def evaluate(self, model: Any, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
+    def evaluate(
+        self, model: Any, batch: Batch, keep_raster: bool = False, by_neuron: bool = False
+    ) -> dict[str, LayerTally]:
         """Votes and spikes of a batch, without learning."""
 
 
@@ -165,11 +167,14 @@ class ClassTask:
             return best
         return Best(run.state.epoch, accuracy, run.weights())
 
-    def evaluate(self, run: Run, indices: Indices) -> Scores:
-        """Accuracy, votes and spikes of the net as it is on recordings ``indices``."""
+    def evaluate(self, run: Run, indices: Indices, keep: bool = False) -> Scores:
+        """Accuracy, votes and spikes of the net as it is on recordings ``indices``; ``keep``: by neuron and recording too."""
         scores = Scores(len(self.classes))
         for batch in self.test_batches(indices):
-            scores.add(self.learner.evaluate(run.state.model, batch), batch.labels)
+            tallies = self.learner.evaluate(run.state.model, batch, by_neuron=keep)
+            scores.add(tallies, batch.labels)
+            if keep:
+                scores.keep(tallies, batch.labels, batch.index)
         return scores
 
     def test_batches(self, indices: Indices) -> Iterator[Batch]:
@@ -217,19 +222,21 @@ class ClassTask:
         reached = {} if best is None else {"epoch": best.epoch, "validation_accuracy": best.score}
         if stopped:
             return last, reached, None
-        final = shown = self.evaluate(run, self.split.test)
+        final = shown = self.evaluate(run, self.split.test, keep=best is None)
         scores = {"final/test_accuracy": final.accuracy()}
         if best is not None:
             shown = self._test_of(run, best.weights)
             reached |= shown.summary("test")
             scores["best/test_accuracy"] = shown.accuracy()
-        return {**last, **final.summary("test")}, reached, Ending(scores, self.look(run), shown.last_confusion())
+        detail = Detail(shown.rates_by_neuron(), torch.cat(shown.predicted, 1) if shown.predicted else None)
+        ending = Ending(scores, self.look(run), shown.last_confusion(), detail)
+        return {**last, **final.summary("test")}, reached, ending
 
     def _test_of(self, run: Run, weights: dict[str, Tensor]) -> Scores:
         """Test scores of other weights; those of the net are put back."""
         model, now = run.state.model, run.weights()
         model.load_state_dict(weights)
-        scores = self.evaluate(run, self.split.test)
+        scores = self.evaluate(run, self.split.test, keep=True)
         model.load_state_dict(now)
         return scores
 

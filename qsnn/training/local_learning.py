@@ -23,7 +23,7 @@ Learn = Callable[[str, LayerStep, Tensor, int], None]
 
 def run_batch(
     model: LocalNet, batch: Batch, burn_in: int, weights: dict[str, tuple[Tensor, Tensor]],
-    constants: dict[str, LayerConstants], learn: Learn | None = None, keep_raster: bool = False,
+    constants: dict[str, LayerConstants], learn: Learn | None = None, keep_raster: bool = False, by_neuron: bool = False,
 ) -> dict[str, LayerTally]:  # fmt: skip
     """Present a batch from rest, step by step; ``learn(layer name, step, readout, time)`` is called after burn-in.
 
@@ -45,6 +45,9 @@ def run_batch(
             spikes, tally = step.activation.spikes, tallies[name]
             tally.spikes += int(step.membrane.num_spikes)
             tally.neuron_steps += step.membrane.membrane.numel()
+            if by_neuron:
+                spiked = (step.membrane.membrane >= 0).sum(0, dtype=torch.float64).flatten()
+                tally.by_neuron = spiked if tally.by_neuron is None else tally.by_neuron + spiked
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())
             if time >= burn_in:
@@ -58,10 +61,12 @@ def run_batch(
 
 
 @torch.no_grad()
-def evaluate_batch(model: LocalNet, batch: Batch, burn_in: int, keep_raster: bool = False) -> dict[str, LayerTally]:
+def evaluate_batch(
+    model: LocalNet, batch: Batch, burn_in: int, keep_raster: bool = False, by_neuron: bool = False
+) -> dict[str, LayerTally]:
     """Votes and spikes of a batch, without dropout and without learning."""
     weights = {name: layer.effective_weights() for name, layer in model.layers.items()}
-    return run_batch(model, batch, burn_in, weights, model.constants(), keep_raster=keep_raster)
+    return run_batch(model, batch, burn_in, weights, model.constants(), keep_raster=keep_raster, by_neuron=by_neuron)
 
 
 @torch.no_grad()
@@ -163,9 +168,11 @@ class LocalLearner(NamedTuple):
         """The lesson itself."""
         return lesson
 
-    def evaluate(self, model: LocalNet, batch: Batch, keep_raster: bool = False) -> dict[str, LayerTally]:
+    def evaluate(
+        self, model: LocalNet, batch: Batch, keep_raster: bool = False, by_neuron: bool = False
+    ) -> dict[str, LayerTally]:
         """`evaluate_batch`."""
-        return evaluate_batch(model, batch, self.burn_in, keep_raster)
+        return evaluate_batch(model, batch, self.burn_in, keep_raster, by_neuron)
 
 
 def dropout_streams(model: LocalNet) -> list[str]:

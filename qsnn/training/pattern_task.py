@@ -10,7 +10,7 @@ from qsnn.kernels.numba.runtime.threads import single_threaded
 from qsnn.models import Activity
 from qsnn.training.bptt import StepResult, evaluate, firing_rates, gradient_norms, score, silent_distance
 from qsnn.training.gradient_codes import code_bits_figures
-from qsnn.training.run import Ending, Epoch, Look, Run
+from qsnn.training.run import Detail, Ending, Epoch, Look, Run
 from qsnn.training.state import Best, TrainingState
 
 
@@ -133,4 +133,7 @@ class PatternTask:
         share = final["relative_distance"]
         reached = f"epoch {run.state.epoch}, distance {final['distance']:.1f} ({share:.1%} of silence)"
         title = f"{reached}; time to the right, neurons downward"
-        return final, Ending({"final/distance": final["distance"]}, self._look(activity, title))
+        detail = Detail(
+            {name: layer.spikes.double().mean((0, 1)) for name, layer in activity.items() if layer.spikes.numel()}
+        )
+        return final, Ending({"final/distance": final["distance"]}, self._look(activity, title), detail=detail)

@@ -77,13 +77,25 @@ class Look(NamedTuple):
     target: Tensor | None = None
 
 
+class Detail(NamedTuple):
+    """What is kept of the evaluation that a run ends with, so that runs can be compared.
+
+    ``rates``: by layer, spikes per time step of each neuron, (N); ``predicted``, (3, n) integers: number, label and predicted
+    class of each test recording, None where there are no classes.
+    """
+
+    rates: dict[str, Tensor]
+    predicted: Tensor | None = None
+
+
 class Ending(NamedTuple):
-    """What a run ends with, beside its scores: those for TensorBoard's table, spikes, and a confusion matrix (K, K), true class
-    by row, with the classes' names."""
+    """What a run ends with, beside its scores: those for TensorBoard's table, spikes, a confusion matrix (K, K), true class
+    by row, with the classes' names, and what is kept of the evaluation."""
 
     scores: dict[str, float]
     look: Look
     confusion: Tensor | None = None
+    detail: Detail | None = None
 
 
 class Epoch(NamedTuple):

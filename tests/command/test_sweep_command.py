@@ -1,26 +1,22 @@
-"""Sweeps as a user types them: where runs go, what is told at the end, the tables, the number for a sweeper."""
+"""Sweeps as a user types them: where runs go, what is told at the end, the report, the number for a sweeper."""
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 
+import numpy as np
 import pytest
 from helpers import SMALL, command, in_process
 from local_data import SMALL_LOCAL, data_folder
 from omegaconf import OmegaConf
-from PIL import Image
-from scripts_module import load_script
 
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
 from qsnn.quantization.bit_widths import ALLOWED
 from qsnn.training.runs import write_plan
 
-accuracy_table, results_table = load_script("accuracy_table"), load_script("results_table")
 BITS = "quantization.weight_bits"
 LISTENING_SWEEPER = """
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -58,14 +54,11 @@ def job(folder: Path, bits: str, seed: int) -> Path:
     return found
 
 
-def output(
-    script: ModuleType, words: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, list[str], str]:
-    """Exit status, lines and errors of a script."""
-    monkeypatch.setattr(sys, "argv", ["script", *map(str, words)])
-    status = script.main()
-    written = capsys.readouterr()
-    return status, written.out.splitlines(), written.err
+def reported(folder: Path, *words: str) -> tuple[int, str, str]:
+    """Exit status, Markdown table and errors of `qsnn.report`."""
+    result = in_process("report", str(folder), *words, folder=folder.parent)
+    table = folder / "report" / "table.md"
+    return result.returncode, table.read_text() if table.exists() else "", result.stderr
 
 
 def test_sweep_finishes_the_other_jobs_and_tells_the_reason_of_every_failed_one(
@@ -101,45 +94,39 @@ def test_folder_of_a_job_that_was_refused_tells_why(sweep: tuple["subprocess.Com
         assert "error: quantization.weight_bits=33 is not possible" in (folder / "train.log").read_text()
 
 
-def test_tables_of_a_pattern_sweep_name_failed_and_missing_runs_and_give_no_mean_without_them(
-    sweep: tuple["subprocess.CompletedProcess[str]", Path],
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+def test_report_of_a_pattern_sweep_names_failed_and_missing_runs(
+    sweep: tuple["subprocess.CompletedProcess[str]", Path], tmp_path: Path
+) -> None:
     folder = shutil.copytree(sweep[1], tmp_path / "sweep")
     shutil.rmtree(job(folder, "null", 1))
     share = [
         json.loads((job(folder, "2", seed) / "summary.json").read_text())["final"]["relative_distance"]
         for seed in (0, 1)
     ]
-    drawn = tmp_path / "drawn.png"
-    status, lines, errors = output(accuracy_table, [folder, "--by", BITS, "--picture", drawn], monkeypatch, capsys)
+    status, table, errors = reported(folder)
     assert status == 1
-    assert lines[0] == f"| {BITS} | final distance / silent | by seed | seconds a run |"
+    lines = table.splitlines()
+    assert lines[0].startswith(
+        "| weight_bits | final / silent | by seed | best / silent | final distance | best distance |"
+    )
     mean, spread = sum(share) / 2, abs(share[0] - share[1]) / 2**0.5
     assert lines[2].startswith(f"| 2 | {mean:.1%} ± {spread:.1%} | {share[0]:.1%}, {share[1]:.1%} |")
-    assert lines[3] == "| 33 | 0 of 2 runs | -, - |  |"
-    assert lines[4].startswith("| null | 1 of 2 runs | ")
-    assert f"error: missing: it never started [{BITS}=null seed=1]\n" in errors
-    assert errors.count(f"error: {BITS}=33 is not possible") == 2
-    with Image.open(drawn) as image:
-        assert image.size == (640, 400)
-    status, lines, errors = output(results_table, [folder], monkeypatch, capsys)
-    assert status == 1
-    assert [line.split(" | ")[:5] for line in lines[2:5]] == [["| 2", "8", "8", "8", "2"]] * 2 + [
-        ["| float", "8", "8", "8", "2"]
-    ]
-    assert "it never started" in errors
+    assert "| 0 of 2 (2 failed) |" in lines[3]
+    assert lines[4].startswith("| null | ")
+    assert "| 1 of 2 (1 missing) |" in lines[4]
+    assert f"missing: it never started [{BITS}=null seed=1]\n" in errors
+    assert errors.count(f"failed: {BITS}=33 is not possible") == 2
+    assert (folder / "report" / "drift.png").exists()
 
 
-def test_table_that_would_mix_runs_is_refused(
-    sweep: tuple["subprocess.CompletedProcess[str]", Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.hidden"])
-    with pytest.raises(SystemExit, match=r"several runs are of \[60\], seed 0 and the same fold"):
-        accuracy_table.main()
-    monkeypatch.setattr(sys, "argv", ["accuracy_table", str(sweep[1]), "--by", "model.chanels"])
-    with pytest.raises(SystemExit, match=r"error: --by model\.chanels is no key of these runs"):
-        accuracy_table.main()
+def test_report_that_would_mix_runs_is_refused(sweep: tuple["subprocess.CompletedProcess[str]", Path]) -> None:
+    status, table, errors = reported(sweep[1], "by=model.hidden")
+    assert (status, table) == (2, "")
+    assert (
+        "runs are of hidden=[60], seed 0, so that a mean would mix them: they differ in quantization.weight_bits"
+        in errors
+    )
+    assert "error: by=model.chanels is no key of these runs" in reported(sweep[1], "by=model.chanels")[2]
 
 
 def local_sweep(folder: Path, data: Path) -> None:
@@ -160,33 +147,27 @@ def local_sweep(folder: Path, data: Path) -> None:
         start(cfg, run, words)
 
 
-def test_table_of_local_learning_joins_folds_and_calls_half_precision_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_of_local_learning_joins_folds_and_calls_half_precision_by_its_name(tmp_path: Path) -> None:
     local_sweep(tmp_path / "sweep", tmp_path / "data")
-    status, lines, errors = output(accuracy_table, [tmp_path / "sweep"], monkeypatch, capsys)
+    status, table, errors = reported(tmp_path / "sweep", "by=quantization")
     assert status == 1
-    assert lines[0] == "| quantization | test accuracy | standard error | by seed | recordings tested | seconds a run |"
-    finals = [
-        json.loads((tmp_path / "sweep" / str(n) / "summary.json").read_text())["best"]["confusion"] for n in (0, 1)
-    ]
+    runs = [tmp_path / "sweep" / str(number) for number in (0, 1)]
+    finals = [json.loads((run / "summary.json").read_text())["best"]["confusion"] for run in runs]
     right, tested = (
         sum(f(m) for m in finals) for f in (lambda m: sum(m[k][k] for k in range(10)), lambda m: sum(map(sum, m)))
     )
     p = right / tested
-    assert lines[2].startswith(f"| quantized | {p:.1%} | {(p * (1 - p) / tested) ** 0.5:.1%} | {p:.1%} | {tested} | ")
-    assert lines[3].startswith("| quantized, but weight in full precision | 1 of 2 runs |  | - | ")
-    assert errors == f"error: missing: it never started [dataset.fold=1 {BITS}=null]\n"
-    monkeypatch.setattr(sys, "argv", ["results_table", str(tmp_path / "sweep")])
-    with pytest.raises(SystemExit, match=r"is no run of the pattern experiment: take scripts/accuracy_table\.py"):
-        results_table.main()
-
-
-def test_table_of_no_runs_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for script in (accuracy_table, results_table):
-        assert output(script, [tmp_path], monkeypatch, capsys) == (1, [], f"error: no runs below {tmp_path}\n")
+    lines = table.splitlines()
+    assert lines[0].startswith("| quantization | test accuracy | standard error | recordings tested |")
+    assert lines[2].startswith(f"| quantized | {p:.1%} | {(p * (1 - p) / tested) ** 0.5:.1%} | {tested} | ")
+    assert lines[3].startswith("| quantized, but weight in full precision |  |  |  |"), table
+    assert "| 1 of 2 (1 missing) |" in lines[3]
+    assert errors == f"missing: it never started [dataset.fold=1 {BITS}=null]\n"
+    for run, counts in zip(runs, finals, strict=True):
+        kept = np.load(run / "test_predictions.npz")
+        assert np.array_equal(
+            np.bincount(10 * kept["label"] + kept["prediction"], minlength=100).reshape(10, 10), counts
+        )
 
 
 def test_sweep_over_experiments_and_a_glob_lies_in_one_folder(tmp_path: Path) -> None:

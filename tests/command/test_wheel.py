@@ -46,3 +46,8 @@ def test_wheel_installed_elsewhere_trains_from_an_empty_folder(tmp_path: Path) -
         [environment / "bin" / "qsnn-evaluate", "run=run"], cwd=empty, env=alone, capture_output=True, text=True
     )
     assert scored.returncode == 0, scored.stderr
+    report = subprocess.run(
+        [environment / "bin" / "qsnn-report", "run"], cwd=empty, env=alone, capture_output=True, text=True
+    )
+    assert report.returncode == 0, report.stderr
+    assert (empty / "run" / "report" / "report.html").exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qsnn.comparing.command import parse_words
 from qsnn.config.building.common import to_config
 from qsnn.config.command_line import known_keys, parse_overrides
 from qsnn.config.composition import compose_config
@@ -15,7 +16,7 @@ from qsnn.options import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md"]
+PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md"]
 OTHER_PAGES = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
 SHOWN = re.compile(r"^(?:    |\| `)python -m qsnn\.train((?: .*\\\n)* .*)?$", re.M)
 MISFIT = ["experiment=gesture_demo", "neuron=lif"]  # README shows it with its error
@@ -56,3 +57,11 @@ def test_docs_command_composes(words: list[str]) -> None:
 def test_docs_page_names_keys_that_exist(page: Path) -> None:
     named = re.findall(rf"(?<![\w.])((?:{'|'.join(GROUPS)})\.\w+)=", page.read_text())
     assert {*named} - {*known_keys()} == set()
+
+
+def test_docs_reports_are_asked_in_words_that_there_are() -> None:
+    shown = re.compile(r"^    python -m qsnn\.report((?: .*\\\n)* .*)$", re.M)
+    found = [words_of(text) for page in PAGES for text in shown.findall(page.read_text())]
+    assert len(found) > 8
+    for words in found:
+        assert parse_words(words).folders

@@ -14,10 +14,10 @@ from qsnn.config.predicting.recordings import batches_of
 from qsnn.config.predicting.request import Request, parse_request
 from qsnn.data.events.batches import Batch
 from qsnn.errors import ConfigError
+from qsnn.files import write_atomically
 from qsnn.reporting.pictures import png
 from qsnn.reporting.vote_picture import vote_picture
 from qsnn.training.class_scores import LayerTally, predictions, tied
-from qsnn.training.json_file import write_atomically
 
 
 def predict(arguments: list[str]) -> str:

@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from qsnn.config.searching.space import Settings, value_text
 from qsnn.config.searching.trials import Reached
+from qsnn.files import write_atomically
 from qsnn.hardware.memory import KINDS
-from qsnn.training.checkpoint import write_atomically
 
 COMPLETE, FAILED, INFEASIBLE, RUNNING = "complete", "failed", "infeasible", "running"
 ROUNDING = 1e-12
@@ -151,7 +152,11 @@ def write_tables(folder: Path, found: Found, names: Sequence[str]) -> None:
     marked = "`front`: no other trial is better in one objective and no worse in the others"
     content = f"{answer(found)}\n\n{table}\n\n{marked} ({', '.join(found.objectives)}).\n"
     for name, body in (("front.csv", text.getvalue()), ("front.md", content)):
-        write_atomically(folder / name, lambda file, body=body: file.write(body.encode()))
+        write_atomically(folder / name, partial(_write_text, body))
+
+
+def _write_text(body: str, file: IO[bytes]) -> None:
+    file.write(body.encode())
 
 
 def plain(found: Found) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""The whole comparison: from what a user asks to rows, differences, front and drift."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qsnn.comparing.costs import COSTS, ENERGY, WEIGHTS, Cost
+from qsnn.comparing.drift import Drift
+from qsnn.comparing.front import pareto_front
+from qsnn.comparing.keys import find_key, find_keys, find_values, selected, varied_keys
+from qsnn.comparing.metrics import Metric, beside, choose_metric
+from qsnn.comparing.paired import Difference, Pairing, all_differences, reference_of, reference_values
+from qsnn.comparing.records import Record, experiments, read_records
+from qsnn.comparing.rows import Row, rows_of
+from qsnn.errors import RunFolderError
+
+
+class Request(NamedTuple):
+    """What a user asks; None and empty text leave it to the report. ``by``, ``select``, ``reference``, ``lines``: as typed."""
+
+    folders: tuple[Path, ...]
+    by: str = ""
+    metric: str | None = None
+    select: str = ""
+    reference: str = ""
+    lines: str = ""
+    confidence: float = 0.95
+    margin: float = 0.01
+    out: Path | None = None
+    command: str = ""
+
+
+class Comparison(NamedTuple):
+    """``rows`` by ``keys``, a `Difference` and a drift by layer for each, None and empty where there is none.
+
+    ``fronts``: by the name of a cost, places of the rows that no other beats; ``homeless``: runs that belong to no row, as too
+    little is known of them; ``line_key``: its values are the lines of pictures.
+    """
+
+    request: Request
+    records: list[Record]
+    keys: list[str]
+    metric: Metric
+    others: list[Metric]
+    costs: list[Cost]
+    rows: list[Row]
+    reference: dict[str, Any]
+    differences: list[Difference | None]
+    drifts: list[dict[str, float]]
+    fronts: dict[str, set[int]]
+    homeless: list[Record]
+    line_key: str | None
+
+    @property
+    def title(self) -> str:
+        """What it is a comparison of."""
+        return " and ".join(experiments(self.records)[:3]) or "runs"
+
+    @property
+    def counts(self) -> str:
+        """How many runs ended how."""
+        found = Counter(record.status for record in self.records)
+        return ", ".join(f"{number} {status}" for status, number in found.most_common())
+
+    @property
+    def unfinished(self) -> list[Record]:
+        """The runs without scores."""
+        return [record for record in self.records if not record.finished]
+
+    def error(self, row: Row) -> float | None:
+        """The mean error."""
+        mean = row.mean(self.metric)
+        return None if mean is None else self.metric.error(mean)
+
+
+def compare(request: Request) -> Comparison:
+    """Read the folders and work out everything. Raises ConfigError and RunFolderError."""
+    everything = read_records(request.folders)
+    records = selected(everything, find_values("select", request.select, everything))
+    if not records:
+        raise RunFolderError(f"select={request.select} leaves no run")
+    if not any(record.finished for record in records):
+        ended = Counter(record.status for record in records)
+        told = ", ".join(f"{number} {status}" for status, number in ended.items())
+        first = next((f"; {r.folder or 'the first'}: {r.reason}" for r in records if r.reason), "")
+        raise RunFolderError(f"no run is finished yet: {told}{first}")
+    metric = choose_metric(request.metric, records)
+    keys = find_keys("by", request.by, records) if request.by else varied_keys(records)
+    rows, homeless = rows_of(records, keys)
+    wanted = find_values("reference", request.reference, records)
+    reference = reference_values(rows, keys, wanted)
+    pairing = Pairing(metric, request.confidence, request.margin)
+    return Comparison(
+        request, records, keys, metric, beside(records, metric), _known(rows), rows, reference,
+        all_differences(rows, keys, reference, pairing), _drifts(rows, keys, reference), _fronts(rows, metric), homeless,
+        find_key("lines", request.lines, records) if request.lines else _line_key(keys, rows),
+    )  # fmt: skip
+
+
+def _known(rows: Sequence[Row]) -> list[Cost]:
+    """The costs that any row tells."""
+    return [cost for cost in COSTS if any(row.cost(cost) is not None for row in rows)]
+
+
+def _drifts(rows: Sequence[Row], keys: Sequence[str], reference: dict[str, Any]) -> list[dict[str, float]]:
+    drift = Drift()
+    others = [reference_of(row, rows, keys, reference) for row in rows]
+    return [{} if other is None else drift.between(row, other) for row, other in zip(rows, others, strict=True)]
+
+
+def _fronts(rows: Sequence[Row], metric: Metric) -> dict[str, set[int]]:
+    return {
+        cost.name: pareto_front([point_of(row, metric, cost) for row in rows])
+        for cost in (WEIGHTS, ENERGY)
+        if len(rows) > 1 and any(point_of(row, metric, cost) for row in rows)
+    }
+
+
+def point_of(row: Row, metric: Metric, cost: Cost) -> tuple[float, float] | None:
+    """(cost, mean error) of a row."""
+    price, mean = row.cost(cost), row.mean(metric)
+    return None if price is None or mean is None else (price, metric.error(mean))
+
+
+def _line_key(keys: Sequence[str], rows: Sequence[Row]) -> str | None:
+    """The key whose values are lines: the weights' bit width, else another one, else the first key, of at least two values."""
+    varied = [key for place, key in enumerate(keys) if len({row.values[place] for row in rows}) > 1]
+    ranked = sorted(varied, key=lambda key: (not key.endswith("weight_bits"), not key.endswith("_bits")))
+    return ranked[0] if ranked else None

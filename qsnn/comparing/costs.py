@@ -1,0 +1,39 @@
+"""What a run costs: memory, energy and time, as far as its summary.json tells."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from qsnn.comparing.metrics import figure
+
+
+class Cost(NamedTuple):
+    """A column: its name, its unit, and where in summary.json it is: the first place that is there, times a factor."""
+
+    name: str
+    unit: str
+    places: tuple[tuple[str, float], ...]
+
+    def of(self, summary: Mapping[str, Any]) -> float | None:
+        """That of a run; None if it does not say. Several numbers in one place are summed."""
+        for names, factor in self.places:
+            values = [figure(summary, name) for name in names.split("+")]
+            if None not in values:
+                return factor * sum(value for value in values if value is not None)
+        return None
+
+    def tell(self, value: float | None) -> str:
+        """For people."""
+        if value is None:
+            return ""
+        return f"{value:,.0f}" if value >= 100 or self.unit == "bits" else f"{value:.3g}"
+
+
+WEIGHTS = Cost("weight memory", "bits", (("memory_bits.weights.bits", 1), ("memory_bytes.parameters", 8)))
+INFERENCE = Cost(
+    "inference memory", "bits",
+    (("memory_bits.inference.bits", 1), ("memory_bytes.parameters+memory_bytes.state", 8)),
+)  # fmt: skip
+TRAINING = Cost("training memory", "bits", (("memory_bits.training.bits", 1),))
+ENERGY = Cost("energy", "pJ", (("energy.inference.picojoule", 1), ("energy_pj.inference", 1), ("energy_pj", 1)))
+SECONDS = Cost("seconds", "s", (("seconds", 1),))
+COSTS = (WEIGHTS, INFERENCE, TRAINING, ENERGY, SECONDS)

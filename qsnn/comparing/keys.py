@@ -1,0 +1,140 @@
+"""What varies among runs: the keys whose values make rows, and the words ``by=`` and ``select=`` in which a user names them."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from qsnn.comparing.records import REPLICATE, Record, frozen, printable, read_value
+from qsnn.errors import ConfigError
+
+MACHINE = (
+    "device", "kernels", "threads", "resume", "start_from", "name", "experiment", "dataset.root", "dataset.cache",
+    "dataset.num_workers", "logging", "hydra", "sweep", "search", "trainer.checkpoint_every",
+)  # fmt: skip
+"""Keys that say where and how a run is made rather than what it is; a row never depends on them unless ``by=`` says so."""
+PRECISION = "quantization"
+"""As a key: in words, which quantities, if any, are in full precision."""
+ABSENT = "-"
+
+
+def is_of(key: str, sections: Iterable[str]) -> bool:
+    """Whether a key is one of ``sections``, or below one."""
+    return any(key == section or key.startswith(f"{section}.") for section in sections)
+
+
+def value_of(record: Record, key: str) -> Any:
+    """What a run's config has under ``key``; `ABSENT` where it has no such key."""
+    if key == PRECISION and key not in record.explicit:
+        return precision(record)
+    return record.config.get(key, ABSENT)
+
+
+def precision(record: Record) -> str:
+    """In words: which quantities, if any, are in full precision."""
+    used = record.summary.get("quantization")
+    if not isinstance(used, dict):
+        prefix = f"{PRECISION}."
+        used = {key.removeprefix(prefix): bits for key, bits in record.config.items() if key.startswith(prefix)}
+    widths = {name: bits for name, bits in used.items() if name.endswith("_bits") and name != "rng_bits"}
+    if not widths:
+        return ABSENT
+    floats = [name.removesuffix("_bits") for name, bits in widths.items() if bits is None]
+    if len(floats) in (0, len(widths)):
+        return "full precision" if floats else "quantized"
+    return f"quantized, but {', '.join(floats)} in full precision"
+
+
+def name_of(value: Any) -> str:
+    """A value as the config writes it, on one line."""
+    if isinstance(value, tuple):
+        return f"[{','.join(map(name_of, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else printable(str(value))
+
+
+def order_of(value: Any) -> Any:
+    """To be sorted by: numbers, lists by their parts, words, null."""
+    if isinstance(value, (bool, str)):
+        return (2, str(value))
+    if isinstance(value, tuple):
+        return (1, tuple(order_of(part) for part in value))
+    return (3, "") if value is None else (0, value)
+
+
+def varied_keys(records: Sequence[Record]) -> list[str]:
+    """The keys that part the runs into rows: those that a sweep set first, then others, the experiment's name last. A key that
+    says nothing beyond those before it is left out."""
+    settled = [record for record in records if record.settled] or list(records)
+    given = list(dict.fromkeys(key for record in records for key in sorted(record.explicit)))
+    others = list(dict.fromkeys(key for record in settled for key in record.config))
+    chosen: list[str] = []
+    parts: list[tuple[Any, ...]] = [()] * len(settled)
+    for key in dict.fromkeys([*given, *others, "name"]):
+        values = [value_of(record, key) for record in settled]
+        unseen = {value_of(record, key) for record in records if key in record.explicit} - set(values)
+        if len(set(values)) == 1 and not unseen:
+            continue
+        if key != "name" and (is_of(key, (*REPLICATE, *MACHINE)) or _follows_seed(settled, key)):
+            continue
+        if "." not in key and any(key not in record.config for record in settled):
+            continue  # a group that some runs have by default
+        finer = [(*part, value) for part, value in zip(parts, values, strict=True)]
+        if len(set(finer)) > len(set(parts)) or unseen:
+            chosen, parts = [*chosen, key], finer
+    return chosen
+
+
+def _follows_seed(records: Sequence[Record], key: str) -> bool:
+    """Whether a second seed, such as the data set's, was changed together with the first."""
+    pairs = {(record.seed, record.config.get(key)) for record in records}
+    seeds = {seed for seed, _ in pairs}
+    return key.endswith(".seed") and len(seeds) > 1 and len(pairs) == len(seeds) and len({b for _, b in pairs}) > 1
+
+
+def find_key(word: str, name: str, records: Sequence[Record]) -> str:
+    """The key that ``name``, of the option ``word``, names: whole, or by its end if no other ends so. Raises ConfigError."""
+    known = dict.fromkeys(key for record in records for key in record.config)
+    if name in known or (name == PRECISION and any(is_of(key, [PRECISION]) for key in known)):
+        return name
+    ends = [key for key in known if key.endswith(f".{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise ConfigError(f"{word}={name} is not clear: {', '.join(sorted(ends))}")
+    near = difflib.get_close_matches(name, [*known, *(key.rpartition(".")[2] for key in known)], 3)
+    raise ConfigError(
+        f"{word}={name} is no key of these runs; {'near are ' + ', '.join(near) if near else 'such as seed'}"
+    )
+
+
+def find_keys(word: str, text: str, records: Sequence[Record]) -> list[str]:
+    """`find_key` of each name between commas."""
+    return [find_key(word, name, records) for name in split_list(text)]
+
+
+def split_list(text: str) -> list[str]:
+    """The parts between commas that stand in no brackets."""
+    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
+
+
+def find_values(word: str, text: str, records: Sequence[Record]) -> dict[str, list[Any]]:
+    """``key:value[,key:value]``: the values that are asked for, by key. Raises ConfigError for a key, or a value, that no run
+    has."""
+    found: dict[str, list[Any]] = {}
+    for part in split_list(text):
+        name, sign, value = part.partition(":")
+        if not sign:
+            raise ConfigError(f"{word}={part} is no pair key:value, such as {word}=quantization.weight_bits:8")
+        key, wanted = find_key(word, name.strip(), records), frozen(read_value(value.strip()))
+        values = {name_of(value_of(record, key)): value_of(record, key) for record in records}
+        if name_of(wanted) not in values:
+            there = ", ".join(map(name_of, sorted(values.values(), key=order_of)[:8]))
+            raise ConfigError(f"{word}={part}: no run has {key}={value.strip()}; there are {there}")
+        found.setdefault(key, []).append(values[name_of(wanted)])
+    return found
+
+
+def selected(records: Sequence[Record], wanted: dict[str, list[Any]]) -> list[Record]:
+    """The runs whose config has one of the wanted values under each key."""
+    names = {key: {name_of(value) for value in values} for key, values in wanted.items()}
+    return [r for r in records if all(name_of(value_of(r, key)) in of for key, of in names.items())]

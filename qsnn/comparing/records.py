@@ -1,0 +1,186 @@
+"""Every run of some folders, with the config that it has, or as much of it as is known of one that never got that far."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from qsnn.errors import RunFolderError
+from qsnn.training.runs import Job, find_jobs
+
+FINISHED, UNREADABLE, UNKNOWN = "finished", "unreadable", "?"
+CONFIG = Path(".hydra", "config.yaml")
+REPLICATE = ("seed", "dataset.fold")
+"""Runs that differ in nothing else are one row."""
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
+FlatConfig = dict[str, Any]
+
+
+class Record(NamedTuple):
+    """A run. ``config``: values by dotted key, lists as tuples; ``settled``: all of it, as the run had it; else only what its
+    overrides and `.hydra/config.yaml` say for certain. ``explicit``: the keys that its overrides set."""
+
+    folder: Path | None
+    status: str
+    reason: str
+    overrides: tuple[str, ...]
+    summary: dict[str, Any]
+    config: FlatConfig
+    settled: bool
+    explicit: frozenset[str]
+
+    @property
+    def seed(self) -> Any:
+        """Of initial weights and rounding."""
+        return self.config.get("seed", frozen(self.summary.get("seed")))
+
+    @property
+    def fold(self) -> Any:
+        """Of a cross-validation; None without one."""
+        return self.config.get("dataset.fold")
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has scores."""
+        return self.status == FINISHED
+
+    @property
+    def experiment(self) -> str:
+        """Its name."""
+        return printable(str(self.config.get("name", self.summary.get("experiment", UNKNOWN))))
+
+
+def read_records(folders: Sequence[Path]) -> list[Record]:
+    """Every run in or below ``folders``, each once. Raises RunFolderError for a folder that is not there or holds no run."""
+    found: dict[Any, Record] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            wrong = "is no folder" if folder.exists() else "is not there"
+            raise RunFolderError(
+                f"{folder} {wrong}: name folders of runs or sweeps, such as outputs/multirun/<experiment>/<time>"
+            )
+        jobs = find_jobs(folder)
+        if not jobs:
+            raise RunFolderError(
+                f"no runs below {folder}: name folders of runs or sweeps, such as outputs/multirun/<experiment>/<time>"
+            )
+        for job in jobs:
+            place = (folder.resolve(), job.overrides) if job.folder is None else job.folder.resolve()
+            found.setdefault(place, read_record(job))
+    return completed(list(found.values()))
+
+
+def completed(records: list[Record]) -> list[Record]:
+    """The same; a run of which only the overrides are known has the config of one with the same, but for seed and fold."""
+    known = {_replicate_of(record): record for record in records if record.settled}
+    return [
+        record
+        if record.settled or _replicate_of(record) not in known
+        else _as_another(record, known[_replicate_of(record)])
+        for record in records
+    ]
+
+
+def _as_another(record: Record, other: Record) -> Record:
+    own = {key: value for key, value in _given(record.overrides).items() if key in REPLICATE}
+    widths = {"quantization": other.summary["quantization"]} if "quantization" in other.summary else {}
+    return record._replace(config=other.config | own, summary=widths | record.summary, settled=True)
+
+
+def _replicate_of(record: Record) -> frozenset[str]:
+    return frozenset(text for text in record.overrides if _override(text)[0] not in REPLICATE)
+
+
+def _given(overrides: Iterable[str]) -> FlatConfig:
+    """The keys that overrides set, with their values; without those that are set twice, as it is not known which came last."""
+    pairs = [(key, value) for key, value in map(_override, overrides) if key]
+    times = Counter(key for key, _ in pairs)
+    return {key: value for key, value in pairs if times[key] == 1}
+
+
+def read_record(job: Job) -> Record:
+    """A run with its config. One that calls itself finished, but whose summary has no scores, is damaged."""
+    status, reason, summary = printable(job.status), printable(job.reason()), job.summary
+    given = _given(job.overrides)
+    if status == FINISHED and not isinstance(summary.get("final"), dict):
+        status, reason = UNREADABLE, "its summary.json has no scores"
+    settled = summary.get("config")
+    if not isinstance(settled, dict):
+        saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
+        certain = {key: value for key, value in saved.items() if value not in (None, "auto") and "${" not in str(value)}
+        known = saved if status == FINISHED else certain
+        return Record(
+            job.folder, status, reason, job.overrides, summary, known | given, status == FINISHED, frozenset(given)
+        )
+    groups = {
+        key: value
+        for key, value in given.items()
+        if ("." not in key and key not in settled) or key in _sections(settled)
+    }
+    return Record(job.folder, status, reason, job.overrides, summary, flatten(settled) | groups, True, frozenset(given))
+
+
+def printable(text: str) -> str:
+    """On one line, without what a terminal would obey."""
+    if text.isprintable() and "  " not in text:
+        return text.strip()
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+
+
+def _sections(config: dict[str, Any]) -> set[str]:
+    """Groups of a config: an override of one, as ``quantization=icons``, chooses a file, whose values are in the config."""
+    return {key for key, value in config.items() if isinstance(value, dict)}
+
+
+def flatten(config: Any) -> FlatConfig:
+    """Values by dotted key; lists as tuples, so that values can be counted."""
+    return dict(_leaves(config, "")) if isinstance(config, dict) else {}
+
+
+def _leaves(config: dict[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", frozen(value)
+
+
+def frozen(value: Any) -> Any:
+    """Lists as tuples; what is neither a list nor plain, as text."""
+    if isinstance(value, list | tuple):
+        return tuple(frozen(part) for part in value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """Key and value of ``key=value``; no key of what removes one, or of what is no such word."""
+    key, sign, value = text.partition("=")
+    return (
+        (key.lstrip("+").split("@")[0], frozen(read_value(value))) if sign and not key.startswith("~") else ("", None)
+    )
+
+
+def read_value(text: str) -> Any:
+    """A value as Hydra reads it on the command line."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    try:
+        return yaml.load(text, Loader=_Loader)  # a safe one
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+
+
+def experiments(records: Iterable[Record]) -> list[str]:
+    """Names of the experiments that the runs are of, as far as they are known."""
+    return [name for name in dict.fromkeys(record.experiment for record in records) if name != UNKNOWN]

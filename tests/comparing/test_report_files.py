@@ -1,0 +1,165 @@
+"""The files of a report: what is in them, what they are written over, and a page in which no name of a run is obeyed."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from report_runs import class_run, first_right, pattern_run, rates
+
+from qsnn.comparing.command import Printed, parse_words, report
+from qsnn.comparing.files import write_report
+from qsnn.errors import ConfigError, RunFolderError
+
+BITS, HIDDEN = "quantization.weight_bits", "model.hidden"
+EVIL = "<script>alert(1)</script>|`x`\x1b[31m {{7*7}} \"'&\nnext"
+PICTURES = {
+    "error_memory", "by_model.hidden", "by_quantization.weight_bits", "equal_memory", "heat_map", "curves", "drift",
+}  # fmt: skip
+
+
+def sweep(folder: Path) -> Path:
+    for bits, hidden, right in ((2, 32, 12), (4, 16, 11), (4, 32, 15), (8, 16, 16)):
+        for seed in (0, 1):
+            run = folder / f"{bits}-{hidden}-{seed}"
+            class_run(run, first_right(right + seed), {BITS: bits, HIDDEN: [hidden], "seed": seed})
+            rates(run, {"hidden": [0.1 / bits, 0.2]})
+    return folder
+
+
+def told(folder: Path, *words: str) -> Printed:
+    return report([str(folder), *words])
+
+
+def test_report_writes_page_tables_and_pictures(tmp_path: Path) -> None:
+    printed = told(sweep(tmp_path / "sweep"))
+    out = tmp_path / "sweep" / "report"
+    files = {path.name for path in out.iterdir()}
+    assert files == {"report.html", "report.json", "table.csv", "table.md", *(f"{name}.png" for name in PICTURES)}
+    assert printed.missing == []
+    assert "digits: runs: 8 finished; rows: 4, by model.hidden, quantization.weight_bits" in printed.text
+    for name in PICTURES:
+        with Image.open(out / f"{name}.png") as image:
+            assert image.width == 760
+            assert len(image.convert("RGB").getcolors(10**6) or ()) > 5
+    rows = list(csv.DictReader((out / "table.csv").open(newline="")))
+    row = next(row for row in rows if row[BITS] == "4" and row[HIDDEN] == "[16]")
+    assert float(row["test_accuracy"]) == pytest.approx(0.575)
+    assert (row["by_seed"], row["recordings"], row["seeds"]) == ("0:0.55 1:0.6", "20", "2")
+    assert (row["reference"], row["as_good"]) == ("hidden=[16] weight_bits=8", "no")
+    assert float(row["difference"]) == pytest.approx(-0.25)
+    assert float(row["drift hidden"]) == pytest.approx((0.1 / 4 - 0.1 / 8) / 2)
+
+
+def test_markdown_has_the_columns_of_docs_results(tmp_path: Path) -> None:
+    for seed, share in enumerate((0.5, 0.52)):
+        pattern_run(tmp_path / f"{seed}", share, {"seed": seed})
+    told(tmp_path)
+    head, _, row = (tmp_path / "report" / "table.md").read_text().splitlines()
+    assert head.startswith(
+        "| final / silent | by seed | best / silent | final distance | best distance | weight memory [bits] |"
+    )
+    assert row.startswith("| 51.0% ± 1.4% | 50.0%, 52.0% | 45.9% ± 1.3% | 510.0 ± 14.1 | 459.0 ± 12.7 | 3,840 |")
+
+
+def test_page_needs_nothing_from_elsewhere_and_gives_every_picture_a_name(tmp_path: Path) -> None:
+    told(sweep(tmp_path))
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|url\(|@import|https?://", page) == []
+    assert page.count("<svg") == page.count('role="img"') == len(PICTURES)
+    assert page.count('scope="col"') > 8
+    assert page.count('scope="row"') == 2 * 4
+    names = re.findall(r'id="([\w-]+)"', page)
+    assert len(names) == len(set(names))
+
+
+def test_no_name_of_a_run_is_obeyed_by_page_table_or_terminal(tmp_path: Path) -> None:
+    for bits in (2, 4):
+        values = {BITS: bits, "name": EVIL, "model.x": EVIL * (bits // 2), f"model.{EVIL.replace('.', '')}": bits}
+        rates(class_run(tmp_path / f"{bits}", first_right(9), values), {EVIL.replace("/", ""): [0.1 * bits]})
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "summary.json").write_text(
+        json.dumps({"status": "failed", "error": EVIL, "overrides": [EVIL]})
+    )
+    printed = told(tmp_path, "by=name,x,weight_bits")
+    files = {name: (tmp_path / "report" / name).read_text() for name in ("report.html", "table.md")}
+    assert re.findall(r"<script>alert|<script(?! |>\"use strict\")", files["report.html"]) == []
+    assert "&lt;script&gt;alert(1)" in files["report.html"]
+    assert "{{7*7}}" in files["report.html"]
+    assert "<script" not in files["table.md"]
+    assert all(
+        line.count(" | ") == files["table.md"].splitlines()[0].count(" | ")
+        for line in files["table.md"].splitlines()[2:]
+    )
+    assert not any("\x1b" in text for text in (*files.values(), printed.text, *printed.missing))
+
+
+def test_report_writes_over_nothing_but_an_earlier_report(tmp_path: Path) -> None:
+    out = tmp_path / "in" / "out"
+    write_report(out, {"report.html": b"1", "heat_map.png": b"1"})
+    write_report(out, {"report.html": b"2"})
+    assert {path.name for path in out.iterdir()} == {"report.html", "report.json"}
+    for name in ("notes.txt", "heat_map.png"):
+        (out / name).write_bytes(b"mine")
+    write_report(out, {"report.html": b"3"})
+    with pytest.raises(ConfigError, match=r"heat_map\.png is not of an earlier report: move it away"):
+        write_report(out, {"report.html": b"4", "heat_map.png": b"4"})
+    assert [(out / name).read_bytes() for name in ("notes.txt", "heat_map.png", "report.html")] == [
+        b"mine",
+        b"mine",
+        b"3",
+    ]
+
+
+def test_report_takes_away_nothing_outside_its_folder(tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    other.touch()
+    write_report(out, {"report.html": b"1"})
+    (out / "report.json").write_text('{"made_by": "qsnn.report", "files": ["../other", "..", "", 3, "report.html"]}')
+    write_report(out, {"table.md": b"2"})
+    assert other.exists()
+    assert not (out / "report.html").exists()
+
+
+def test_report_is_not_written_into_a_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    for name, message in (("file", "is no folder"), ("folder", "holds something that is no report")):
+        with pytest.raises(ConfigError, match=message):
+            write_report(tmp_path / name, {})
+
+
+def test_refused_report_leaves_nothing(tmp_path: Path) -> None:
+    folder = sweep(tmp_path)
+    with pytest.raises(ConfigError):
+        told(folder, "by=nothing")
+    assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no folder is named"),
+        (["here", "bye=x"], r"bye=x is no folder and no key of report: by, metric"),
+        (["here", "--by", "x"], r"--by is no option of report"),
+        (["here", "by="], "by= says nothing"),
+        (["here", "by=a", "by=b"], "by= is given twice"),
+        (["here", "confidence=95"], "confidence=95 is not possible"),
+        (["here", "margin=-1"], "margin=-1 is not possible"),
+        (["here", "margin=nan"], "margin=nan is not possible"),
+        (["here", "margin=one"], "margin=one is no number"),
+    ],
+)
+def test_words_that_make_no_sense_are_refused(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_words(words)
+
+
+def test_sweep_of_which_nothing_is_finished_says_what_became_of_its_runs(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "summary.json").write_text('{"status": "failed", "error": "too few bits"}')
+    with pytest.raises(RunFolderError, match=r"no run is finished yet: 1 failed; .*too few bits"):
+        told(tmp_path)
