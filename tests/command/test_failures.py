@@ -57,7 +57,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from qsnn.config.log_file import LogFile
-from qsnn.training.json_file import write_atomically
+from qsnn.files import write_atomically
 from qsnn.reporting.metrics_file import append_metrics, open_metrics
 from qsnn.reporting.tensorboard_log import TensorBoardLog
 folder = Path(sys.argv[1])

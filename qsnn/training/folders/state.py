@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qsnn.files import write_atomically
 from qsnn.training.folders.lock import is_held
-from qsnn.training.json_file import read_json, write_atomically, write_json
+from qsnn.training.json_file import read_json, write_json
 
 SUMMARY = "summary.json"
 QUEUED, RUNNING, KILLED, FINISHED = "queued", "running", "killed", "finished"
