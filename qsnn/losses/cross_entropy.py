@@ -4,8 +4,8 @@
 ``logits=membrane``: z is temperature times the maximum over time of the readout's membranes, of equal steps the first, or
 their mean; the gradient is at the step of the maximum, or in every step.
 
-In integers the softmax of counts is p of `qsnn.losses.integer_softmax`, of f fraction bits, and ``g_s[t] = p - 2^f onehot``: the
-temperature as a factor of the whole tensor is left out, as the error format divides by a power of two anyway.
+In integers the softmax of counts is p of `qsnn.losses.integer_softmax`, of f fraction bits, and ``g_s[t] = p - 2^f onehot``:
+the temperature as a factor of the whole tensor is left out, as the error format divides by a power of two anyway.
 """
 
 from collections.abc import Iterator
