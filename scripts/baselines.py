@@ -2,6 +2,7 @@
 
 python scripts/baselines.py experiment=nmnist_small dataset.root=<folder> dataset.num_folds=5
 python scripts/baselines.py experiment=gesture_demo
+python scripts/baselines.py experiment=objects dataset.root=<folder> --rates
 
 Needs scikit-learn (the extra "dev"). Sensor, test window, folds and test recordings are those of the experiment: with
 dataset.num_folds each fold is tested once, without it the data set's own test recordings are. A recording's features are
@@ -10,6 +11,11 @@ experiment shifts its windows in training (dataset.shift), the SVM is also train
 at every such shift (not logistic regression, which takes minutes with them). C and gamma are chosen by validation
 recordings inside the training part, then the classifier learns from the whole of it; the test recordings are looked at
 once. Nothing is random.
+
+With --rates also what the place of events alone tells: the square root of each pixel's number of events, on the whole sensor,
+without time and polarity, for the nearest mean of a class and for logistic regression, and for logistic regression that is
+shown nothing but hot pixels, those which in some class have at least one event a window and four times as many as their
+neighbours. Where each class is one recording, a place, a background or a broken pixel can give it away; this says how far.
 """
 
 import argparse
@@ -53,9 +59,10 @@ class Tested(NamedTuple):
     settings: Settings
 
 
-def count_maps(dataset: EventDataset, windows: WindowSettings, num_bins: int) -> Features:
-    """[N, num_bins * channels, H, W]: square roots of the numbers of ON and of OFF events of every recording's window."""
-    windows = windows._replace(input_mode=0)
+def count_maps(dataset: EventDataset, windows: WindowSettings, num_bins: int, by_polarity: bool = True) -> Features:
+    """[N, num_bins * channels, H, W]: square roots of the numbers of ON and of OFF events of every recording's window, or, not
+    ``by_polarity``, of any events."""
+    windows = windows._replace(input_mode=0 if by_polarity else 1)
     channels, height, width = input_shape(dataset.sensor, windows)
     pixels, end = pixel_table(dataset.sensor, windows), windows.num_steps * windows.step
     maps = np.empty((dataset.num_recordings, num_bins * channels, height, width))
@@ -88,15 +95,74 @@ def logistic_regression(x: Features, y: Labels, unseen: Features, settings: list
     return [LogisticRegression(C=c, max_iter=2000).fit(x / scale, y).predict(unseen / scale) for (c,) in settings]
 
 
+def logistic_regression_in_span(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> list[Labels]:
+    """`logistic_regression` for far more features than recordings: in an orthonormal basis of the recordings learned from,
+    where inner products, all that the L2 penalty sees, are the same."""
+    basis, scale = np.linalg.qr(x.T)[0], x.std()
+    inner, outer = x @ basis / scale, unseen @ basis / scale
+    return [LogisticRegression(C=c, max_iter=2000).fit(inner, y).predict(outer) for (c,) in settings]
+
+
+def nearest_mean(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> list[Labels]:
+    """Predictions by the class whose mean is nearest, the same for every setting."""
+    classes = np.unique(y)
+    means = np.stack([x[y == label].mean(axis=0) for label in classes])
+    return [classes[euclidean_distances(unseen, means, squared=True).argmin(axis=1)]] * len(settings)
+
+
+def hot_pixels(x: Features, y: Labels, sensor: tuple[int, int]) -> NDArray[np.bool_]:
+    """[H W]: which pixels of some class have in the mean one event or more and four times the mean of their eight neighbours.
+    ``x`` [N, H W]: roots of counts."""
+    counts = np.stack([(x[y == label] ** 2).mean(axis=0).reshape(sensor) for label in np.unique(y)])
+    around = np.pad(counts, ((0, 0), (1, 1), (1, 1)))
+    moves = itertools.product(range(3), range(3))
+    sums = sum(around[:, down : down + sensor[0], right : right + sensor[1]] for down, right in moves)
+    hot = (counts >= 1) & (counts > 4 * (sums - counts) / 8)
+    return np.asarray(hot.any(axis=0).ravel())
+
+
+def of_hot_pixels(sensor: tuple[int, int]) -> Classifier:
+    """`logistic_regression` that is shown the hot pixels of what it learns from; without any it guesses the first class."""
+
+    def classify(x: Features, y: Labels, unseen: Features, settings: list[Settings]) -> list[Labels]:
+        hot = hot_pixels(x, y, sensor)
+        if not hot.any():
+            return [np.full(len(unseen), y.min())] * len(settings)
+        return logistic_regression(x[:, hot], y, unseen[:, hot], settings)
+
+    return classify
+
+
 CLASSIFIERS: dict[str, tuple[Classifier, list[Settings]]] = {
     "RBF SVM": (svm, list(itertools.product((1.0, 3.0, 10.0, 30.0), (0.25, 0.5, 1.0, 2.0)))),
     "logistic regression": (logistic_regression, [(c,) for c in (0.001, 0.01, 0.1, 1.0)]),
 }
 
 
+def rate_lines(dataset: EventDataset, windows: WindowSettings, splits: list[Split]) -> list[str]:
+    """The rows of what rates of pixels alone tell."""
+    roots = count_maps(dataset, windows._replace(downsample=1), 1, by_polarity=False)
+    grid = CLASSIFIERS["logistic regression"][1]
+    contestants: dict[str, tuple[Classifier, list[Settings]]] = {
+        "nearest mean, rates of pixels": (nearest_mean, [()]),
+        "logistic regression, rates of pixels": (logistic_regression_in_span, grid),
+        "logistic regression, hot pixels alone": (of_hot_pixels(dataset.sensor), grid),
+    }
+    lines = []
+    for name, (classify, settings) in contestants.items():
+        lines.append(row(name, 1, [scored(classify, settings, roots, dataset.labels, parts, 0) for parts in splits]))
+    return lines
+
+
 def score(name: str, maps: Features, labels: Labels, parts: Split, shift: int) -> Tested:
+    """`scored`, of one of `CLASSIFIERS`."""
+    return scored(*CLASSIFIERS[name], maps, labels, parts, shift)
+
+
+def scored(
+    classify: Classifier, grid: list[Settings], maps: Features, labels: Labels, parts: Split, shift: int
+) -> Tested:
     """Choose the settings by the validation part, learn from training and validation part, test."""
-    classify, grid = CLASSIFIERS[name]
 
     def predictions(learned: Labels, unseen: Labels, settings: list[Settings]) -> list[Labels]:
         copies = shifted_copies(maps[learned], shift)
@@ -121,8 +187,8 @@ def row(name: str, copies: int, folds: list[Tested]) -> str:
     return f"| {title} | {share:.1%} | {error:.1%} | {statistics.mean(by_fold):.1%}{spread} | {total} | {chosen} |"
 
 
-def table(config: Any, num_bins: int, validation_share: float) -> str:
-    """Markdown: a line for each classifier, with and without shifted copies. Raises QsnnError."""
+def table(config: Any, num_bins: int, validation_share: float, rates: bool = False) -> str:
+    """Markdown: a line for each classifier, with and without shifted copies, and those of `rate_lines`. Raises QsnnError."""
     dataset: Any = OmegaConf.to_object(config.dataset)
     if not isinstance(dataset, EventData):
         raise ConfigError(
@@ -132,7 +198,8 @@ def table(config: Any, num_bins: int, validation_share: float) -> str:
     if wrong:
         raise ConfigError(*wrong)
     prepared = dataset.prepare(config.logging.progress)
-    maps = count_maps(prepared, dataset.windows(config.neuron.dt, training=False), num_bins)
+    windows = dataset.windows(config.neuron.dt, training=False)
+    maps = count_maps(prepared, windows, num_bins)
     numbers = range(dataset.num_folds) if dataset.num_folds else [0]
     splits = [split(prepared, validation_share, dataset.seed, dataset.num_folds, number) for number in numbers]
     lines = [HEADER, "|---" * HEADER.count(" | ") + "|---|"]
@@ -140,6 +207,8 @@ def table(config: Any, num_bins: int, validation_share: float) -> str:
     for name, shift in contestants:
         found = [score(name, maps, prepared.labels, parts, shift) for parts in splits]
         lines.append(row(name, (2 * shift + 1) ** 2, found))
+    if rates:
+        lines += rate_lines(prepared, windows, splits)
     return "\n".join(lines)
 
 
@@ -151,6 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--validation-share", type=float, default=0.2, help="of the training part, to choose the settings"
     )
+    parser.add_argument("--rates", action="store_true", help="also what rates of pixels alone tell")
     options = parser.parse_args(arguments)
     if options.bins < 1:
         parser.error(f"--bins {options.bins}: allowed are 1 and more")
@@ -159,7 +229,7 @@ def main(arguments: list[str] | None = None) -> None:
     set_up()
     try:
         parse_overrides(options.overrides)
-        print(table(compose_config(options.overrides), options.bins, options.validation_share))
+        print(table(compose_config(options.overrides), options.bins, options.validation_share, options.rates))
     except QsnnError as error:
         fail(error)
 

@@ -51,6 +51,18 @@ def van_rossum(spikes: np.ndarray, target: np.ndarray, decay: tuple[int, int], f
     return filtered(filtered((spikes - target) << filter_bits, decay)[::-1], decay)[::-1]
 
 
+def softmax_errors(spikes: np.ndarray, labels: np.ndarray, table: list[int]) -> np.ndarray:
+    """The gradient at spikes (T, B, K) of cross-entropy; ``table``: rint(2^f exp(-temperature d)), the first entry 2^f."""
+    found = np.empty(spikes.shape[1:], np.int64)
+    for sample, counts in enumerate(spikes.sum(0).tolist()):
+        entries = [table[max(counts) - count] for count in counts]
+        for k, entry in enumerate(entries):
+            # the quotient table[0] * entry / sum, half up
+            quotient, rest = divmod(table[0] * entry, sum(entries))
+            found[sample, k] = quotient + (2 * rest >= sum(entries)) - table[0] * (k == labels[sample])
+    return np.broadcast_to(found, spikes.shape)
+
+
 def random_codes(seed: int, name: str, drawn: int, count: int, bits: int) -> np.ndarray:
     """The next numbers of the stream of a gradient, uniform over 0 .. 2^bits - 1."""
     key = int.from_bytes(hashlib.blake2b(f"{seed}/{name}/gradient".encode(), digest_size=8).digest(), "little")

@@ -30,7 +30,8 @@ class OutputLoss(Option):
     def float_quantities(self, config: Any) -> Iterator[str]:
         """That its gradient is none of integers, unless an option says otherwise."""
         allowed = (
-            f"its gradient is a float, which {IN_INTEGERS} has no place for: use loss=spike_count or loss=van_rossum"
+            f"its gradient is a float, which {IN_INTEGERS} has no place for: use loss=spike_count, loss=van_rossum or "
+            "loss=cross_entropy loss.logits=count"
         )
         yield impossible("loss", self.option, allowed)
 

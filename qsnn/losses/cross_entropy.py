@@ -3,11 +3,14 @@
 ``logits=count``: ``z = temperature * sum_t s[t]``, ``g_s[t] = temperature * (softmax(z) - onehot)`` in every step.
 ``logits=membrane``: z is temperature times the maximum over time of the readout's membranes, of equal steps the first, or
 their mean; the gradient is at the step of the maximum, or in every step.
+
+In integers the softmax of counts is p of `qsnn.losses.integer_softmax`, of f fraction bits, and ``g_s[t] = p - 2^f onehot``:
+the temperature as a factor of the whole tensor is left out, as the error format divides by a power of two anyway.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +22,7 @@ from qsnn.dynamics.time_constants import DECAY_RULES, decay_of, decay_problems
 from qsnn.kernels.backend import Backend
 from qsnn.losses.base import OutputLoss
 from qsnn.losses.classes import ClassLoss, counts, one_hot
+from qsnn.losses.integer_softmax import integer_softmax, softmax_table
 from qsnn.options import MAX_FACTOR, key, option
 
 COUNT, MEMBRANE, MAX, MEAN = "count", "membrane", "max", "mean"
@@ -53,6 +57,24 @@ class CrossEntropyLoss(ClassLoss):
         return super().factor(output) / (len(output) if self.over_time == MEAN else 1)
 
 
+class IntegerCrossEntropyLoss(CrossEntropyLoss):
+    """Of counts, with a gradient of integers; logits and value, which are only reported, stay floats."""
+
+    def __init__(self, temperature: float, softmax_bits: int) -> None:
+        super().__init__(temperature, None, quantized=True)
+        self.softmax_bits = softmax_bits
+
+    def gradient(self, output: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """``p - 2^f onehot`` in every step."""
+        share = integer_softmax(counts(output).long(), softmax_table(self.temperature, len(output), self.softmax_bits))
+        error = share - 2**self.softmax_bits * one_hot(labels, share)
+        return error.to(output.dtype).expand_as(output).contiguous()
+
+    def largest_error(self, num_steps: int) -> int:
+        """Largest integer of the gradient."""
+        return int(2**self.softmax_bits)
+
+
 @option("loss", "cross_entropy")
 @dataclass
 class CrossEntropy(OutputLoss):
@@ -71,6 +93,11 @@ class CrossEntropy(OutputLoss):
         "dyadic", "rule from these to a factor per step: exponential, euler or dyadic", choices=tuple(DECAY_RULES)
     )
 
+    softmax_bits: int = key(
+        10, "fraction bits of the softmax of counts, which integer arithmetic takes from a table", "bits", "none",
+        at_least=1, at_most=16,
+    )  # fmt: skip
+
     def lacking(self) -> tuple[str, ...]:
         """A membrane readout has the integrator's widths."""
         return () if self.logits == MEMBRANE else self.lacks
@@ -88,6 +115,15 @@ class CrossEntropy(OutputLoss):
         synapse_decay = decay_of(self.tau_readout_syn, dt, self.decay, None)
         membrane_decay = decay_of(self.tau_readout, dt, self.decay, None)
         return IntegratorParameters(synapse_decay, membrane_decay, integrator_bits, error_bits)
+
+    def float_quantities(self, config: Any) -> Iterator[str]:
+        """A gradient of membranes; that of counts is one of integers."""
+        if self.logits != COUNT:
+            yield from super().float_quantities(config)
+
+    def build_integer(self, dt: float, backend: Backend) -> IntegerCrossEntropyLoss:
+        """The loss of counts with a gradient of integers."""
+        return IntegerCrossEntropyLoss(self.temperature, self.softmax_bits)
 
     def build(self, dt: float, backend: Backend, quantized: bool) -> CrossEntropyLoss:
         """The loss; ``quantized``: whether errors are."""

@@ -26,8 +26,8 @@ SWAPPED = ("model", "neuron", "dataset")
 TRACES = ("trace_lif", "traces_30ms", "traces_30ms_integer", "traces_60ms")
 PATTERNS = ("pattern", "pattern_quick")
 MAPS = (
-    "array_maps", "dvs_gesture", "dvs_gesture_small", "event_folder", "gesture_bptt", "gesture_demo", "nmnist", "nmnist_bptt",
-    "nmnist_small", "slow_poker", "synthetic_gesture",
+    "array_maps", "dvs_gesture", "dvs_gesture_small", "event_folder", "gesture_bptt", "gesture_conv", "gesture_demo", "nmnist",
+    "nmnist_bptt", "nmnist_conv", "nmnist_small", "objects", "slow_poker", "synthetic_gesture",
 )  # fmt: skip
 GENERATED = ("pattern", "synthetic_gesture", "randman", "yin_yang")
 
@@ -84,7 +84,14 @@ def fits(config: Config, group: str, name: str) -> bool:
     if group == "neuron":
         return (name in TRACES) == (config.trainer.option == "local")
     if group == "model":
-        convolutional = name in ("conv", "gesture_small", "nmnist_integer", "nmnist_small")
+        convolutional = name in (
+            "conv",
+            "gesture_conv",
+            "gesture_small",
+            "nmnist_conv",
+            "nmnist_integer",
+            "nmnist_small",
+        )
         local = config.trainer.option == "local"
         return not (name in ("recurrent", "shd") and local) and (not convolutional or config.dataset.option in MAPS)
     if name in PATTERNS:

@@ -29,28 +29,29 @@ def entries(by_group: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 # What the default run, of a pattern, cannot have in the place of its own.
 NO_PATTERN = entries({
-    "model": ("conv", "gesture_small", "nmnist_integer", "nmnist_small"),
+    "model": ("conv", "gesture_conv", "gesture_small", "nmnist_conv", "nmnist_integer", "nmnist_small"),
     "neuron": ("trace_lif", "traces_60ms", "traces_30ms", "traces_30ms_integer"),
     "loss": ("cross_entropy", "local_readout", "spike_count"),
-    "trainer": ("local", "local_gesture_small", "local_nmnist_small"),
+    "trainer": ("local", "local_gesture_small", "local_nmnist_small", "local_objects"),
 })  # fmt: skip
 LOCAL_EXPERIMENTS = (
     "icons_gesture", "icons_poker", "gesture_small", "gesture_demo", "nmnist_small", "gesture_demo_full_precision",
-    "nmnist_small_full_precision", "nmnist_local_integer",
+    "nmnist_small_full_precision", "nmnist_local_integer", "objects_local",
 )  # fmt: skip
 CLASS_EXPERIMENTS = (
-    "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "shd", "yin_yang",
+    "gesture_bptt", "gesture_conv", "nmnist_bptt", "nmnist_conv", "nmnist_integer", "objects", "randman", "randman_integer",
+    "shd", "yin_yang",
 )  # fmt: skip
 PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
 DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
 CHANNELS = entries({"dataset": ("arrays", "randman", "shd", "ssc", "yin_yang")})
-RECURRENT = entries({"model": ("recurrent", "shd")})
 OF_RECORDINGS = [*DATASETS, *entries({"experiment": (*LOCAL_EXPERIMENTS, *CLASS_EXPERIMENTS)})]
 PATTERN = [entry for entry in OPTIONS if entry not in [*NO_PATTERN, *OF_RECORDINGS]]
 ANY_NET = [entry for entry in OPTIONS if entry[0] in ("model", "quantization", "optimizer", "logging")]
+NO_LOCAL = entries({"loss": ("cross_entropy", "spike_count"), "model": ("gesture_conv", "recurrent", "shd")})
 LOCAL = [
-    *(entry for entry in NO_PATTERN if entry not in entries({"loss": ("cross_entropy", "spike_count")})),
-    *(entry for entry in ANY_NET if entry not in [*NO_PATTERN, *RECURRENT]),
+    *(entry for entry in NO_PATTERN if entry not in NO_LOCAL),
+    *(entry for entry in ANY_NET if entry not in [*NO_PATTERN, *NO_LOCAL]),
     *(entry for entry in DATASETS if entry not in CHANNELS),
     *entries({"experiment": LOCAL_EXPERIMENTS}),
 ]  # fmt: skip
@@ -102,6 +103,8 @@ def words_with(group: str, option: str, beside: list[str], data: Path) -> list[s
     windows = (
         ["dataset.window_train=0.09", "dataset.window_test=0.09"] if dataset not in ("randman", "yin_yang") else []
     )
+    if compose_config(words).dataset.get("piece_duration"):
+        windows += ["dataset.piece_duration=0.09"]  # of files that are shorter than the pieces of real ones
     return [*words, *windows, "trainer.epochs=1", "trainer.batch_size=4", *data_folder(data, dataset)]
 
 

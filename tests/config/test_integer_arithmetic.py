@@ -35,7 +35,6 @@ REFUSED = {
     "quantization.arithmetic=integer a decay is a multiplier over a power of two, it is none: give a fraction such as 0.699219",
     "neuron.membrane_decay=0.9": "neuron.membrane_decay=0.9 is not possible",
     "loss=van_rossum loss.decay=euler loss.tau_vr=0.007": "loss.decay=euler is not possible",
-    "dataset=randman loss=cross_entropy": "loss=cross_entropy is not possible",
     "dataset=randman loss=cross_entropy loss.logits=membrane": "loss=cross_entropy is not possible",
 }
 
@@ -50,7 +49,8 @@ def test_float_is_refused_by_its_key(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["neuron.decay=exponential neuron.decay_bits=8", "neuron=lif", "neuron=if",
-                                   "optimizer.momentum=0.875 optimizer.eta_schedule=constant"])  # fmt: skip
+                                   "optimizer.momentum=0.875 optimizer.eta_schedule=constant",
+                                   "dataset=randman loss=cross_entropy"])  # fmt: skip
 def test_what_is_whole_is_let_through(words: str) -> None:
     to_config(compose_config([*PATTERN, *words.split()]))
 

@@ -10,7 +10,8 @@ from naive_nets import naive_cross_entropy, naive_logits
 from torch import Tensor
 
 from qsnn.losses.classes import ClassLoss
-from qsnn.losses.cross_entropy import CrossEntropy, CrossEntropyLoss
+from qsnn.losses.cross_entropy import CrossEntropy, CrossEntropyLoss, IntegerCrossEntropyLoss
+from qsnn.losses.integer_softmax import softmax_table
 from qsnn.losses.spike_count import SpikeCount, SpikeCountLoss
 from qsnn.training.class_scores import predictions, tied
 
@@ -105,6 +106,26 @@ def test_spike_count_gradient_is_the_whole_number_of_spikes_too_many(
 def test_spike_count_rounds_half_spikes_to_even(steps: int, wanted: int) -> None:
     loss = SpikeCountLoss(0.3, 0.0, True)
     assert loss.wanted(torch.tensor([1]), torch.zeros(1, 3), steps).tolist() == [[0, wanted, 0]]
+
+
+@settings(max_examples=30, deadline=None)
+@given(**SIZES, bits=st.integers(1, 16))
+def test_integer_cross_entropy_gradient_is_that_of_floats_rounded_to_its_bits(
+    seed: int, steps: int, batch: int, classes: int, temperature: float, bits: int
+) -> None:
+    output, labels = some(seed, steps, batch, classes, None)
+    found = gradient(IntegerCrossEntropyLoss(temperature, bits), output, labels)
+    assert torch.equal(found, found.round())
+    assert found.abs().max() <= 2**bits == IntegerCrossEntropyLoss(temperature, bits).largest_error(steps)
+    exact = gradient(CrossEntropyLoss(temperature, None, True), output, labels) / temperature * 2**bits
+    # Entries are off by half a code at most, the one of the largest count is exact, so that a sum of them is above 2^bits.
+    assert (found - exact).abs().max() <= 0.5 + 0.5 * classes
+    assert (found.gather(2, labels.expand(steps, batch)[..., None]) <= 0).all()
+
+
+def test_softmax_table_is_rounded_from_exponentials() -> None:
+    assert softmax_table(0.5, 4, 10).tolist() == [1024, 621, 377, 228, 139]
+    assert softmax_table(3.0, 3, 4).tolist() == [16, 1, 0, 0]
 
 
 @pytest.mark.parametrize("loss", [SpikeCountLoss(0.4, 0.1, True), CrossEntropyLoss(0.5, None, True)])

@@ -120,6 +120,42 @@ def test_baselines_without_folds_test_the_data_sets_own_test_recordings(
     assert [line.split("|")[5].strip() for line in lines[2:]] == ["20", "20"]
 
 
+def test_hot_pixels_are_those_far_above_their_neighbours_in_some_class(baselines: ModuleType) -> None:
+    counts = np.full((4, 5, 6), 2.0)
+    counts[:2, 1, 2] = 9  # of class 0 alone, above 4 * 2
+    counts[:, 4, 5] = 5  # a corner has three neighbours, of the eight that are counted: above 4 * 6 / 8
+    counts[:, 3, 0] = 4
+    hot = baselines.hot_pixels(np.sqrt(counts).reshape(4, -1), np.array([0, 0, 1, 1]), (5, 6))
+    assert np.flatnonzero(hot).tolist() == [8, 29]
+    silent = baselines.of_hot_pixels((5, 6))(np.ones((4, 30)) * 0.1, np.array([1, 1, 2, 2]), np.ones((3, 30)), [(1.0,)])
+    assert [found.tolist() for found in silent] == [[1, 1, 1]]
+
+
+def test_classifiers_of_rates_find_the_nearest_mean_and_what_logistic_regression_finds(baselines: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(24) % 3
+    x, unseen = (rng.poisson(1.5 + 2 * np.eye(3, 90)[labels % 3]) ** 0.5 for _ in range(2))
+    means = [x[labels == k].mean(axis=0) for k in range(3)]
+    nearest = [int(np.argmin([((row - mean) ** 2).sum() for mean in means])) for row in unseen]
+    assert [found.tolist() for found in baselines.nearest_mean(x, labels, unseen, [(), ()])] == [nearest, nearest]
+    whole, inside = (
+        classify(x, labels, unseen, [(0.1,)])[0]
+        for classify in (baselines.logistic_regression, baselines.logistic_regression_in_span)
+    )
+    assert (whole == inside).all()
+
+
+def test_baselines_of_rates_have_a_line_each(
+    baselines: ModuleType, digits: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines.main([*digits, "dataset.shift=0", "--bins", "1", "--rates"])
+    lines = capsys.readouterr().out.splitlines()[4:]
+    assert [line.split("|")[1].strip() for line in lines] == [
+        "nearest mean, rates of pixels", "logistic regression, rates of pixels", "logistic regression, hot pixels alone",
+    ]  # fmt: skip
+    assert all(line.split("|")[5].strip() == "20" for line in lines)
+
+
 def test_baselines_refuse_data_that_have_no_recordings(
     baselines: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:

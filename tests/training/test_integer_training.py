@@ -1,5 +1,6 @@
 """With quantization.arithmetic=integer a program in whole numbers repeats training, every code of every step."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from integer_nets import Cell, Layer, integer_pass
-from integer_training import Rule, Stored, computing, updated, van_rossum
+from integer_training import Rule, Stored, computing, softmax_errors, updated, van_rossum
 from torch import Tensor
 
 from qsnn.dynamics import SGD
@@ -15,6 +16,7 @@ from qsnn.dynamics.cuba_lif import CubaLIF
 from qsnn.dynamics.integrate_and_fire import IF
 from qsnn.dynamics.lif import LIF
 from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.losses.cross_entropy import IntegerCrossEntropyLoss
 from qsnn.losses.spike_count import SpikeCountLoss
 from qsnn.losses.van_rossum import VanRossumDistance
 from qsnn.models import SpikingNet
@@ -109,7 +111,12 @@ def codes(values: Tensor, exponent: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("case", "loss"), [(case, ("spike_count", "van_rossum")[number % 2]) for number, case in enumerate(CASES)]
+    ("case", "loss"),
+    [
+        *((case, ("spike_count", "van_rossum")[number % 2]) for number, case in enumerate(CASES)),
+        ("two dense layers, momentum", "cross_entropy"),
+        ("pooled convolutions", "cross_entropy"),
+    ],
 )
 def test_training_is_repeated_by_whole_numbers_code_for_code(case: str, loss: str, backend: Backend) -> None:
     model, neuron, others, momentum = CASES[case]
@@ -122,23 +129,25 @@ def test_training_is_repeated_by_whole_numbers_code_for_code(case: str, loss: st
     rule = SGD(1.0, momentum, 2.0 ** (1 - bits.gradient_bits))
     state = new_training_state(net, rule, SEED)
     rounding = {name: GradientRounding(16.0, bits.gradient_bits, bits.rng_bits, "unbiased") for name in net.layers}
-    criterion: Any = (
-        SpikeCountLoss(0.4, 0.1, True) if loss == "spike_count" else VanRossumDistance(0.75, 5e-3, backend, 6)
-    )
+    criterion: Any = {
+        "spike_count": SpikeCountLoss(0.4, 0.1, True),
+        "van_rossum": VanRossumDistance(0.75, 5e-3, backend, 6),
+        "cross_entropy": IntegerCrossEntropyLoss(0.5, 7),
+    }[loss]
+    exponentials = [round(2**7 * math.exp(-0.5 * below)) for below in range(STEPS + 1)]
     bounds = accumulators(net, Lesson(STEPS, BATCH, criterion.largest_error(STEPS), rounding, momentum))
     for number in range(UPDATES):
         x, labels, raster = batch(number)
         wanted = np.where(np.arange(CLASSES) == labels.numpy()[:, None], 5, 1)  # rint(0.4 * 12), rint(0.1 * 12)
         target, spikes = raster.numpy().astype(np.int64), x.numpy().astype(np.int64)
-        if loss == "spike_count":
-            passes, gradients, rounded = machine.step(
-                spikes, lambda s, w=wanted: np.broadcast_to(s.sum(0) - w, s.shape)
-            )
-        else:
-            passes, gradients, rounded = machine.step(spikes, lambda s, y=target: van_rossum(s, y, (3, 2), 6))
-        done = train_step(
-            state, x, labels if loss == "spike_count" else raster, criterion, Rates(rounding, 1.0), keep=True
-        )
+        at_output = {
+            "spike_count": lambda s, w=wanted: np.broadcast_to(s.sum(0) - w, s.shape),
+            "van_rossum": lambda s, y=target: van_rossum(s, y, (3, 2), 6),
+            "cross_entropy": lambda s, k=labels: softmax_errors(s, k.numpy(), exponentials),
+        }
+        passes, gradients, rounded = machine.step(spikes, at_output[loss])
+        taught = raster if loss == "van_rossum" else labels
+        done = train_step(state, x, taught, criterion, Rates(rounding, 1.0), keep=True)
         for name, layer, exact in zip(net.layers, passes, gradients, strict=True):
             activity = done.activity[name]
             assert (activity.spikes.numpy().reshape(layer.spikes.shape) == layer.spikes).all(), (number, name)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qsnn.data.events.dataset import EventDataset
+from qsnn.data.events.distortion import NOWHERE, draw_distortion, moved_pixels
 from qsnn.data.events.windows import WindowSettings, input_shape, jitter_times, pixel_table, raster_type, scatter
 from qsnn.data.streams import random_stream
 
@@ -47,7 +48,7 @@ def train_batches(
     """The batches of an epoch from number ``first_batch`` on: shuffled, each recording once, random windows, jitter, shift.
 
     A window starts at a random step from which it fits into its recording; a recording that is shorter starts at step 0
-    and ends in silence. These, jitter and shift depend on ``seed``, ``epoch`` and the recording alone.
+    and ends in silence. These, jitter, shift, rotation and zoom depend on ``seed``, ``epoch`` and the recording alone.
 
     Args:
         dataset: from `prepare_dataset`.
@@ -105,11 +106,26 @@ def make_batch(
     for place, recording in enumerate(index.tolist()):
         rng = None if draw is None else draw(recording)
         step, address = _window(dataset, recording, settings, rng)
+        if rng is not None and (settings.rotation or settings.zoom):
+            step, address = _distorted(step, address, dataset.sensor, settings, rng)
         scatter(batch, place, step, table[address], address & 1)
         if rng is not None and settings.shift:
             down, right = rng.integers(-settings.shift, settings.shift + 1, 2).tolist()
             batch[:, place] = shifted(batch[:, place], down, right)
     return Batch(torch.from_numpy(batch), torch.from_numpy(dataset.labels[index]), torch.from_numpy(index.copy()))
+
+
+def _distorted(
+    step: NDArray[Any],
+    address: NDArray[Any],
+    sensor: tuple[int, int],
+    settings: WindowSettings,
+    rng: np.random.Generator,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Events turned and stretched, those that stay on the sensor."""
+    pixel = moved_pixels(sensor, draw_distortion(settings.rotation, settings.zoom, rng))[address >> 1]
+    inside = np.flatnonzero(pixel != NOWHERE)
+    return step[inside], 2 * pixel[inside] + (address[inside] & 1)
 
 
 def shifted(maps: NDArray[Any], down: int, right: int) -> NDArray[Any]:

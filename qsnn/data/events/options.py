@@ -121,11 +121,19 @@ class EventData(Recordings):
         0, "training windows move by up to so many pixels, of the smaller raster, in each direction", "pixels", "none",
         at_least=0, at_most=128,
     )  # fmt: skip
+    rotation: float = key(
+        0.0, "training windows turn about the sensor's centre by up to so many degrees in each direction", "degrees", "none",
+        at_least=0, at_most=180,
+    )  # fmt: skip
+    zoom: float = key(
+        0.0, "height and width of training windows are multiplied, each by itself, by 1 / (1 + zoom) to 1 + zoom", "", "none",
+        at_least=0, at_most=10,
+    )  # fmt: skip
 
     def windows(self, dt: float, training: bool) -> WindowSettings:
         """Rasters of pixels. ``dt``: s."""
-        jitter, shift = (self.jitter, self.shift) if training else (0.0, 0)
-        return WindowSettings(dt, self.window_steps(dt, training), self.input_mode, self.downsample, jitter, shift)
+        moving = (self.jitter, self.shift, self.rotation, self.zoom) if training else (0.0, 0, 0.0, 0.0)
+        return WindowSettings(dt, self.window_steps(dt, training), self.input_mode, self.downsample, *moving)
 
 
 @dataclass

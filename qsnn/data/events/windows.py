@@ -23,7 +23,8 @@ class WindowSettings(NamedTuple):
     channel of +1, 0, -1: the sign of the number of ON events less that of OFF events in the step; 3: the channel of
     2 twice. ``downsample``: pixels of the sensor, in both directions, that become one. ``jitter``: standard deviation in ms
     of the random shift of event times in training, see `jitter_times`. ``shift``: pixels, of the smaller raster, by which a
-    window moves at most in each direction in training.
+    window moves at most in each direction in training. ``rotation`` (degrees), ``zoom``: how far it is turned and stretched
+    in training, see `qsnn.data.events.distortion`.
     """
 
     dt: float
@@ -32,6 +33,8 @@ class WindowSettings(NamedTuple):
     downsample: int
     jitter: float
     shift: int = 0
+    rotation: float = 0.0
+    zoom: float = 0.0
 
     @property
     def step(self) -> int:
