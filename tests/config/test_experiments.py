@@ -39,11 +39,11 @@ LOCAL_EXPERIMENTS = (
     "nmnist_small_full_precision", "nmnist_local_integer",
 )  # fmt: skip
 CLASS_EXPERIMENTS = (
-    "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "shd", "yin_yang",
+    "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "search_bits", "shd", "yin_yang",
 )  # fmt: skip
 PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
 DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
-CHANNELS = entries({"dataset": ("arrays", "randman", "shd", "ssc", "yin_yang")})
+CHANNELS = entries({"dataset": ("arrays", "randman", "randman_small", "shd", "ssc", "yin_yang")})
 RECURRENT = entries({"model": ("recurrent", "shd")})
 OF_RECORDINGS = [*DATASETS, *entries({"experiment": (*LOCAL_EXPERIMENTS, *CLASS_EXPERIMENTS)})]
 PATTERN = [entry for entry in OPTIONS if entry not in [*NO_PATTERN, *OF_RECORDINGS]]
