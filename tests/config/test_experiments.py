@@ -40,11 +40,11 @@ LOCAL_EXPERIMENTS = (
 )  # fmt: skip
 CLASS_EXPERIMENTS = (
     "gesture_bptt", "gesture_conv", "nmnist_bptt", "nmnist_conv", "nmnist_integer", "objects", "randman", "randman_integer",
-    "shd", "yin_yang",
+    "search_bits", "shd", "yin_yang",
 )  # fmt: skip
 PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
 DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
-CHANNELS = entries({"dataset": ("arrays", "randman", "shd", "ssc", "yin_yang")})
+CHANNELS = entries({"dataset": ("arrays", "randman", "randman_small", "shd", "ssc", "yin_yang")})
 OF_RECORDINGS = [*DATASETS, *entries({"experiment": (*LOCAL_EXPERIMENTS, *CLASS_EXPERIMENTS)})]
 PATTERN = [entry for entry in OPTIONS if entry not in [*NO_PATTERN, *OF_RECORDINGS]]
 ANY_NET = [entry for entry in OPTIONS if entry[0] in ("model", "quantization", "optimizer", "logging")]

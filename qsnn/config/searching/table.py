@@ -85,7 +85,8 @@ def answer(found: Found) -> str:
     if found.limit is None or found.reference is None:
         what = "fewest bits, whatever the error"
     else:
-        allowed = f"{100 * (found.within or 0):g} points"
+        points = 100 * (found.within or 0)
+        allowed = f"{points:g} point{'' if points == 1 else 's'}"
         what = f"fewest bits within {allowed} of full precision ({error_text(found.reference)})"
     if best is None:
         nearest = min((reached for _, reached in found.complete()), key=lambda one: one.error, default=None)
