@@ -21,6 +21,7 @@ from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
+from qsnn.quantization.reductions import ALONE, Reductions
 
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
 NO_CODES = np.empty((0, 0), np.int16), np.empty(0, np.int32)
@@ -144,8 +145,11 @@ def recurrent_sequence_backward(
     initial: LIFState | None,
     parameters: NeuronParameters,
     weights: WeightSettings,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`eager.recurrent_sequence_backward`: the errors of a step times the weights, a step earlier."""
+    if over is not ALONE:
+        return EAGER.recurrent_sequence_backward(grad_spikes, current, activity, initial, parameters, weights, over)
     turned = _turned(weights, parameters) if has_kernel(parameters) else None
     if turned is None or current.shape[2:] != weights.weight.shape[1:]:
         return EAGER.recurrent_sequence_backward(grad_spikes, current, activity, initial, parameters, weights)
@@ -183,8 +187,11 @@ def integrator_sequence_backward(
     activity: IntegratorActivity,
     initial: LIFState | None,
     parameters: IntegratorParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`integrator_backward`: `lif_backward` of neurons that never spiked, whose threshold is 0 so that it stays finite."""
+    if over is not ALONE:
+        return EAGER.integrator_sequence_backward(grad_output, current, activity, initial, parameters, over)
     p, shape, out = _as_lif(parameters), current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, False)
     known = (grad_output, current, torch.zeros_like(current), activity.synapse, activity.membrane)
