@@ -10,11 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics.local_drive import WeightGrid
-from qsnn.dynamics.local_readout import Activation, MembraneError, ReadoutParameters, local_loss, local_readout
+from qsnn.dynamics.local_readout import (
+    Activation,
+    MembraneError,
+    ReadoutParameters,
+    local_loss,
+    local_readout,
+    readout_is_exact,
+)
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
 from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.kernels.local_backend import LocalBackend
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.quantization import RandomStream, quantize, symmetric
 
 
@@ -143,6 +151,7 @@ class LocalLayer(nn.Module):
         weight, feedback = (maps_last(m, self.pooled_shape()) for m in (self.readout_weight, self.readout_feedback))
         readout = ReadoutParameters(
             weight, feedback, s.readout_scale, s.sigmoid_bits, s.readout_bits, s.error_bits, s.l1, s.l2, s.refractory.pooling,
+            s.readout_weight_bits,
         )  # fmt: skip
         return LayerConstants(traces, readout)
 
@@ -172,19 +181,39 @@ class LocalLayer(nn.Module):
         """r (B, K) before dropout."""
         return local_readout(features(step.activation.feature), constants.readout)
 
+    def whole_readout(self, step: LayerStep, constants: LayerConstants, workers: Workers, samples: int) -> Tensor:
+        """`readout` of a whole batch of ``samples``, of which this process has a part.
+
+        Sums that float32 may round depend on how many samples a product has: then all features are put together first.
+        """
+        if workers.size > 1 and not readout_is_exact(constants.readout):
+            z = workers.joined(features(step.activation.feature), samples)
+            return local_readout(z, constants.readout)
+        return workers.joined(self.readout(step, constants), samples)
+
     def gradient(
-        self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: LayerConstants
+        self,
+        step: LayerStep,
+        readout: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        constants: LayerConstants,
+        workers: Workers = ONE,
     ) -> LocalGradient:
         """Loss of one step and what the weights learn from it.
 
-        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K).
+        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K) of the whole batch.
         """
-        parameters, (B, C, H, W) = constants.readout, step.activation.value.shape
+        parameters, (B, C, H, W), samples = constants.readout, step.activation.value.shape, len(target)
         outer = self.backend.readout_error(readout, target, mask, parameters.error_bits)
-        loss = local_loss(outer.fit, step.activation.mean(), step.membrane.mean(), parameters)
-        back = (outer.error @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
-        error = self.backend.membrane_error(back, step.activation.value, step.membrane, parameters)
-        sums = self.backend.weight_gradient(error, step.trace, self.weight, self.settings.padding, constants.traces)
+        step = of_whole_batch(step, workers, samples)
+        loss = local_loss(outer.fit, step.activation.mean(), step.membrane.mean(samples), parameters)
+        error_of_own = outer.error[workers.own(samples)]
+        back = (error_of_own @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
+        value, over = step.activation.value, workers.over
+        error = self.backend.membrane_error(back, value, step.membrane, parameters, samples, over)
+        padding, traces = self.settings.padding, constants.traces
+        sums = self.backend.weight_gradient(error, step.trace, self.weight, padding, traces, over)
         return LocalGradient(sums.weight, sums.bias, error, loss)
 
     def rounded_gradient(
@@ -196,6 +225,17 @@ class LocalLayer(nn.Module):
             # of the stored weights, which weight_mult multiplies
             return RoundedGradient(flat * self.settings.weight_mult, stream, 0)
         return backend.round_gradient(flat, stream, rounding)
+
+
+def of_whole_batch(step: LayerStep, workers: Workers, samples: int) -> LayerStep:
+    """A step whose sums of U and of z' are those of a whole batch of ``samples``."""
+    if workers.size == 1:
+        return step
+    total = workers.over.total(step.membrane.total.clone())
+    totals = workers.joined(step.activation.totals, samples)
+    return step._replace(
+        membrane=step.membrane._replace(total=total), activation=step.activation._replace(totals=totals)
+    )
 
 
 def rows(values: Tensor) -> Tensor:

@@ -1,11 +1,14 @@
 """Accuracy by votes, spikes and updates per layer: of an epoch under way, and of recordings that a net is tested on."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from qsnn.kernels.workers import Workers
 
 
 @dataclass
@@ -35,6 +38,14 @@ def joined(parts: list[LayerTally]) -> LayerTally:
     counts = {name: sum(getattr(part, name) for part in parts) for name in ("steps", "spikes", "neuron_steps")}
     first = parts[0]
     return LayerTally(torch.cat(votes) if votes else None, raster=first.raster, course=first.course, **counts)
+
+
+def count_of_all(tallies: dict[str, LayerTally], workers: Workers) -> None:
+    """Make spikes, and chances of them, those of a batch of which each of several processes has a part."""
+    if workers.size > 1:
+        own = torch.tensor([[tally.spikes, tally.neuron_steps] for tally in tallies.values()])
+        for tally, (spikes, chances) in zip(tallies.values(), workers.over.total(own).tolist(), strict=True):
+            tally.spikes, tally.neuron_steps = spikes, chances
 
 
 def predictions(votes: Tensor) -> Tensor:
@@ -71,6 +82,22 @@ class Scores:
                 self.spikes[name] = self.spikes.get(name, 0) + tally.spikes
                 self.chances[name] = self.chances.get(name, 0) + tally.neuron_steps
         self.ties += ties
+
+    def of_all(self, workers: Workers) -> "Scores":
+        """Those of all processes, each of which has scored some batches; process 0 the first of them."""
+        if workers.size == 1:
+            return self
+        own = {"spikes": self.spikes, "chances": self.chances, "ties": self.ties}
+        own["confusion"] = {name: counts.tolist() for name, counts in self.confusion.items()}
+        whole = Scores(self.num_classes)
+        for part in map(json.loads, workers.exchanged(json.dumps(own).encode())):
+            for name, counts in part["confusion"].items():
+                whole.confusion[name] = whole.confusion.get(name, 0) + torch.tensor(counts)
+            for name in part["spikes"]:
+                whole.spikes[name] = whole.spikes.get(name, 0) + part["spikes"][name]
+                whole.chances[name] = whole.chances.get(name, 0) + part["chances"][name]
+            whole.ties += part["ties"]
+        return whole
 
     def accuracies(self) -> dict[str, float]:
         """Share of recordings whose class was predicted, by layer."""
