@@ -45,9 +45,14 @@ class Activation(NamedTuple):
     feature: Tensor
     totals: Tensor
 
+    @property
+    def total(self) -> Tensor:
+        """The sum of z', a scalar."""
+        return self.totals.sum()
+
     def mean(self) -> Tensor:
         """mean(z'), a scalar, of as many samples as ``totals`` has."""
-        return self.totals.sum() / (len(self.totals) * self.value.shape[1:].numel())
+        return self.total / (len(self.totals) * self.value.shape[1:].numel())
 
 
 class ReadoutError(NamedTuple):

@@ -39,8 +39,8 @@ from qsnn.layers.local_layer import (
     channels_last,
     features,
     maps_last,
-    of_whole_batch,
     rows,
+    with_sums_of_all,
 )
 from qsnn.quantization import RandomStream, nearest_codes, quantize, symmetric, to_codes
 
@@ -153,9 +153,12 @@ class IntegerLocalLayer(LocalLayer):
         codes = readout_codes(features(step.activation.feature), constants.readout)
         return readout_values(codes, constants.readout)
 
-    def whole_readout(self, step: LayerStep, constants: Any, workers: Workers, samples: int) -> Tensor:
-        """As in `LocalLayer`; its sums are exact."""
-        return workers.joined(self.readout(step, constants), samples)
+    def of_whole_batch(
+        self, step: LayerStep, constants: Any, workers: Workers, samples: int
+    ) -> tuple[Tensor, LayerStep]:
+        """As in `LocalLayer`; all sums are exact."""
+        readout = self.readout(step, constants)
+        return (readout, step) if workers.size == 1 else with_sums_of_all(readout, step, workers, samples)
 
     def feedback(self, error: Tensor, shape: torch.Size, constants: Any) -> Tensor:
         """e_r (B, K) through the feedback matrix, whole floats of ``shape`` (B, C, H', W')."""
@@ -168,7 +171,6 @@ class IntegerLocalLayer(LocalLayer):
         """As in `LocalLayer`; ``weight`` and ``bias`` are sums of products of codes, int64."""
         samples, over = len(target), workers.over
         outer = self.backend.readout_error(readout, target, mask, self.settings.error_bits)  # exact: codes times 2^-n
-        step = of_whole_batch(step, workers, samples)
         error_of_own = outer.error[workers.own(samples)]
         back = self.feedback(error_of_own, step.activation.feature.shape, constants)
         error = self.integer.membrane_error(back, step.membrane, constants.readout, samples, over)

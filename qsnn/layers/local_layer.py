@@ -57,10 +57,12 @@ class LayerState(NamedTuple):
 
 
 class LayerConstants(NamedTuple):
-    """What stays fixed while weights learn, worked out once a batch: parameters of traces and of readout."""
+    """What stays fixed while weights learn, worked out once a batch: parameters of traces and of readout; ``exact``: see
+    `readout_is_exact`."""
 
     traces: TraceParameters
     readout: ReadoutParameters
+    exact: bool = False
 
 
 class LayerStep(NamedTuple):
@@ -153,7 +155,7 @@ class LocalLayer(nn.Module):
             weight, feedback, s.readout_scale, s.sigmoid_bits, s.readout_bits, s.error_bits, s.l1, s.l2, s.refractory.pooling,
             s.readout_weight_bits,
         )  # fmt: skip
-        return LayerConstants(traces, readout)
+        return LayerConstants(traces, readout, readout_is_exact(readout))
 
     def effective_weights(self) -> tuple[Tensor, Tensor]:
         """``quantize_symmetric(w) * weight_mult`` of weights and bias: what the convolution computes with."""
@@ -181,15 +183,20 @@ class LocalLayer(nn.Module):
         """r (B, K) before dropout."""
         return local_readout(features(step.activation.feature), constants.readout)
 
-    def whole_readout(self, step: LayerStep, constants: LayerConstants, workers: Workers, samples: int) -> Tensor:
-        """`readout` of a whole batch of ``samples``, of which this process has a part.
+    def of_whole_batch(
+        self, step: LayerStep, constants: LayerConstants, workers: Workers, samples: int
+    ) -> tuple[Tensor, LayerStep]:
+        """`readout` of a batch of ``samples``, of which this process has a part, and the step with sums over all of it.
 
         Sums that float32 may round depend on how many samples a product has: then all features are put together first.
         """
-        if workers.size > 1 and not readout_is_exact(constants.readout):
-            z = workers.joined(features(step.activation.feature), samples)
-            return local_readout(z, constants.readout)
-        return workers.joined(self.readout(step, constants), samples)
+        if workers.size == 1:
+            return self.readout(step, constants), step
+        if constants.exact:
+            return with_sums_of_all(self.readout(step, constants), step, workers, samples)
+        z = features(step.activation.feature)
+        _, step = with_sums_of_all(z[:, :0], step, workers, samples)
+        return local_readout(workers.joined(z, samples), constants.readout), step
 
     def gradient(
         self,
@@ -202,11 +209,11 @@ class LocalLayer(nn.Module):
     ) -> LocalGradient:
         """Loss of one step and what the weights learn from it.
 
-        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K) of the whole batch.
+        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K) of the whole batch, of
+        which ``step`` is the part that is this process', but for its sums (`of_whole_batch`).
         """
         parameters, (B, C, H, W), samples = constants.readout, step.activation.value.shape, len(target)
         outer = self.backend.readout_error(readout, target, mask, parameters.error_bits)
-        step = of_whole_batch(step, workers, samples)
         loss = local_loss(outer.fit, step.activation.mean(), step.membrane.mean(samples), parameters)
         error_of_own = outer.error[workers.own(samples)]
         back = (error_of_own @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
@@ -227,15 +234,18 @@ class LocalLayer(nn.Module):
         return backend.round_gradient(flat, stream, rounding)
 
 
-def of_whole_batch(step: LayerStep, workers: Workers, samples: int) -> LayerStep:
-    """A step whose sums of U and of z' are those of a whole batch of ``samples``."""
-    if workers.size == 1:
-        return step
-    total = workers.over.total(step.membrane.total.clone())
-    totals = workers.joined(step.activation.totals, samples)
-    return step._replace(
-        membrane=step.membrane._replace(total=total), activation=step.activation._replace(totals=totals)
-    )
+def with_sums_of_all(
+    readout: Tensor, step: LayerStep, workers: Workers, samples: int
+) -> tuple[Tensor, LayerStep]:
+    """Readout (B, K) and the step's sums of U and z' of a whole batch of ``samples``, told in one go, in double."""
+    totals, total = step.activation.totals, step.membrane.total
+    of_membrane = torch.zeros_like(totals, dtype=torch.float64)
+    of_membrane[:1] = total  # of the part: it goes with its first sample
+    own = torch.cat([readout.double(), totals.double()[:, None], of_membrane[:, None]], 1)
+    whole = workers.joined(own, samples)
+    membrane = step.membrane._replace(total=whole[:, -1].sum().to(total.dtype))
+    activation = step.activation._replace(totals=whole[:, -2].to(totals.dtype))
+    return whole[:, :-2].to(readout.dtype), step._replace(membrane=membrane, activation=activation)
 
 
 def rows(values: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ def run_batch(
     ``weights`` (`LocalLayer.effective_weights` by layer) is read anew at every step, so that ``learn`` can change it.
     ``batch.input`` is of the samples that this process has of it; readouts and votes are those of all.
     """
-    samples, own = len(batch.labels), batch.input.shape[1]
+    own = batch.input.shape[1]
+    samples = own if workers.size == 1 else len(batch.labels)
     layers, states = model.layers, model.initial_states(own)
     first = next(iter(layers.values()))
     device, maps = first.weight.device, (own, *first.tau_mem.shape)
@@ -51,7 +52,7 @@ def run_batch(
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())
             if time >= burn_in:
-                readout = layer.whole_readout(step, constants[name], workers, samples)
+                readout, step = layer.of_whole_batch(step, constants[name], workers, samples)
                 votes[name].scatter_add_(1, readout.argmax(1, keepdim=True), one)
                 if learn is not None:
                     learn(name, step, readout, time)

@@ -154,7 +154,7 @@ class Local(Option):
 
     def build_learner(self, config: RunConfig, machine: Machine) -> LocalLearner:
         """How a batch changes a net."""
-        return LocalLearner(round(self.burn_in / config.neuron.dt), self.dropout, machine.backend)
+        return LocalLearner(round(self.burn_in / config.neuron.dt), self.dropout, machine.backend, machine.workers)
 
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
         """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
@@ -163,7 +163,7 @@ class Local(Option):
         parts = data.split(prepared)
         windows = data.windows(dt, training=True), data.windows(dt, training=False)
         learner = self.build_learner(config, machine)
-        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
+        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner, machine.workers)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
         rule = optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
@@ -174,4 +174,4 @@ class Local(Option):
         if config.quantization.integer:
             facts["accumulator_bits"] = net.accumulator_bits(self.batch_size, rounding)
             _tell_widths(facts["accumulator_bits"])
-        return Run(state, learner, task, settings, folder, facts)
+        return Run(state, learner, task, settings, folder, facts, machine.workers)
