@@ -19,8 +19,10 @@ from qsnn.config.command_line import quoted, read_command_line, set_up
 from qsnn.config.composition import without_hydra
 from qsnn.config.paths import config_folder
 from qsnn.config.run_lock import locked
+from qsnn.config.sharing.words import read_shared
 from qsnn.config.sweep_jobs import BASIC_SWEEPER, Sweep, check_objective
 from qsnn.errors import QsnnError, naming
+from qsnn.processes import Place, place
 from qsnn.training.interrupt import Stopped, raise_if_stopped
 
 if TYPE_CHECKING:
@@ -32,13 +34,30 @@ log = logging.getLogger(__name__)
 def train(arguments: list[str]) -> None:
     """One run or a sweep. Raises QsnnError and OSError before anything has been written; else exits."""
     set_up()
-    words, cfg, sweep = read_command_line(arguments)
+    here = place()
+    words, cfg, sweep = read_shared(arguments, here.size) if here.shares else read_command_line(arguments)
     if sweep is not None:
         _run_sweep(words, sweep)
     elif cfg is not None:
-        _run(words, cfg)
-    else:
+        _run(words, cfg) if not here.shares else _share(words, cfg, here)
+    elif not here.follows:
         _hand_to_hydra(words)
+
+
+def _share(words: list[str], cfg: DictConfig, here: Place) -> None:
+    """A single run that several processes share; the first has the folder."""
+    from qsnn.config.building.run import to_config  # take torch with them
+    from qsnn.config.sharing.checks import check_shareable
+    from qsnn.config.sharing.follower import follow
+    from qsnn.config.sharing.group import joined_workers
+
+    config = to_config(without_hydra(cfg))
+    check_shareable(config, here.size)
+    workers = joined_workers()
+    if here.follows:
+        follow(config, Path(cfg.hydra.run.dir), workers)
+    else:
+        _run(words, cfg)
 
 
 def _run(words: list[str], cfg: DictConfig) -> None:
@@ -120,11 +139,12 @@ def _task(cfg: DictConfig) -> float:
 def _start(cfg: DictConfig, folder: Path, overrides: list[str], minimised: bool) -> "Outcome":
     """The run, in a folder that this process holds; if it fails, the folder tells why."""
     from qsnn.config.run import record_refusal, start
+    from qsnn.config.sharing.group import joined_workers
 
     try:
         if minimised:
             check_objective(cfg)
-        return start(cfg, folder, overrides)
+        return start(cfg, folder, overrides, joined_workers())
     except (QsnnError, OSError) as error:
         record_refusal(folder, cfg, overrides, describe(error))
         raise

@@ -64,9 +64,16 @@ class ProcessGroup(Workers):
 
     def agreed(self, number: int) -> int:
         """As `Workers.agreed`."""
-        found = torch.tensor([number])
+        found = torch.tensor([int(number)])
         self._reduce(found, ReduceOp.MAX)
         return int(found)
+
+    def tell_once(self) -> bool:
+        """As `Workers.tell_once`."""
+        try:
+            return bool(dist.distributed_c10d._get_default_store().add("qsnn/told", 1) == 1)
+        except RuntimeError:  # whoever kept the store has gone
+            return self.rank <= 1
 
     def told(self, content: bytes) -> bytes:
         """As `Workers.told`."""
@@ -85,13 +92,5 @@ class ProcessGroup(Workers):
         return WorkerError(
             "a process of this run has ended or does not answer, and no run goes on without all of its processes: the last "
             "checkpoint is kept; go on from it, with as many processes as you like: resume=<its folder>",
-            first=_is_first(),
+            first=self.tell_once(),
         )
-
-
-def _is_first() -> bool:
-    """Whether no other process has noticed yet."""
-    try:
-        return dist.distributed_c10d._get_default_store().add("qsnn/lost", 1) == 1
-    except RuntimeError:  # whoever kept the store has gone
-        return dist.get_rank() <= 1

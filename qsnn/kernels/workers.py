@@ -46,6 +46,10 @@ class Workers:
         """What rank 0 has."""
         return content
 
+    def tell_once(self) -> bool:
+        """Whether no other process has yet told why the run ends; from now on one has."""
+        return True
+
     def exchanged(self, content: bytes) -> list[bytes]:
         """What each has, by rank."""
         return [content]

@@ -42,6 +42,7 @@ class BPTT(Option):
         "rng_bits", "surrogate_bits",
     )  # fmt: skip
 
+    exact_widths: ClassVar[tuple[str, ...]] = ("weight_bits", "error_bits")
     gradient_bits_bound_weights: ClassVar[bool] = False
     come_with_weights: ClassVar[tuple[str, ...]] = ()
 

@@ -44,6 +44,10 @@ class Local(Option):
         "readout_bits", "sigmoid_bits", "error_bits", "gradient_bits", "rng_bits",
     )  # fmt: skip
 
+    exact_widths: ClassVar[tuple[str, ...]] = (
+        "weight_bits", "membrane_bits", "membrane_trace_bits", "readout_weight_bits", "readout_bits", "sigmoid_bits",
+        "error_bits",
+    )  # fmt: skip
     gradient_bits_bound_weights: ClassVar[bool] = True
     come_with_weights: ClassVar[tuple[str, ...]] = ("readout_amplitude",)
 
