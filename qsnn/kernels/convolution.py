@@ -109,7 +109,7 @@ def summed_products(
     place = {"stride": stride, "padding": padding}
     if error_bits is None:
         return conv2d_weight(x, shape, error, **place)
-    pixels, highest = error[0, 0].numel(), 2 ** (error_bits - 1)
+    pixels, highest = error.shape[2:].numel(), 2 ** (error_bits - 1)
     chunk = max(1, EXACT_SUM // (pixels * highest))
     kind = x.dtype if pixels * highest <= EXACT_SUM else torch.float64
     total = torch.zeros(shape, dtype=torch.float64, device=x.device)
@@ -165,11 +165,16 @@ def compose_sequence(
     """Input spikes (T, B, C, H, W) to what the layer does, by the operations of ``backend``."""
     steps = x.shape[:2]
     maps = backend.convolution_current(x.flatten(0, 1), layer)
-    current = maps.reshape(*steps, -1)
+    current = maps.reshape(*steps, maps.shape[1:].numel())
     activity = backend.lif_sequence(current, state, neuron)
     output = pooled(activity.spikes.view(maps.shape), membranes_before(activity, state).view(maps.shape), pooling)
     channels, height, width = maps.shape[1:]
     return ConvolutionPass(current, activity, output.view(*steps, *output.shape[1:]), (channels, height, width))
+
+
+def steps_of(done: ConvolutionPass) -> int:
+    """T * B, which may be none."""
+    return done.current.shape[0] * done.current.shape[1]
 
 
 def compose_sequence_backward(
@@ -182,6 +187,6 @@ def compose_sequence_backward(
     over: Reductions = ALONE,
 ) -> Tensor:
     """Gradient at the current (T, B, N) from that at the pooled spikes (T, B, O, H'', W''), likewise."""
-    membrane = membranes_before(done.activity, state).view(-1, *done.maps)
+    membrane = membranes_before(done.activity, state).view(steps_of(done), *done.maps)
     grad_spikes = pooled_backward(grad.flatten(0, 1), membrane, pooling).view(done.current.shape)
     return backend.lif_sequence_backward(grad_spikes, done.current, done.activity, state, neuron, over)

@@ -47,7 +47,7 @@ from qsnn.quantization import (
     symmetric,
     uniform_codes,
 )
-from qsnn.quantization.reductions import ALONE, Reductions
+from qsnn.quantization.reductions import ALONE, Reductions, size_of
 
 EXACT_SUM = 2**24
 """Up to here float32 counts in ones."""
@@ -212,7 +212,7 @@ def train_weights(rule: UpdateRule, step: int, keep_rounded: bool, layers: list[
 
 def all_finite(tensor: Tensor, over: Reductions = ALONE) -> bool:
     """Whether no element is NaN or Inf."""
-    return not over.largest((~tensor.isfinite()).any().double()[None])
+    return bool(over.largest(size_of(tensor).double()[None]).isfinite())
 
 
 def net_gradients(

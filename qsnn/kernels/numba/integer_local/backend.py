@@ -36,7 +36,7 @@ from qsnn.quantization.reductions import ALONE, Reductions
 
 def _rows(tensor: Tensor) -> np.ndarray:
     """(B, C, H, W) as (B, H*W*C)."""
-    return maps(tensor).reshape(tensor.shape[0], -1)
+    return maps(tensor).reshape(tensor.shape[0], tensor.shape[1:].numel())
 
 
 def _per_neuron(constant: Tensor) -> np.ndarray:
