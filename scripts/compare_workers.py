@@ -159,6 +159,7 @@ def main() -> int:
     parser.add_argument("--nets", type=int, default=40, help="for each number of processes")
     parser.add_argument("--processes", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many")
     options = parser.parse_args()
     draw, wrong = random.Random(options.seed), 0
     set_up()
@@ -166,7 +167,7 @@ def main() -> int:
         for size in options.processes:
             folder = Path(temporary) / str(size)
             (folder / "cache").mkdir(parents=True)
-            cases = [random_case(draw) for _ in range(options.nets)]
+            cases = [random_case(draw) for _ in range(options.nets)][options.skip :]
             for words in cases:  # a mistake shows here, and data are prepared once
                 to_config(compose_config([*words, f"dataset.cache={folder / 'cache'}"])).dataset.prepare(False)
             for words, found in compare(size, cases, folder):
