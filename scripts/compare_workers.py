@@ -97,6 +97,8 @@ def random_case(draw: random.Random) -> list[str]:
         bits = draw.choice((2, 4, 8))
         words += [f"quantization.weight_bits={bits}", f"quantization.error_bits={draw.choice((4, 6, 8, 12))}"]
         words += [f"optimizer={draw.choice(('adam', 'sgd'))}"]
+    if kind == "local":  # readouts whose sums float32 may round
+        words += draw.choice(([], ["quantization.readout_weight_bits=12", "quantization.sigmoid_bits=12"]))
     return [*words, f"seed={draw.randint(0, 99)}", "trainer.epochs=2", "trainer.validate_every=1", "logging.progress=false"]
 
 

@@ -16,10 +16,10 @@ PATIENCE = timedelta(minutes=10)
 
 
 class ProcessGroup(Workers):
-    """The default process group of torch.distributed, which exists."""
+    """A process group of torch.distributed, which exists; None: the default one."""
 
-    def __init__(self) -> None:
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+    def __init__(self, group: dist.ProcessGroup | None = None) -> None:
+        self.rank, self.size, self._group = dist.get_rank(group), dist.get_world_size(group), group
         self._over = Reductions(self._largest, self._total)
 
     @property
@@ -40,7 +40,7 @@ class ProcessGroup(Workers):
 
     def _reduce(self, tensor: Tensor, how: ReduceOp.RedOpType) -> None:
         try:
-            dist.all_reduce(tensor, how)
+            dist.all_reduce(tensor, how, self._group)
         except RuntimeError as error:
             raise self._lost() from error
 
@@ -57,7 +57,7 @@ class ProcessGroup(Workers):
     def _gathered(self, tensor: Tensor) -> list[Tensor]:
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
         try:
-            dist.all_gather(parts, tensor)
+            dist.all_gather(parts, tensor, self._group)
         except RuntimeError as error:
             raise self._lost() from error
         return parts

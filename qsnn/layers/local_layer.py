@@ -4,6 +4,8 @@ Source: [DECOLLE] Kaiser, Mostafa & Neftci 2020; [ICONS] Schaefer & Joshi 2020; 
 Shapes: B batch, C H W input maps, O output maps, F features (pooled output maps), K classes.
 """
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -14,6 +16,7 @@ from qsnn.dynamics.local_readout import (
     Activation,
     MembraneError,
     ReadoutParameters,
+    feedback_is_exact,
     local_loss,
     local_readout,
     readout_is_exact,
@@ -24,6 +27,10 @@ from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.kernels.local_backend import LocalBackend
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.quantization import RandomStream, quantize, symmetric
+
+
+MEMBRANE_SUM_BITS = 31
+"""A double holds sums of 2^(31 - b) membranes of b bits: up to 8 each, multiples of 2^-(19 + b) as float32."""
 
 
 class LocalLayerSettings(NamedTuple):
@@ -156,6 +163,16 @@ class LocalLayer(nn.Module):
             s.readout_weight_bits,
         )  # fmt: skip
         return LayerConstants(traces, readout, readout_is_exact(readout))
+
+    def rounded_sums(self, samples: int) -> Iterator[str]:
+        """Sums over a batch of so many ``samples`` whose last bit could depend on how processes share it: none where floats hold
+        them exactly. (Of the readout's it does not: see `of_whole_batch`.)"""
+        membrane_bits, error_bits = self.settings.refractory.membrane_bits, self.settings.error_bits
+        if not feedback_is_exact(self.constants().readout):
+            yield f"readout errors of {error_bits} bits through its feedback matrix: lower quantization.error_bits"
+        neurons = samples * math.prod(self.output_shape())
+        if membrane_bits is None or neurons > 2 ** (MEMBRANE_SUM_BITS - membrane_bits):
+            yield f"{neurons} membranes of {membrane_bits} bits: lower quantization.membrane_bits or trainer.batch_size"
 
     def effective_weights(self) -> tuple[Tensor, Tensor]:
         """``quantize_symmetric(w) * weight_mult`` of weights and bias: what the convolution computes with."""

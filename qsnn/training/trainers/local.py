@@ -169,6 +169,8 @@ class Local(Option):
         learner = self.build_learner(config, machine)
         task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner, machine.workers)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
+        if machine.workers.size > 1:
+            net.check_shareable(self.batch_size)
         rule = optimizer.build(config.quantization.gradient_bits)
         state = new_training_state(net, rule, config.seed, dropout_streams(net))
         rounding = rounding_by_layer(config, list(net.layers))
