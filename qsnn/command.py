@@ -75,12 +75,9 @@ def _leave_quietly() -> NoReturn:
 
 
 def fail(error: QsnnError | OSError, code: int = EXIT_BAD_INPUT) -> NoReturn:
-    """Print one line, or one for each thing that is wrong with a config, and leave. Of processes that share a run one prints."""
-    if isinstance(error, WorkerError):
-        silent = not error.first
-    else:
-        silent = place().follows and isinstance(error, QsnnError)  # which all of them have
-    if silent:
+    """Print one line, or one for each thing that is wrong with a config, and leave. Of processes that share a run one does."""
+    shared = place().follows and isinstance(error, QsnnError)  # by all of them
+    if not error.first if isinstance(error, WorkerError) else shared:
         sys.exit(code)
     if isinstance(error, ConfigError) and len(error.args) > 1:
         sys.stderr.writelines([f"error: {len(error.args)} things are wrong\n", *(f"  {text}\n" for text in error.args)])

@@ -85,21 +85,33 @@ def random_case(draw: random.Random) -> list[str]:
     kind = draw.choice(("dense", "recurrent", "membranes", "conv", "integer", "local", "local_integer"))
     words = {
         "dense": [*RANDMAN, f"model.hidden=[{draw.randint(1, 24)},{draw.randint(1, 9)}]", "loss.logits=count"],
-        "recurrent": [*RANDMAN, "model=recurrent", f"model.hidden=[{draw.randint(1, 16)}]", f"neuron={draw.choice(('lif', 'randman'))}"],
+        "recurrent": [
+            *RANDMAN, "model=recurrent", f"model.hidden=[{draw.randint(1, 16)}]", f"neuron={draw.choice(('lif', 'randman'))}",
+        ],
         "membranes": [*RANDMAN, f"model.hidden=[{draw.randint(1, 16)}]", f"loss.over_time={draw.choice(('max', 'mean'))}"],
         "conv": ["experiment=gesture_bptt", "model=conv", *GESTURES, *CONV, "model.stride=[1,1]"],
         "integer": ["experiment=randman_integer", *RANDMAN[1:], f"model.hidden=[{draw.randint(1, 16)}]"],
         "local": LOCAL,
         "local_integer": [*LOCAL, "neuron=traces_30ms_integer", "quantization=icons_integer", "optimizer=local_nmnist_integer"],
     }[kind]  # fmt: skip
-    words = [*words, f"trainer.batch_size={draw.choice((3, 5, 8, 16, 23))}", f"kernels={draw.choice(('eager', 'numba'))}"]
+    words = [
+        *words,
+        f"trainer.batch_size={draw.choice((3, 5, 8, 16, 23))}",
+        f"kernels={draw.choice(('eager', 'numba'))}",
+    ]
     if "integer" not in kind:
         bits = draw.choice((2, 4, 8))
         words += [f"quantization.weight_bits={bits}", f"quantization.error_bits={draw.choice((4, 6, 8, 12))}"]
         words += [f"optimizer={draw.choice(('adam', 'sgd'))}"]
     if kind == "local":  # readouts whose sums float32 may round
         words += draw.choice(([], ["quantization.readout_weight_bits=12", "quantization.sigmoid_bits=12"]))
-    return [*words, f"seed={draw.randint(0, 99)}", "trainer.epochs=2", "trainer.validate_every=1", "logging.progress=false"]
+    return [
+        *words,
+        f"seed={draw.randint(0, 99)}",
+        "trainer.epochs=2",
+        "trainer.validate_every=1",
+        "logging.progress=false",
+    ]
 
 
 def learned(words: list[str], cache: str, workers: Workers) -> tuple[dict[str, Any], list[dict[str, float]]]:

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 def start(cfg: DictConfig, folder: Path, overrides: list[str], workers: Workers = ONE) -> Outcome:
     """Build, train (from the last checkpoint, if ``resume`` is set), write summary.json and print the table.
 
-    ``cfg``: the composed config; ``overrides``: what it was composed with, for the record; ``workers``: the processes that share the run,
-    of which this is the first. Raises QsnnError, OSError.
+    ``cfg``: the composed config; ``overrides``: what it was composed with, for the record; ``workers``: the processes that
+    share the run, of which this is the first. Raises QsnnError, OSError.
     """
     config = to_config(cfg)
     check_vacant(config, folder)

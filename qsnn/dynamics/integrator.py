@@ -70,7 +70,7 @@ def integrator_backward(
     p: IntegratorParameters,
     over: Reductions = ALONE,
 ) -> Tensor:
-    """Gradient at the input current, ``g_h`` (T, B, N), from that at the readout (T, B, N). ``over``: all parts of the batch."""
+    """Gradient at the input current, ``g_h`` (T, B, N), from that at the readout (T, B, N). ``over``: all parts."""
     fmt, synapse = symmetric(p.integrator_bits), torch.cat([initial.synapse[None], activity.synapse[:-1]])
     raw = raw_integrator(LIFState(synapse, activity.output), current, p)
     mask_mem, mask_syn = in_range(raw.membrane, fmt), in_range(raw.synapse, fmt)

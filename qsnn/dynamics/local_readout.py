@@ -38,7 +38,7 @@ class ReadoutParameters(NamedTuple):
 
 class Activation(NamedTuple):
     """Of the pooled membrane, maps (B, C, H', W'): ``spikes`` 0 or 1, float32; ``value`` z' = maxpool(sigmoid(U)), which is
-    the sigmoid of the pooled U; ``feature`` z = quantize_unsigned(z'). ``totals``: the sum of z' of each sample (B,), float64."""
+    the sigmoid of the pooled U; ``feature`` z = quantize_unsigned(z'). ``totals``: sum of z' of each sample (B,), double."""
 
     spikes: Tensor
     value: Tensor

@@ -200,4 +200,5 @@ class Backend(NamedTuple):
     ]
     """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the window -> `ConvolutionPass`"""
     convolution_sequence_backward: Callable[..., Tensor]
-    """gradient at the pooled spikes, pass, state before it, neuron, side of the window, over -> gradient at the current (T, B, N)"""
+    """gradient at the pooled spikes, pass, state before it, neuron, side of the window, over -> gradient at the current (T, B,
+    N)"""

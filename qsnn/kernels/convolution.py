@@ -103,8 +103,8 @@ def summed_products(
     """Weight gradient (O, C, k, k): over all samples and pixels the sum of inputs (-1, 0, 1) times errors.
 
     Of quantized errors it is exact: float32 sums so few samples at a time that their integers stay below 2^24, and float64
-    the rest; all of it where the maps of one sample are too large or its errors too fine for that. It is rounded once it is that
-    of all parts.
+    the rest; all of it where the maps of one sample are too large or its errors too fine for that. It is rounded once it is
+    that of all parts.
     """
     place = {"stride": stride, "padding": padding}
     if error_bits is None:

@@ -90,9 +90,7 @@ def input_error(
     return exact_product(error, quantize_weights(weight, weight_bits, scale).T, weight_bits, error_bits)
 
 
-def weight_gradient(
-    spikes: Tensor, error: Tensor, error_bits: int | None = None, over: Reductions = ALONE
-) -> Tensor:
+def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None, over: Reductions = ALONE) -> Tensor:
     """``dw = sum over t and batch of x[t]^T e_h[t]``, rounded once it is that of all parts."""
     x, e = spikes.to(error.dtype).flatten(0, 1).T, error.flatten(0, 1)
     if over is ALONE:

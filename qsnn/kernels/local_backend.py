@@ -12,7 +12,6 @@ from qsnn.dynamics.local_readout import (
     Activation,
     MembraneError,
     ReadoutError,
-    ReadoutParameters,
     activate,
     membrane_error,
     readout_error,

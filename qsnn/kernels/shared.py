@@ -8,6 +8,7 @@ are wanted the recurrence runs on its definition, step by step: a kernel of the 
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -26,7 +27,7 @@ def over_parts(backend: Backend, over: Reductions) -> Backend:
     """``backend`` for a part of each batch; itself where a process has all of it."""
     if over is ALONE:
         return backend
-    operations = {name: partial(getattr(backend, name), over=over) for name in REDUCED}
+    operations: dict[str, Any] = {name: partial(getattr(backend, name), over=over) for name in REDUCED}
     shared = backend._replace(**operations)
 
     def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:

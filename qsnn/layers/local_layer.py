@@ -28,7 +28,6 @@ from qsnn.kernels.local_backend import LocalBackend
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.quantization import RandomStream, quantize, symmetric
 
-
 MEMBRANE_SUM_BITS = 31
 """A double holds sums of 2^(31 - b) membranes of b bits: up to 8 each, multiples of 2^-(19 + b) as float32."""
 
@@ -165,8 +164,8 @@ class LocalLayer(nn.Module):
         return LayerConstants(traces, readout, readout_is_exact(readout))
 
     def rounded_sums(self, samples: int) -> Iterator[str]:
-        """Sums over a batch of so many ``samples`` whose last bit could depend on how processes share it: none where floats hold
-        them exactly. (Of the readout's it does not: see `of_whole_batch`.)"""
+        """Sums over a batch of so many ``samples`` whose last bit could depend on how processes share it: none where floats
+        hold them exactly. (Of the readout's it does not: see `of_whole_batch`.)"""
         membrane_bits, error_bits = self.settings.refractory.membrane_bits, self.settings.error_bits
         if not feedback_is_exact(self.constants().readout):
             yield f"readout errors of {error_bits} bits through its feedback matrix: lower quantization.error_bits"
@@ -226,8 +225,8 @@ class LocalLayer(nn.Module):
     ) -> LocalGradient:
         """Loss of one step and what the weights learn from it.
 
-        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K) of the whole batch, of
-        which ``step`` is the part that is this process', but for its sums (`of_whole_batch`).
+        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K) of the whole batch,
+        of which ``step`` is the part that is this process', but for its sums (`of_whole_batch`).
         """
         parameters, (B, C, H, W), samples = constants.readout, step.activation.value.shape, len(target)
         outer = self.backend.readout_error(readout, target, mask, parameters.error_bits)
@@ -251,9 +250,7 @@ class LocalLayer(nn.Module):
         return backend.round_gradient(flat, stream, rounding)
 
 
-def with_sums_of_all(
-    readout: Tensor, step: LayerStep, workers: Workers, samples: int
-) -> tuple[Tensor, LayerStep]:
+def with_sums_of_all(readout: Tensor, step: LayerStep, workers: Workers, samples: int) -> tuple[Tensor, LayerStep]:
     """Readout (B, K) and the step's sums of U and z' of a whole batch of ``samples``, told in one go, in double."""
     totals, total = step.activation.totals, step.membrane.total
     of_membrane = torch.zeros_like(totals, dtype=torch.float64)

@@ -36,7 +36,7 @@ class StepResult(NamedTuple):
 
 
 def _not_finite(name: str, tensor: Tensor, epoch: int) -> NonFiniteError:
-    kind = "NaN" if tensor.isnan().any() else "Inf" if tensor.isinf().any() else "NaN or Inf"
+    kind = "NaN" if tensor.isnan().any() else "Inf"
     return NonFiniteError(
         f"{name} holds {kind} in epoch {epoch}: training stopped, the last good checkpoint is kept; "
         "try a smaller optimizer.lr or optimizer.eta"

@@ -186,8 +186,8 @@ class Reporter(Protocol):
 
 @dataclass
 class Run:
-    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config; ``workers``:
-    the processes that share the run."""
+    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config;
+    ``workers``: the processes that share the run."""
 
     state: TrainingState
     learner: Learner

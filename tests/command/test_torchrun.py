@@ -1,4 +1,4 @@
-"""torchrun of the command itself: one folder, one line for what is wrong, and a run that any number of processes goes on with."""
+"""torchrun of the command itself: one folder, one line for what is wrong, and a run that others go on with."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ import torch
 from scripts_module import load_script
 
 from qsnn.command import run_command
+from qsnn.config.command_line import read_command_line, set_up
+from qsnn.config.composition import without_hydra
 from qsnn.config.run import start
 from qsnn.config.sharing.words import read_shared
-from qsnn.config.composition import without_hydra
-from qsnn.config.command_line import read_command_line, set_up
 from qsnn.errors import ConfigError
 
 WORDS = [
@@ -38,7 +38,9 @@ def test_run_stopped_in_two_processes_goes_on_in_one(tmp_path: Path) -> None:
     shared, alone, cache = tmp_path / "shared", tmp_path / "alone", f"dataset.cache={tmp_path / 'cache'}"
     last = shared / "checkpoints" / "last.pt"
     command = [*TORCHRUN, *WORDS, cache, "trainer.batch_size=4", f"hydra.run.dir={shared}"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         metrics = shared / "metrics.jsonl"
         while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 1):
             time.sleep(0.05)
@@ -62,7 +64,9 @@ def test_batch_size_is_of_a_process_where_it_is_typed_and_of_all_where_a_folder_
     assert (cfg.trainer.batch_size, words[-1]) == (12, "trainer.batch_size=12")
     assert read_shared(WORDS, 2).cfg.trainer.batch_size == 2 * read_command_line(WORDS).cfg.trainer.batch_size  # type: ignore[union-attr]
     (tmp_path / ".hydra").mkdir()
-    (tmp_path / ".hydra" / "overrides.yaml").write_text("".join(f"- {word}\n" for word in [*WORDS, "trainer.batch_size=12"]))
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(
+        "".join(f"- {word}\n" for word in [*WORDS, "trainer.batch_size=12"])
+    )
     assert read_shared([f"resume={tmp_path}"], 4).cfg.trainer.batch_size == 12  # type: ignore[union-attr]
     assert read_shared([f"resume={tmp_path}", "trainer.batch_size=3"], 4).cfg.trainer.batch_size == 12  # type: ignore[union-attr]
 

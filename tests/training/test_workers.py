@@ -32,8 +32,7 @@ def comparing() -> object:
 
 
 def small_cases(module: object) -> list[list[str]]:
-    """Both ways to learn, in floats between codes and in integers: batches of 5 of 48 and of 20 recordings, shared by 2 and by 4
-    processes, of which the last batch leaves some without a sample."""
+    """Both ways to learn, in floats between codes and in integers; batches that no two processes share evenly."""
     randman, gestures, local = module.RANDMAN, module.GESTURES, module.LOCAL  # type: ignore[attr-defined]
     end = ["trainer.epochs=1", "trainer.batch_size=7", "logging.progress=false"]
     conv = ["experiment=gesture_bptt", "model=conv", *gestures, *module.CONV, "model.stride=[1,1]"]  # type: ignore[attr-defined]

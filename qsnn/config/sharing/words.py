@@ -1,7 +1,7 @@
 """The words of a command that torchrun started: what is typed is of one process, what a run's folder says is of all of them.
 
-N processes with ``trainer.batch_size=B`` are the run of one process with ``trainer.batch_size=N*B``, and its folder says so: any
-number of processes, or one, goes on with it, scores it or asks it.
+N processes with ``trainer.batch_size=B`` are the run of one with ``trainer.batch_size=N*B``, and its folder says so: any number
+of processes, or one, goes on with it, scores it or asks it.
 """
 
 from pathlib import Path

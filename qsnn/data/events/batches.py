@@ -81,7 +81,7 @@ def test_batches(
     settings: WindowSettings,
     batch_size: int,
     num_workers: int = 0,  # noqa: PT028
-    sharing: Workers = ONE,
+    sharing: Workers = ONE,  # noqa: PT028
 ) -> Iterator[Batch]:
     """All recordings of ``indices`` in their order, each the window from its start, without jitter; of several processes each
     has whole batches of its own, one in as many as they are."""
@@ -90,9 +90,7 @@ def test_batches(
     return _ahead(lambda index: make_batch(dataset, index, settings, table, None), chosen, num_workers)
 
 
-def _chosen(
-    order: NDArray[np.int64], batch_size: int, first_batch: int, every: int
-) -> Iterator[NDArray[np.int64]]:
+def _chosen(order: NDArray[np.int64], batch_size: int, first_batch: int, every: int) -> Iterator[NDArray[np.int64]]:
     """The recordings of batch ``first_batch``, and of every so many after it."""
     for start in range(first_batch * batch_size, len(order), every * batch_size):
         yield order[start : start + batch_size]

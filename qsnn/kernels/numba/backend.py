@@ -83,12 +83,12 @@ def lif_sequence_backward(
     over: Reductions = ALONE,
 ) -> Tensor:
     """`qsnn.dynamics.lif_sequence_backward`; likewise. Step by step where every step's maxima are those of all parts."""
-    if over is not ALONE:
+    known = has_kernel(parameters)
+    if known and (type(parameters) is LeakyParameters or over is not ALONE):
+        assert isinstance(parameters, LeakyParameters | LIFParameters)
+        return recurrences.leaky_sequence_backward(grad_spikes, current, activity, initial, parameters, over)
+    if not known or not isinstance(parameters, LIFParameters):
         return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters, over)
-    if type(parameters) is LeakyParameters and has_kernel(parameters):
-        return recurrences.leaky_sequence_backward(grad_spikes, current, activity, initial, parameters)
-    if not has_kernel(parameters) or not isinstance(parameters, LIFParameters):
-        return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))

@@ -133,7 +133,12 @@ def correlate_codes(errors: Tensor, codes: Tensor, size: int, padding: int) -> T
 
 
 def weight_gradient(
-    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters, over: Reductions = ALONE
+    error: MembraneError,
+    trace: Tensor,
+    weight: Tensor,
+    padding: int,
+    parameters: TraceParameters,
+    over: Reductions = ALONE,
 ) -> WeightGradient | None:
     """`local_gradient.weight_gradient`."""
     fmt, kernel = symmetric(error.bits), weight.shape[-1]
@@ -150,7 +155,7 @@ def weight_gradient(
         dense = correlate.sum_products(error.at_winners, fmt.levels, fmt.high, *facts)
         if dense is None:
             return _gradient_in_floats(error, trace, weight, padding, parameters, over)
-        whole, fill = dense, correlate.gradient
+        fill, biases = functools.partial(correlate.gradient, dense), dense.biases
     else:
         pairs = winner_pairs.sum_products(error, fmt.levels, *facts)
         if pairs is None:
@@ -158,12 +163,12 @@ def weight_gradient(
         rest = None
         if error.elsewhere != 0:
             rest = error.elsewhere * fmt.levels * box_sums(trace_codes(trace, parameters), error.size, padding)
-        whole, fill = pairs, functools.partial(winner_pairs.gradient, rest=rest)
-    bias = torch.from_numpy(whole.biases.sum(0) / fmt.levels + error.elsewhere.item() * len(trace) * others)
+        fill, biases = functools.partial(winner_pairs.gradient, pairs, rest), pairs.biases
+    bias = torch.from_numpy(biases.sum(0) / fmt.levels + error.elsewhere.item() * len(trace) * others)
     if over is not ALONE:
-        sums = fill(whole, unit=1.0, out=torch.empty(weight.shape, dtype=torch.int64)).double()
+        sums = fill(1.0, torch.empty(weight.shape, dtype=torch.int64)).double()
         return _of_all_parts(sums / fmt.levels, bias, parameters, over)
-    return WeightGradient(fill(whole, unit=unit, out=torch.empty(weight.shape)), bias.float())
+    return WeightGradient(fill(unit, torch.empty(weight.shape)), bias.float())
 
 
 def _of_all_parts(sums: Tensor, bias: Tensor, parameters: TraceParameters, over: Reductions) -> WeightGradient:

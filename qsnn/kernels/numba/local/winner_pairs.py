@@ -255,7 +255,8 @@ def sum_products(
 
 
 def gradient(products: Products, rest: Tensor | None, unit: float, out: Tensor) -> Tensor:
-    """``out`` (O, C, k, k), float32 or int64, filled with ``unit`` times the sums and the integers ``rest`` (C, k, k), rounded once."""
+    """``out`` (O, C, k, k), float32 or int64, filled with ``unit`` times the sums and the integers ``rest`` (C, k, k), rounded
+    once."""
     more = np.zeros(out.shape[1:]) if rest is None else array(rest)
     kernel = _unpack_kernels[products.totals.dtype.name, "float32" if out.is_floating_point() else "int64"]
     share(kernel, len(out), 20 * out.numel(), products.totals, products.run, more, unit, out.numpy())

@@ -6,6 +6,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,7 +169,7 @@ def _exact(lists: Spikes, most_rows: int, high: int) -> bool:
     return int(counts.max()) * high <= eager.EXACT_SUM
 
 
-def _of_all_parts(gradient: WeightGradient, definition: WeightGradient) -> WeightGradient:
+def _of_all_parts(gradient: Callable[..., Tensor], definition: WeightGradient) -> WeightGradient:
     """A gradient that, of all parts, is summed in double: from a part's own floats where these hold its sums, else by the
     definition."""
 
