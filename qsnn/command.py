@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from qsnn.errors import ConfigError, QsnnError
+from qsnn.errors import ConfigError, QsnnError, WorkerError
+from qsnn.processes import place
 from qsnn.training.interrupt import SIGNALS, Interruptible
 
 EXIT_FAILED_RUNS, EXIT_BAD_INPUT = 1, 2
@@ -31,13 +32,18 @@ ADVICE = {
 """What to do about the commonest failures of the operating system."""
 
 
-def run_command(work: Callable[[list[str]], None]) -> None:
-    """Call ``work`` with the command line's words. It imports Hydra and torch itself, so that a signal finds handlers."""
+def run_command(work: Callable[[list[str]], None], shareable: bool = False) -> None:
+    """Call ``work`` with the command line's words. It imports Hydra and torch itself, so that a signal finds handlers.
+
+    ``shareable``: torchrun may start several processes of it; the first one tells what all of them would.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII only
-    with Interruptible():
+    with Interruptible(silent=place().follows):
         try:
+            if place().shares and not shareable:
+                raise ConfigError("this is no work for several processes: start it without torchrun")
             work(sys.argv[1:])
             sys.stdout.flush()  # here, where a reader that has gone is no traceback
         except BrokenPipeError:
@@ -45,14 +51,14 @@ def run_command(work: Callable[[list[str]], None]) -> None:
         except (QsnnError, OSError) as error:
             fail(error)
         except MemoryError:
-            fail(QsnnError("there is not enough memory"))
+            fail(OSError(errno.ENOMEM, "there is not enough memory"))
 
 
-def run_and_leave(work: Callable[[list[str]], None]) -> None:
+def run_and_leave(work: Callable[[list[str]], None], shareable: bool = False) -> None:
     """`run_command` as the last deed of a program. After a signal Python takes nothing apart any more: what was interrupted,
     such as a compiler, may be half-built, and taking that apart has crashed."""
     try:
-        run_command(work)
+        run_command(work, shareable)
     except SystemExit as end:
         if end.code not in STOPPED:
             raise
@@ -69,7 +75,10 @@ def _leave_quietly() -> NoReturn:
 
 
 def fail(error: QsnnError | OSError, code: int = EXIT_BAD_INPUT) -> NoReturn:
-    """Print one line, or one for each thing that is wrong with a config, and leave."""
+    """Print one line, or one for each thing that is wrong with a config, and leave. Of processes that share a run one does."""
+    shared = place().follows and isinstance(error, QsnnError)  # by all of them
+    if not error.first if isinstance(error, WorkerError) else shared:
+        sys.exit(code)
     if isinstance(error, ConfigError) and len(error.args) > 1:
         sys.stderr.writelines([f"error: {len(error.args)} things are wrong\n", *(f"  {text}\n" for text in error.args)])
     else:

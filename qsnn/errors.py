@@ -31,6 +31,14 @@ class NonFiniteError(QsnnError):
     """A tensor holds NaN or Inf; the message names the tensor and the epoch."""
 
 
+class WorkerError(QsnnError):
+    """Another process of the run has gone. ``first``: whether no other has noticed before, so that it is told once."""
+
+    def __init__(self, message: str, first: bool = True) -> None:
+        super().__init__(message)
+        self.first = first
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Give an OSError that says nothing of a file, as writing to an open one raises on a full disk, the name of ``path``."""

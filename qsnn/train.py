@@ -5,7 +5,7 @@ from qsnn.command import run_and_leave
 
 def main() -> None:
     """Entry point of ``qsnn-train``."""
-    run_and_leave(_train)
+    run_and_leave(_train, shareable=True)
 
 
 def _train(arguments: list[str]) -> None:

@@ -16,6 +16,7 @@ from qsnn.config.run import record_refusal, start
 from qsnn.config.search_path import note_search_path
 from qsnn.config.start_from import load_source
 from qsnn.errors import ConfigError, QsnnError, naming
+from qsnn.processes import place
 from qsnn.training.folders.lock import locked
 from qsnn.training.folders.state import told_as_running
 
@@ -45,6 +46,8 @@ def run(overrides: list[str]) -> FinishedRun:
     Ctrl-C stops it as it would the command. Raises QsnnError (ConfigError, DataError, RunFolderError, NonFiniteError) and
     OSError; ConfigError for what is no single run.
     """
+    if place().shares:
+        raise ConfigError("qsnn.run is one process: torchrun starts python -m qsnn.train, whose folder qsnn.load reads")
     set_up()
     _, cfg, sweep = read_command_line(list(overrides))
     if cfg is None or sweep is not None:

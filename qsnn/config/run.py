@@ -20,9 +20,11 @@ from qsnn.config.packages import packages_of
 from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.resume import begin_again_from, check_vacant, checkpoint_path, goes_on, restore
 from qsnn.config.schema import Config
+from qsnn.config.sharing.group import begin_together
 from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
 from qsnn.hardware.memory import memory_rows
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
@@ -38,19 +40,24 @@ from qsnn.training.runs import UNFINISHED, read_job
 log = logging.getLogger(__name__)
 
 
-def start(cfg: DictConfig, folder: Path, overrides: list[str]) -> Outcome:
+def start(cfg: DictConfig, folder: Path, overrides: list[str], workers: Workers = ONE) -> Outcome:
     """Build, train (from the last checkpoint, if ``resume`` is set), write summary.json and print the table.
 
-    ``cfg``: the composed config; ``overrides``: what it was composed with, for the record. Raises QsnnError, OSError.
+    ``cfg``: the composed config; ``overrides``: what it was composed with, for the record; ``workers``: the processes that
+    share the run, of which this is the first. Raises QsnnError, OSError.
     """
     config = to_config(cfg)
     check_vacant(config, folder)
     with memory_explained(config):
-        return _start(config, folder, overrides)
+        try:
+            return _start(config, folder, overrides, workers)
+        except (QsnnError, OSError, Stopped):
+            workers.tell_once()  # the others need not say that this process has gone
+            raise
 
 
-def _start(config: Config, folder: Path, overrides: list[str]) -> Outcome:
-    run = build_run(config, folder)
+def _start(config: Config, folder: Path, overrides: list[str], workers: Workers) -> Outcome:
+    run = build_run(config, folder, workers)
     folder.mkdir(parents=True, exist_ok=True)
     if goes_on(config, folder):
         checkpoint = split_checkpoint(Path(str(config.resume)))[1]
@@ -62,6 +69,7 @@ def _start(config: Config, folder: Path, overrides: list[str]) -> Outcome:
         log.info("beginning with the weights of %s", config.start_from)
     elif config.resume == AUTO:
         log.info("resume=auto: %s holds no checkpoint to go on from; starting a new run there", relative(folder))
+    begin_together(run)
     facts = describe_run(config, overrides, run)
     for remark in remarks(config, overrides):
         log.warning(remark)
@@ -158,6 +166,7 @@ def describe_run(config: Config, overrides: list[str], run: Run) -> dict[str, An
         "memory_bytes": run.state.model.memory_bytes(),
         **({"memory_bits": memory.plain()} if (memory := memory_of_run(config, run)) else {}),
         "kernels": run.learner.backend_name,
+        **({"processes": run.workers.size} if run.workers.size > 1 else {}),
         "quantization": used_widths(config),
         "config": settled_config(config),
         **({"packages": packages} if packages else {}),

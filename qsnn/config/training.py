@@ -15,10 +15,12 @@ from qsnn.command import EXIT_FAILED_RUNS, fail
 from qsnn.config.command_line import read_command_line, set_up
 from qsnn.config.composition import without_hydra
 from qsnn.config.paths import config_folder, quoted
+from qsnn.config.sharing.words import read_shared
 from qsnn.config.sweep_jobs import Sweep
 from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record, task_words
 from qsnn.config.sweeps.launchers import register_launchers
 from qsnn.errors import QsnnError, naming
+from qsnn.processes import Place, place
 from qsnn.training.folders.lock import locked
 from qsnn.training.folders.state import told_as_running
 
@@ -30,13 +32,30 @@ def train(arguments: list[str]) -> None:
     """One run or a sweep. Raises QsnnError and OSError before anything has been written; else exits."""
     set_up()
     register_launchers()
-    words, cfg, sweep = read_command_line(arguments)
+    here = place()
+    words, cfg, sweep = read_shared(arguments, here.size) if here.shares else read_command_line(arguments)
     if sweep is not None:
         _run_sweep(words, sweep)
     elif cfg is not None:
-        _run(words, cfg)
-    else:
+        _run(words, cfg) if not here.shares else _share(words, cfg, here)
+    elif not here.follows:
         _hand_to_hydra(words)
+
+
+def _share(words: list[str], cfg: DictConfig, here: Place) -> None:
+    """A single run that several processes share; the first has the folder."""
+    from qsnn.config.building.run import to_config  # take torch with them
+    from qsnn.config.sharing.checks import check_shareable
+    from qsnn.config.sharing.follower import follow
+    from qsnn.config.sharing.group import joined_workers
+
+    config = to_config(without_hydra(cfg))
+    check_shareable(config, here.size)
+    workers = joined_workers()
+    if here.follows:
+        follow(config, Path(cfg.hydra.run.dir), workers)
+    else:
+        _run(words, cfg)
 
 
 def _run(words: list[str], cfg: DictConfig) -> None:

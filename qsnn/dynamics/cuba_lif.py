@@ -18,7 +18,7 @@ every step learns nothing any more. Without ``threshold_mask`` they pass; e_mem 
 With ``surrogate_bits`` the division is a product with a table of integers (`qsnn.dynamics.surrogate`), in double.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -35,7 +35,8 @@ from qsnn.dynamics.time_constants import (
     inexact_decay,
 )
 from qsnn.options import MAX_FACTOR, Option, key, option
-from qsnn.quantization import in_range, quantize, quantize_error, symmetric
+from qsnn.quantization import in_range, quantize, quantize_errors, symmetric
+from qsnn.quantization.reductions import ALONE, Reductions
 
 SPIKES = "a neuron whose spikes carry errors back through time"
 INTEGER_STEP = "a neuron whose step is defined in integers"
@@ -69,9 +70,10 @@ class LIFParameters(NamedTuple):
         activity: "LIFActivity",
         initial: "LIFState",
         feedback: "Feedback" = None,
+        over: Reductions = ALONE,
     ) -> Tensor:
         """`lif_sequence_backward`."""
-        return lif_sequence_backward(grad_spikes, current, activity, initial, self, feedback)
+        return lif_sequence_backward(grad_spikes, current, activity, initial, self, feedback, over)
 
 
 Feedback = Callable[[Tensor], Tensor] | None
@@ -79,7 +81,11 @@ Feedback = Callable[[Tensor], Tensor] | None
 
 
 class NeuronParameters(Protocol):
-    """What any neuron tells a layer: its widths, and its recurrence in both directions; shapes as in `LIFActivity`."""
+    """What any neuron tells a layer: its widths, and its recurrence in both directions; shapes as in `LIFActivity`.
+
+    A neuron that is to learn in several processes takes ``over: Reductions = ALONE`` in `sequence_backward` too, and hands it
+    to `masked_errors`: the maxima of a time step are then those of all parts of the batch.
+    """
 
     @property
     def synapse_bits(self) -> int | None: ...  # noqa: D102
@@ -174,7 +180,17 @@ def states_before(activity: LIFActivity, initial: LIFState) -> LIFState:
 
 def masked_error(error: Tensor, mask: Tensor, error_bits: int | None) -> Tensor:
     """E: the quantized error of one time step where the forward value was in range, 0 elsewhere."""
-    return error if error_bits is None else quantize_error(error, error_bits) * mask
+    return masked_errors([(error, mask)], error_bits)[0]
+
+
+def masked_errors(
+    parts: Sequence[tuple[Tensor, Tensor | None]], error_bits: int | None, over: Reductions = ALONE
+) -> list[Tensor]:
+    """E of several errors and their masks, None for none, in one time step."""
+    if error_bits is None:
+        return [error for error, _ in parts]
+    quantized = quantize_errors([error for error, _ in parts], error_bits, over)
+    return [e if mask is None else e * mask for e, (_, mask) in zip(quantized, parts, strict=True)]
 
 
 def spike_gradient(t: int, grad_spikes: Tensor, grad_current: Tensor, feedback: Feedback) -> Tensor:
@@ -191,10 +207,11 @@ def lif_sequence_backward(
     initial: LIFState,
     parameters: LIFParameters,
     feedback: Feedback = None,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """Gradient at the input current, ``g_h`` (T, B, N), from that at the spikes (T, B, N), by the equations above.
 
-    ``feedback``: what ``g_h[t + 1]`` adds to ``g_s[t]``.
+    ``feedback``: what ``g_h[t + 1]`` adds to ``g_s[t]``; ``over``: all parts of the batch.
     """
     bits, mem_format = parameters.error_bits, symmetric(parameters.membrane_bits)
     before = states_before(activity, initial)
@@ -208,10 +225,11 @@ def lif_sequence_backward(
     grad = LIFState.zeros(current[0])
     for t in reversed(range(current.shape[0])):
         grad_spike = spike_gradient(t, grad_spikes, grad_current, feedback)
-        e_mem = masked_error(grad.membrane, mask_mem[t], bits)
-        e_syn = masked_error(grad.synapse, mask_syn[t], bits)
-        e_thr = masked_error(through_threshold(grad_spike, surrogate[t], parameters), mask_thr[t], bits).to(e_mem.dtype)
+        at_threshold = through_threshold(grad_spike, surrogate[t], parameters)
+        parts = (grad.membrane, mask_mem[t]), (grad.synapse, mask_syn[t]), (at_threshold, mask_thr[t])
+        e_mem, e_syn, e_thr = masked_errors(parts, bits, over)
         grad_current[t] = e_syn
+        e_thr = e_thr.to(e_mem.dtype)
         grad = LIFState(parameters.synapse_decay * e_syn + e_mem, parameters.membrane_decay * e_mem + e_thr)
     return grad_current
 

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from qsnn.dynamics.cuba_lif import LIFState, masked_error
-from qsnn.quantization import in_range, quantize, quantize_error, symmetric
+from qsnn.dynamics.cuba_lif import LIFState, masked_errors
+from qsnn.quantization import in_range, quantize, symmetric
+from qsnn.quantization.reductions import ALONE, Reductions
 
 
 class IntegratorParameters(NamedTuple):
@@ -62,17 +63,21 @@ def integrator_sequence(current: Tensor, state: LIFState, parameters: Integrator
 
 
 def integrator_backward(
-    grad_output: Tensor, current: Tensor, activity: IntegratorActivity, initial: LIFState, p: IntegratorParameters
+    grad_output: Tensor,
+    current: Tensor,
+    activity: IntegratorActivity,
+    initial: LIFState,
+    p: IntegratorParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
-    """Gradient at the input current, ``g_h`` (T, B, N), from that at the readout (T, B, N)."""
+    """Gradient at the input current, ``g_h`` (T, B, N), from that at the readout (T, B, N). ``over``: all parts."""
     fmt, synapse = symmetric(p.integrator_bits), torch.cat([initial.synapse[None], activity.synapse[:-1]])
     raw = raw_integrator(LIFState(synapse, activity.output), current, p)
     mask_mem, mask_syn = in_range(raw.membrane, fmt), in_range(raw.synapse, fmt)
     grad_current, grad = torch.empty_like(current), LIFState.zeros(current[0])
     for t in reversed(range(current.shape[0])):
-        e_mem = masked_error(grad.membrane, mask_mem[t], p.error_bits)
-        e_syn = masked_error(grad.synapse, mask_syn[t], p.error_bits)
-        e_out = quantize_error(grad_output[t], p.error_bits)
+        parts = (grad.membrane, mask_mem[t]), (grad.synapse, mask_syn[t]), (grad_output[t], None)
+        e_mem, e_syn, e_out = masked_errors(parts, p.error_bits, over)
         grad_current[t] = e_syn
         grad = LIFState(p.synapse_decay * e_syn + e_mem, p.membrane_decay * e_mem + e_out)
     return grad_current

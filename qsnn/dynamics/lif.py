@@ -25,7 +25,7 @@ from qsnn.dynamics.cuba_lif import (
     Feedback,
     LIFActivity,
     LIFState,
-    masked_error,
+    masked_errors,
     spike_gradient,
     states_before,
 )
@@ -40,6 +40,7 @@ from qsnn.dynamics.time_constants import (
 )
 from qsnn.options import MAX_FACTOR, Option, key, option
 from qsnn.quantization import in_range, quantize, symmetric
+from qsnn.quantization.reductions import ALONE, Reductions
 
 
 class LeakyParameters(NamedTuple):
@@ -77,6 +78,7 @@ class LeakyParameters(NamedTuple):
         activity: LIFActivity,
         initial: LIFState,
         feedback: Feedback = None,
+        over: Reductions = ALONE,
     ) -> Tensor:
         """Gradient at the input current (T, B, N) from that at the spikes, by the equations above."""
         fmt, before = symmetric(self.membrane_bits), states_before(activity, initial)
@@ -86,13 +88,11 @@ class LeakyParameters(NamedTuple):
         surrogate = surrogate_of(before.membrane, self)
         grad_current, grad = torch.empty_like(current), torch.zeros_like(current[0])
         for t in reversed(range(current.shape[0])):
-            e_mem = masked_error(grad, mask_mem[t], self.error_bits)
             grad_spike = spike_gradient(t, grad_spikes, grad_current, feedback)
-            e_thr = masked_error(through_threshold(grad_spike, surrogate[t], self), mask_thr[t], self.error_bits).to(
-                e_mem
-            )
+            parts = (grad, mask_mem[t]), (through_threshold(grad_spike, surrogate[t], self), mask_thr[t])
+            e_mem, e_thr = masked_errors(parts, self.error_bits, over)
             grad_current[t] = e_mem
-            grad = self.membrane_decay * e_mem + e_thr
+            grad = self.membrane_decay * e_mem + e_thr.to(e_mem)
         return grad_current
 
 

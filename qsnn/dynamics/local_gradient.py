@@ -11,6 +11,7 @@ from torch import Tensor
 from qsnn.dynamics.local_readout import MembraneError
 from qsnn.dynamics.traces import TraceParameters
 from qsnn.quantization import divide, unsigned
+from qsnn.quantization.reductions import ALONE, Reductions
 
 
 class WeightGradient(NamedTuple):
@@ -50,9 +51,14 @@ def exact_dtype(tensor: Tensor) -> torch.dtype:
 
 
 def weight_gradient(
-    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+    error: MembraneError,
+    trace: Tensor,
+    weight: Tensor,
+    padding: int,
+    parameters: TraceParameters,
+    over: Reductions = ALONE,
 ) -> WeightGradient:
-    """The gradients from e_U and the trace P (B, C, H, W).
+    """The gradients from e_U and the trace P (B, C, H, W); of a part of a batch, ``over`` all parts.
 
     Products of codes are summed exactly and rounded once, so that every order of the sum gives the same bits. So are those
     behind a pooling in full precision, where few places have an error worth a multiplication: in double. Without pooling
@@ -63,5 +69,13 @@ def weight_gradient(
         return convolution_gradient(dense, trace, weight, padding)
     exact = exact_dtype(trace)
     parts = dense.to(exact), trace_codes(trace, parameters).to(exact), weight.to(exact)
-    gradient = convolution_gradient(*parts, padding)
-    return WeightGradient((gradient.weight * trace_unit(parameters)).float(), gradient.bias.float())
+    sums = total_of(convolution_gradient(*parts, padding), over)
+    return WeightGradient((sums.weight * trace_unit(parameters)).float(), sums.bias.float())
+
+
+def total_of(sums: WeightGradient, over: Reductions) -> WeightGradient:
+    """Both ``over`` all parts of a batch, in one go."""
+    if over is ALONE:
+        return sums
+    flat = over.total(torch.cat([sums.weight.flatten(), sums.bias]))
+    return WeightGradient(flat[: sums.weight.numel()].view(sums.weight.shape), flat[sums.weight.numel() :])

@@ -11,14 +11,18 @@ from torch import Tensor
 
 from qsnn.dynamics.refractory_lif import MembraneStep
 from qsnn.quantization import quantize, quantize_error, symmetric, unsigned
+from qsnn.quantization.accumulators import FLOAT32_CODES
+from qsnn.quantization.reductions import ALONE, Reductions
 
 ACTIVITY_MARGIN, POTENTIAL_TARGET = 0.01, 0.1
 L1_FACTOR, L2_FACTOR = 20.0, 0.1
+LANES, SHARE = 64, 2**15
+"""Floats that any CPU computes alike, a multiple of what its vectors hold; and so many that torch gives them to one thread."""
 
 
 class ReadoutParameters(NamedTuple):
     """``weight`` G and ``feedback``, both fixed, (K, F); ``scale``: readout_scale; ``l1``, ``l2``: activity regularisers;
-    ``pooling``: side of the pooling window."""
+    ``pooling``: side of the pooling window; ``readout_weight_bits``: of both matrices."""
 
     weight: Tensor
     feedback: Tensor
@@ -29,20 +33,26 @@ class ReadoutParameters(NamedTuple):
     l1: float
     l2: float
     pooling: int
+    readout_weight_bits: int | None = None
 
 
 class Activation(NamedTuple):
     """Of the pooled membrane, maps (B, C, H', W'): ``spikes`` 0 or 1, float32; ``value`` z' = maxpool(sigmoid(U)), which is
-    the sigmoid of the pooled U; ``feature`` z = quantize_unsigned(z'). ``total``: the sum of z', float64."""
+    the sigmoid of the pooled U; ``feature`` z = quantize_unsigned(z'). ``totals``: sum of z' of each sample (B,), double."""
 
     spikes: Tensor
     value: Tensor
     feature: Tensor
-    total: Tensor
+    totals: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of z', a scalar."""
+        return self.totals.sum()
 
     def mean(self) -> Tensor:
-        """mean(z'), a scalar."""
-        return self.total / self.value.numel()
+        """mean(z'), a scalar, of as many samples as ``totals`` has."""
+        return self.total / (len(self.totals) * self.value.shape[1:].numel())
 
 
 class ReadoutError(NamedTuple):
@@ -74,9 +84,26 @@ class MembraneError(NamedTuple):
 
 def activate(pooled: Tensor, sigmoid_bits: int | None) -> Activation:
     """Spikes, z' and z of the pooled membrane (B, C, H', W')."""
-    value = pooled.sigmoid()
+    value = sigmoid(pooled)
     spikes = (pooled >= 0).to(pooled.dtype)
-    return Activation(spikes, value, quantize(value, unsigned(sigmoid_bits)), value.sum(dtype=torch.float64))
+    totals = value.sum((1, 2, 3), dtype=torch.float64)
+    return Activation(spikes, value, quantize(value, unsigned(sigmoid_bits)), totals)
+
+
+def sigmoid(pooled: Tensor) -> Tensor:
+    """torch's sigmoid of maps (B, C, H, W), each value by itself.
+
+    torch computes the last few elements of a tensor, or of a thread's share of it, by another function than those before, which
+    differs in the last bit of some; so shares are of whole `LANES` here, and a tensor without as many is filled up.
+    """
+    flat = pooled.permute(0, 2, 3, 1).reshape(-1)
+    missing = -flat.numel() % LANES
+    if missing:
+        flat = torch.cat([flat, flat.new_zeros(missing)])
+    parts = flat.split(SHARE) if torch.get_num_threads() > 1 else (flat,)
+    value = torch.cat([part.sigmoid() for part in parts]) if len(parts) > 1 else parts[0].sigmoid()
+    B, C, H, W = pooled.shape
+    return value[: pooled.numel()].view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 def local_readout(features: Tensor, parameters: ReadoutParameters) -> Tensor:
@@ -90,6 +117,27 @@ def local_readout(features: Tensor, parameters: ReadoutParameters) -> Tensor:
 def readout_sums(features: Tensor, parameters: ReadoutParameters) -> Tensor:
     """``z G^T / readout_scale`` (B, K) of z (B, F)."""
     return features @ parameters.weight.T / parameters.scale
+
+
+def readout_is_exact(parameters: ReadoutParameters) -> bool:
+    """Whether `readout_sums` are sums of codes that float32 holds, in whatever order."""
+    p, unit = parameters, unsigned(parameters.sigmoid_bits)
+    if unit is None or p.readout_weight_bits is None:
+        return False
+    fmt = symmetric(p.readout_weight_bits)
+    assert fmt is not None
+    largest = p.weight.abs().sum(1, dtype=torch.float64).max() * fmt.levels * unit.high
+    return bool(largest <= FLOAT32_CODES)
+
+
+def feedback_is_exact(parameters: ReadoutParameters) -> bool:
+    """Whether the sums of readout errors through the feedback matrix are."""
+    p, error = parameters, symmetric(parameters.error_bits)
+    if error is None or p.readout_weight_bits is None:
+        return False
+    fmt = symmetric(p.readout_weight_bits)
+    assert fmt is not None
+    return bool(p.feedback.abs().sum(0, dtype=torch.float64).max() * fmt.levels * error.high <= FLOAT32_CODES)
 
 
 def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int | None) -> ReadoutError:
@@ -121,26 +169,40 @@ def potential_gradient(mean: Tensor, count: int, parameters: ReadoutParameters) 
     return torch.where(mean < POTENTIAL_TARGET, -L2_FACTOR * parameters.l2 / count, 0.0).to(torch.float32)
 
 
-def membrane_gradient(back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters) -> Tensor:
+def membrane_gradient(
+    back: Tensor,
+    activation: Tensor,
+    step: MembraneStep,
+    parameters: ReadoutParameters,
+    samples: int | None = None,
+    over: Reductions = ALONE,
+) -> Tensor:
     """g_U of `membrane_error`, flat: at the winners and, where there are other places, what it is at all of these."""
-    p = parameters
-    error = quantize_error(back, p.error_bits) + activity_gradient(back.numel(), p)
-    l2_term = potential_gradient(step.mean(), step.membrane.numel(), p)
+    p, samples = parameters, len(back) if samples is None else samples
+    error = quantize_error(back, p.error_bits, over) + activity_gradient(samples * back.shape[1:].numel(), p)
+    l2_term = potential_gradient(step.mean(samples), step.count(samples), p)
     gradient = (error * (1 - activation) * activation + l2_term).flatten()
     return torch.cat((gradient, l2_term.expand(1 if back.numel() < step.membrane.numel() else 0)))
 
 
 def membrane_error(
-    back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
+    back: Tensor,
+    activation: Tensor,
+    step: MembraneStep,
+    parameters: ReadoutParameters,
+    samples: int | None = None,
+    over: Reductions = ALONE,
 ) -> MembraneError:
     """The error at U, straight through its quantizer, as the weights learn from it.
 
         e   = quantize_error(back) + l1 term
         g_U = (e (1 - z') z' at the winner of each pooling window, 0 elsewhere) + l2 term     e_U = quantize_error(g_U)
 
-    ``back``: the readout's error through the feedback matrix, and ``activation`` z', both (B, C, H', W').
+    ``back``: the readout's error through the feedback matrix, and ``activation`` z', both (B, C, H', W'). Of a part of a batch:
+    ``samples`` of the whole, which ``step.total`` is of then, and maxima ``over`` all parts.
     """
     p = parameters
-    quantized = quantize_error(membrane_gradient(back, activation, step, p), p.error_bits)
+    quantized = quantize_error(membrane_gradient(back, activation, step, p, samples, over), p.error_bits, over)
     at_winners = quantized[: back.numel()].view(back.shape)
-    return MembraneError(at_winners, step.winner, quantized[-1], tuple(step.membrane.shape[2:]), p.error_bits)
+    elsewhere = quantized[-1] if len(quantized) else quantized.new_zeros(())
+    return MembraneError(at_winners, step.winner, elsewhere, tuple(step.membrane.shape[2:]), p.error_bits)

@@ -1,5 +1,6 @@
 """Membrane, spikes and refractory state of a local-learning layer. Source: [ICONS]; NUMERICS section 4."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -36,9 +37,14 @@ class MembraneStep(NamedTuple):
     total: Tensor
     num_spikes: Tensor
 
-    def mean(self) -> Tensor:
-        """mean(U), a scalar."""
-        return self.total / self.membrane.numel()
+    def count(self, samples: int | None = None) -> int:
+        """How many neurons there are, or would be in so many ``samples``."""
+        B, *maps = self.membrane.shape
+        return (B if samples is None else samples) * math.prod(maps)
+
+    def mean(self, samples: int | None = None) -> Tensor:
+        """mean(U), a scalar; of so many ``samples``, if ``total`` is of more than there are here."""
+        return self.total / self.count(samples)
 
 
 def refractory_parameters(

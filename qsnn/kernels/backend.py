@@ -8,6 +8,7 @@ from torch import Tensor
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters, Slots, UpdateRule
 from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters
 from qsnn.quantization import RandomStream
+from qsnn.quantization.reductions import ALONE, Reductions
 
 
 class GradientRounding(NamedTuple):
@@ -91,6 +92,12 @@ class NetPass(NamedTuple):
     layers: tuple[LayerPass, ...]
 
 
+class QuantizeError(Protocol):
+    """``over``: all parts of a batch that several processes share; so in every operation that has it."""
+
+    def __call__(self, error: Tensor, error_bits: int | None, over: Reductions = ALONE) -> Tensor: ...  # noqa: D102
+
+
 class InputError(Protocol):
     """``error_bits`` as quantized errors have; None: sums in any order."""
 
@@ -102,7 +109,9 @@ class InputError(Protocol):
 class WeightGradient(Protocol):
     """Likewise."""
 
-    def __call__(self, spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor: ...  # noqa: D102
+    def __call__(  # noqa: D102
+        self, spikes: Tensor, error: Tensor, error_bits: int | None = None, over: Reductions = ALONE
+    ) -> Tensor: ...
 
 
 class ConvolutionSettings(NamedTuple):
@@ -147,26 +156,22 @@ class Backend(NamedTuple):
     """(T, B, I) input spikes, (T, B, N) errors, error_bits -> (I, N), summed over time and batch"""
     recurrent_gradient: WeightGradient
     """(T, B, N) spikes, (T, B, N) errors, error_bits -> (N, N), of the spikes one step before the errors"""
-    quantize_error: Callable[[Tensor, int | None], Tensor]
+    quantize_error: QuantizeError
     """(T, B, N) gradient -> errors over the whole sequence's maximum"""
     lif_sequence: Callable[[Tensor, LIFState | None, NeuronParameters], LIFActivity]
     """input current (T, B, N), state (None: at rest), parameters -> spikes and states"""
-    lif_sequence_backward: Callable[[Tensor, Tensor, LIFActivity, LIFState | None, NeuronParameters], Tensor]
-    """gradient at the spikes, input current, activity, state before it, parameters -> gradient at the current"""
+    lif_sequence_backward: Callable[..., Tensor]
+    """gradient at the spikes, input current, activity, state before it, parameters, over -> gradient at the current"""
     recurrent_sequence: Callable[
         [Tensor, LIFState | None, NeuronParameters, WeightSettings], tuple[Tensor, LIFActivity]
     ]
     """drive (T, B, N), state (None: at rest), parameters, recurrent weights (N, N) -> whole current, spikes and states"""
-    recurrent_sequence_backward: Callable[
-        [Tensor, Tensor, LIFActivity, LIFState | None, NeuronParameters, WeightSettings], Tensor
-    ]
-    """gradient at the spikes, whole current, activity, state before it, parameters, recurrent weights -> gradient at the
-    current"""
+    recurrent_sequence_backward: Callable[..., Tensor]
+    """gradient at the spikes, whole current, activity, state before it, parameters, recurrent weights, over -> gradient at
+    the current"""
     integrator_sequence: Callable[[Tensor, LIFState | None, IntegratorParameters], IntegratorActivity]
     """as `lif_sequence`, of a membrane readout"""
-    integrator_sequence_backward: Callable[
-        [Tensor, Tensor, IntegratorActivity, LIFState | None, IntegratorParameters], Tensor
-    ]
+    integrator_sequence_backward: Callable[..., Tensor]
     """gradient at the readout, likewise"""
     van_rossum_distance: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     van_rossum_gradient: Callable[[Tensor, Tensor, float, float], Tensor]
@@ -178,8 +183,8 @@ class Backend(NamedTuple):
     """rule, weights, gradient, slots, step -> the next weights and slots; may reuse the memory of the old ones"""
     train_weights: Callable[[UpdateRule, int, bool, list[StoredWeight]], list[WeightUpdate]]
     """rule, rounding, step, whether to return the rounded gradients, layers -> what was done to each"""
-    all_finite: Callable[[Tensor], bool]
-    """whether a tensor of any shape is free of NaN and Inf"""
+    all_finite: Callable[..., bool]
+    """whether a tensor of any shape, and with ``over`` those of all parts, are free of NaN and Inf"""
     net_gradients: Callable[..., NetPass]
     """input spikes, target, one layer or more (input first), decay and tau of the van Rossum distance, and perhaps
     filter_bits -> `NetPass`"""
@@ -187,12 +192,13 @@ class Backend(NamedTuple):
     """input spikes, layers, any loss of the last one's output -> `NetPass`"""
     convolution_current: Callable[[Tensor, ConvolutionSettings], Tensor]
     """input spikes (S, C, H, W), convolution -> (S, O, H', W'), see `qsnn.kernels.convolution`"""
-    convolution_errors: Callable[[Tensor, Tensor, ConvolutionSettings, bool], tuple[Tensor | None, Tensor]]
+    convolution_errors: Callable[..., tuple[Tensor | None, Tensor]]
     """input spikes (S, C, H, W) or (T, B, C, H, W), gradient at the current, in maps or flat, convolution, whether to return
-    the first -> gradients at the input, if asked for, and at the weights (O, C, k, k)"""
+    the first, over -> gradients at the input, if asked for, and at the weights (O, C, k, k)"""
     convolution_sequence: Callable[
         [Tensor, LIFState | None, ConvolutionSettings, NeuronParameters, int], ConvolutionPass
     ]
     """input spikes (T, B, C, H, W), state (None: at rest), convolution, neuron, side of the window -> `ConvolutionPass`"""
-    convolution_sequence_backward: Callable[[Tensor, ConvolutionPass, LIFState | None, NeuronParameters, int], Tensor]
-    """gradient at the pooled spikes, pass, state before it, neuron, side of the window -> gradient at the current (T, B, N)"""
+    convolution_sequence_backward: Callable[..., Tensor]
+    """gradient at the pooled spikes, pass, state before it, neuron, side of the window, over -> gradient at the current (T, B,
+    N)"""

@@ -25,6 +25,7 @@ from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
 from qsnn.dynamics.cuba_lif import states_before
 from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings
 from qsnn.quantization import quantize, quantize_error, symmetric
+from qsnn.quantization.reductions import ALONE, Reductions
 
 EXACT_SUM = 2**24
 """Up to here float32 counts in ones."""
@@ -69,7 +70,7 @@ def convolution_current(x: Tensor, layer: ConvolutionSettings) -> Tensor:
 
 
 def convolution_errors(
-    x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool
+    x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool, over: Reductions = ALONE
 ) -> tuple[Tensor | None, Tensor]:
     """``g_x``, if wanted, and ``dw`` (O, C, k, k), of spikes (S, C, H, W) or (T, B, C, H, W) and the gradient at the current,
     in maps or flat (T, B, N).
@@ -77,7 +78,7 @@ def convolution_errors(
     ``e_h = quantize_error(g_h)`` over the whole sequence. The weights' gradient passes straight through their quantization,
     without the factor 1/scale.
     """
-    error, weight = quantize_error(grad_current, layer.error_bits), quantized_weight(layer)
+    error, weight = quantize_error(grad_current, layer.error_bits, over), quantized_weight(layer)
     place, grad_x, maps = {"stride": layer.stride, "padding": layer.padding}, None, x.flatten(0, -4)
     error = error.reshape(len(maps), *maps_of(maps, layer))
     if wants_input:
@@ -86,27 +87,36 @@ def convolution_errors(
         with sums_of_products():
             grad_x = conv2d_input(maps.shape, weight.to(kind), error.to(kind), **place).to(x.dtype).view(x.shape)
     with sums_of_products():
-        return grad_x, summed_products(maps, error, tuple(weight.shape), layer.error_bits, layer.stride, layer.padding)
+        shape, bits = tuple(weight.shape), layer.error_bits
+        return grad_x, summed_products(maps, error, shape, bits, layer.stride, layer.padding, over)
 
 
 def summed_products(
-    x: Tensor, error: Tensor, shape: tuple[int, ...], error_bits: int | None, stride: int, padding: int
+    x: Tensor,
+    error: Tensor,
+    shape: tuple[int, ...],
+    error_bits: int | None,
+    stride: int,
+    padding: int,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """Weight gradient (O, C, k, k): over all samples and pixels the sum of inputs (-1, 0, 1) times errors.
 
     Of quantized errors it is exact: float32 sums so few samples at a time that their integers stay below 2^24, and float64
-    the rest; all of it where the maps of one sample are too large or its errors too fine for that.
+    the rest; all of it where the maps of one sample are too large or its errors too fine for that. It is rounded once it is
+    that of all parts.
     """
     place = {"stride": stride, "padding": padding}
     if error_bits is None:
         return conv2d_weight(x, shape, error, **place)
-    pixels, highest = error[0, 0].numel(), 2 ** (error_bits - 1)
+    pixels, highest = error.shape[2:].numel(), 2 ** (error_bits - 1)
     chunk = max(1, EXACT_SUM // (pixels * highest))
     kind = x.dtype if pixels * highest <= EXACT_SUM else torch.float64
     total = torch.zeros(shape, dtype=torch.float64, device=x.device)
     for part, errors in zip(x.split(chunk), error.split(chunk), strict=True):
-        total += conv2d_weight(part.to(kind), shape, errors.to(kind), **place)
-    return total.to(x.dtype)
+        if len(part):  # torch splits nothing into one part
+            total += conv2d_weight(part.to(kind), shape, errors.to(kind), **place)
+    return over.total(total).to(x.dtype)
 
 
 def pooled(spikes: Tensor, membrane: Tensor, window: int) -> Tensor:
@@ -155,11 +165,16 @@ def compose_sequence(
     """Input spikes (T, B, C, H, W) to what the layer does, by the operations of ``backend``."""
     steps = x.shape[:2]
     maps = backend.convolution_current(x.flatten(0, 1), layer)
-    current = maps.reshape(*steps, -1)
+    current = maps.reshape(*steps, maps.shape[1:].numel())
     activity = backend.lif_sequence(current, state, neuron)
     output = pooled(activity.spikes.view(maps.shape), membranes_before(activity, state).view(maps.shape), pooling)
     channels, height, width = maps.shape[1:]
     return ConvolutionPass(current, activity, output.view(*steps, *output.shape[1:]), (channels, height, width))
+
+
+def steps_of(done: ConvolutionPass) -> int:
+    """T * B, which may be none."""
+    return done.current.shape[0] * done.current.shape[1]
 
 
 def compose_sequence_backward(
@@ -169,8 +184,9 @@ def compose_sequence_backward(
     state: LIFState | None,
     neuron: NeuronParameters,
     pooling: int,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """Gradient at the current (T, B, N) from that at the pooled spikes (T, B, O, H'', W''), likewise."""
-    membrane = membranes_before(done.activity, state).view(-1, *done.maps)
+    membrane = membranes_before(done.activity, state).view(steps_of(done), *done.maps)
     grad_spikes = pooled_backward(grad.flatten(0, 1), membrane, pooling).view(done.current.shape)
-    return backend.lif_sequence_backward(grad_spikes, done.current, done.activity, state, neuron)
+    return backend.lif_sequence_backward(grad_spikes, done.current, done.activity, state, neuron, over)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -46,6 +47,7 @@ from qsnn.quantization import (
     symmetric,
     uniform_codes,
 )
+from qsnn.quantization.reductions import ALONE, Reductions, size_of
 
 EXACT_SUM = 2**24
 """Up to here float32 counts in ones."""
@@ -88,14 +90,19 @@ def input_error(
     return exact_product(error, quantize_weights(weight, weight_bits, scale).T, weight_bits, error_bits)
 
 
-def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
-    """``dw = sum over t and batch of x[t]^T e_h[t]``."""
-    return exact_product(spikes.to(error.dtype).flatten(0, 1).T, error.flatten(0, 1), error_bits)
+def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None, over: Reductions = ALONE) -> Tensor:
+    """``dw = sum over t and batch of x[t]^T e_h[t]``, rounded once it is that of all parts."""
+    x, e = spikes.to(error.dtype).flatten(0, 1).T, error.flatten(0, 1)
+    if over is ALONE:
+        return exact_product(x, e, error_bits)
+    return over.total(x.double() @ e.double()).to(error.dtype)
 
 
-def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+def recurrent_gradient(
+    spikes: Tensor, error: Tensor, error_bits: int | None = None, over: Reductions = ALONE
+) -> Tensor:
     """``dw_r = sum over t and batch of s[t-1]^T e_h[t]``."""
-    return weight_gradient(spikes[:-1], error[1:], error_bits)
+    return weight_gradient(spikes[:-1], error[1:], error_bits, over)
 
 
 def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronParameters) -> LIFActivity:
@@ -103,12 +110,22 @@ def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronPara
     return parameters.sequence(current, LIFState.zeros(current[0]) if state is None else state)
 
 
+def _more(over: Reductions) -> dict[str, Any]:
+    """What a neuron is told of other parts of the batch: nothing where there are none, for it need not know of such."""
+    return {} if over is ALONE else {"over": over}
+
+
 def lif_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: NeuronParameters
+    grad_spikes: Tensor,
+    current: Tensor,
+    activity: LIFActivity,
+    initial: LIFState | None,
+    parameters: NeuronParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """The neuron's own `sequence_backward`, likewise."""
     initial = LIFState.zeros(current[0]) if initial is None else initial
-    return parameters.sequence_backward(grad_spikes, current, activity, initial)
+    return parameters.sequence_backward(grad_spikes, current, activity, initial, **_more(over))
 
 
 def recurrent_sequence(
@@ -127,12 +144,13 @@ def recurrent_sequence_backward(
     initial: LIFState | None,
     parameters: NeuronParameters,
     weights: WeightSettings,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """The neuron's own `sequence_backward`, with ``g_s[t-1] += e[t] @ w_rq^T``, e the error at the step's current."""
     back, bits = quantize_weights(*weights).T.contiguous(), (weights.weight_bits, parameters.error_bits)
     initial = LIFState.zeros(current[0]) if initial is None else initial
     return parameters.sequence_backward(
-        grad_spikes, current, activity, initial, lambda error: exact_product(error, back, *bits)
+        grad_spikes, current, activity, initial, lambda error: exact_product(error, back, *bits), **_more(over)
     )
 
 
@@ -149,10 +167,11 @@ def integrator_sequence_backward(
     activity: IntegratorActivity,
     initial: LIFState | None,
     parameters: IntegratorParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`integrator_backward`, likewise."""
     initial = LIFState.zeros(current[0]) if initial is None else initial
-    return integrator_backward(grad_output, current, activity, initial, parameters)
+    return integrator_backward(grad_output, current, activity, initial, parameters, over)
 
 
 def round_gradient(gradient: Tensor, stream: RandomStream, rounding: GradientRounding) -> RoundedGradient:
@@ -189,9 +208,9 @@ def train_weights(rule: UpdateRule, step: int, keep_rounded: bool, layers: list[
     return [_train_layer(rule, step, keep_rounded, layer) for layer in layers]
 
 
-def all_finite(tensor: Tensor) -> bool:
+def all_finite(tensor: Tensor, over: Reductions = ALONE) -> bool:
     """Whether no element is NaN or Inf."""
-    return bool(tensor.isfinite().all())
+    return bool(over.largest(size_of(tensor).double()[None]).isfinite())
 
 
 def net_gradients(
@@ -214,10 +233,15 @@ def convolution_sequence(
 
 
 def convolution_sequence_backward(
-    grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+    grad: Tensor,
+    done: ConvolutionPass,
+    state: LIFState | None,
+    neuron: NeuronParameters,
+    pooling: int,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`convolution.compose_sequence_backward` of these operations."""
-    return compose_sequence_backward(EAGER, grad, done, state, neuron, pooling)
+    return compose_sequence_backward(EAGER, grad, done, state, neuron, pooling, over)
 
 
 EAGER = Backend(

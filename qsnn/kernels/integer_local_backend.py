@@ -35,8 +35,9 @@ class IntegerLocalBackend(NamedTuple):
     """accumulator, bias on its grid, refractory state, constants -> the step; may reuse the memory of the refractory state"""
     activate: Callable[[Tensor, IntegerReadout], Activation]
     """pooled membrane, constants -> spikes and z"""
-    membrane_error: Callable[[Tensor, MembraneStep, IntegerReadout], MembraneError]
-    """error before z, whole floats, the membrane's step, constants -> error at the membrane"""
+    membrane_error: Callable[..., MembraneError]
+    """error before z, whole floats, the membrane's step, constants and, of a part of a batch, samples of the whole and over
+    -> error at the membrane"""
     weight_gradient: Callable[[MembraneError, Tensor, int, int, int], WeightGradient]
     """error at the membrane, codes of P, side of the kernel, padding, membrane_trace_bits -> sums of products, int64"""
     round_gradient: Callable[[Tensor, RandomStream, GradientRounding], RoundedGradient]

@@ -12,7 +12,6 @@ from qsnn.dynamics.local_readout import (
     Activation,
     MembraneError,
     ReadoutError,
-    ReadoutParameters,
     activate,
     membrane_error,
     readout_error,
@@ -37,10 +36,11 @@ class LocalBackend(NamedTuple):
     """pooled membrane, sigmoid_bits -> spikes, z' and z"""
     readout_error: Callable[[Tensor, Tensor, Tensor, int | None], ReadoutError]
     """readout, target, mask, error_bits -> error at the readout and the loss's first term"""
-    membrane_error: Callable[[Tensor, Tensor, MembraneStep, ReadoutParameters], MembraneError]
-    """error before z' is quantized, z', the membrane's step, parameters -> error at the membrane"""
-    weight_gradient: Callable[[MembraneError, Tensor, Tensor, int, TraceParameters], WeightGradient]
-    """error at the membrane, membrane trace, weights (for their shape), padding, parameters -> gradients"""
+    membrane_error: Callable[..., MembraneError]
+    """error before z' is quantized, z', the membrane's step, parameters and, of a part of a batch, samples of the whole and
+    over -> error at the membrane"""
+    weight_gradient: Callable[..., WeightGradient]
+    """error at the membrane, membrane trace, weights (for their shape), padding, parameters, over -> gradients"""
 
     drive: Callable[[Tensor, Tensor, Tensor, int, WeightGrid, TraceParameters], Tensor]
     """membrane trace, effective weights and bias, padding, the weights' grid, parameters -> drive of the membrane"""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
 from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings
-from qsnn.kernels.convolution import membranes_before, pooled_backward
+from qsnn.kernels.convolution import membranes_before, pooled_backward, steps_of
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.lif import LIF
 from qsnn.layers.stored_weight import StoredWeights
@@ -55,7 +55,7 @@ class _Sequence:
                 grad_output, self.done, self.state, self.neuron, self.pooling
             )
         if grad_output is not None:
-            membrane = membranes_before(self.done.activity, self.state).view(-1, *self.done.maps)
+            membrane = membranes_before(self.done.activity, self.state).view(steps_of(self.done), *self.done.maps)
             more = pooled_backward(grad_output.flatten(0, 1), membrane, self.pooling)
             grad_spikes = grad_spikes + more.view(grad_spikes.shape)
         current, activity = self.done.current, self.done.activity

@@ -5,6 +5,7 @@ readout's values floats on theirs, both exactly. Shapes: B batch, C H W input ma
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -22,12 +23,14 @@ from qsnn.dynamics.integer_local.readout import (
 )
 from qsnn.dynamics.integer_local.traces import IntegerTraces, integer_traces
 from qsnn.dynamics.integer_local.widths import LayerExtent, accumulator_bits, check_widths
+from qsnn.dynamics.local_gradient import total_of
 from qsnn.dynamics.local_readout import ReadoutParameters, local_loss
 from qsnn.dynamics.traces import TraceState
 from qsnn.errors import ConfigError
 from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.kernels.integer_local_backend import IntegerLocalBackend
 from qsnn.kernels.local_backend import LocalBackend
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers.local_layer import (
     LayerState,
     LayerStep,
@@ -38,6 +41,7 @@ from qsnn.layers.local_layer import (
     features,
     maps_last,
     rows,
+    with_sums_of_all,
 )
 from qsnn.quantization import RandomStream, nearest_codes, quantize, symmetric, to_codes
 
@@ -150,24 +154,40 @@ class IntegerLocalLayer(LocalLayer):
         codes = readout_codes(features(step.activation.feature), constants.readout)
         return readout_values(codes, constants.readout)
 
+    def rounded_sums(self, samples: int) -> Iterator[str]:
+        """None: `check_widths` has seen to it."""
+        yield from ()
+
+    def of_whole_batch(
+        self, step: LayerStep, constants: Any, workers: Workers, samples: int
+    ) -> tuple[Tensor, LayerStep]:
+        """As in `LocalLayer`; all sums are exact."""
+        readout = self.readout(step, constants)
+        return (readout, step) if workers.size == 1 else with_sums_of_all(readout, step, workers, samples)
+
     def feedback(self, error: Tensor, shape: torch.Size, constants: Any) -> Tensor:
         """e_r (B, K) through the feedback matrix, whole floats of ``shape`` (B, C, H', W')."""
         B, C, H, W = shape
         return feedback_sums(error, constants.readout).view(B, H, W, C).permute(0, 3, 1, 2)
 
-    def gradient(self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: Any) -> LocalGradient:
+    def gradient(
+        self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: Any, workers: Workers = ONE
+    ) -> LocalGradient:
         """As in `LocalLayer`; ``weight`` and ``bias`` are sums of products of codes, int64."""
+        samples, over = len(target), workers.over
         outer = self.backend.readout_error(readout, target, mask, self.settings.error_bits)  # exact: codes times 2^-n
-        back = self.feedback(outer.error, step.activation.feature.shape, constants)
-        error = self.integer.membrane_error(back, step.membrane, constants.readout)
+        error_of_own = outer.error[workers.own(samples)]
+        back = self.feedback(error_of_own, step.activation.feature.shape, constants)
+        error = self.integer.membrane_error(back, step.membrane, constants.readout, samples, over)
         size, padding = self.weight.shape[-1], self.settings.padding
         sums = self.integer.weight_gradient(error, step.trace, size, padding, constants.traces.membrane_bits)
-        return LocalGradient(sums.weight, sums.bias, error, self._loss(outer.fit, step, constants.readout))
+        sums = total_of(sums, over)
+        return LocalGradient(sums.weight, sums.bias, error, self._loss(outer.fit, step, constants.readout, samples))
 
-    def _loss(self, fit: Tensor, step: LayerStep, readout: IntegerReadout) -> Tensor:
+    def _loss(self, fit: Tensor, step: LayerStep, readout: IntegerReadout, samples: int) -> Tensor:
         """What is reported, in floats: nothing is learned from it."""
         activation = step.activation.mean() * 2.0**-readout.sigmoid_bits
-        membrane = step.membrane.mean() * potential_step(readout.membrane_bits)
+        membrane = step.membrane.mean(samples) * potential_step(readout.membrane_bits)
         none = torch.empty(0)
         s = self.settings
         terms = ReadoutParameters(none, none, s.readout_scale, None, None, None, s.l1, s.l2, readout.pooling)

@@ -4,18 +4,32 @@ Source: [DECOLLE] Kaiser, Mostafa & Neftci 2020; [ICONS] Schaefer & Joshi 2020; 
 Shapes: B batch, C H W input maps, O output maps, F features (pooled output maps), K classes.
 """
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics.local_drive import WeightGrid
-from qsnn.dynamics.local_readout import Activation, MembraneError, ReadoutParameters, local_loss, local_readout
+from qsnn.dynamics.local_readout import (
+    Activation,
+    MembraneError,
+    ReadoutParameters,
+    feedback_is_exact,
+    local_loss,
+    local_readout,
+    readout_is_exact,
+)
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState, trace_parameters, zero_traces
 from qsnn.kernels.backend import Backend, GradientRounding, RoundedGradient
 from qsnn.kernels.local_backend import LocalBackend
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.quantization import RandomStream, quantize, symmetric
+
+MEMBRANE_SUM_BITS = 31
+"""A double holds sums of 2^(31 - b) membranes of b bits: up to 8 each, multiples of 2^-(19 + b) as float32."""
 
 
 class LocalLayerSettings(NamedTuple):
@@ -49,10 +63,12 @@ class LayerState(NamedTuple):
 
 
 class LayerConstants(NamedTuple):
-    """What stays fixed while weights learn, worked out once a batch: parameters of traces and of readout."""
+    """What stays fixed while weights learn, worked out once a batch: parameters of traces and of readout; ``exact``: see
+    `readout_is_exact`."""
 
     traces: TraceParameters
     readout: ReadoutParameters
+    exact: bool = False
 
 
 class LayerStep(NamedTuple):
@@ -143,8 +159,19 @@ class LocalLayer(nn.Module):
         weight, feedback = (maps_last(m, self.pooled_shape()) for m in (self.readout_weight, self.readout_feedback))
         readout = ReadoutParameters(
             weight, feedback, s.readout_scale, s.sigmoid_bits, s.readout_bits, s.error_bits, s.l1, s.l2, s.refractory.pooling,
+            s.readout_weight_bits,
         )  # fmt: skip
-        return LayerConstants(traces, readout)
+        return LayerConstants(traces, readout, readout_is_exact(readout))
+
+    def rounded_sums(self, samples: int) -> Iterator[str]:
+        """Sums over a batch of so many ``samples`` whose last bit could depend on how processes share it: none where floats
+        hold them exactly. (Of the readout's it does not: see `of_whole_batch`.)"""
+        membrane_bits, error_bits = self.settings.refractory.membrane_bits, self.settings.error_bits
+        if not feedback_is_exact(self.constants().readout):
+            yield f"readout errors of {error_bits} bits through its feedback matrix: lower quantization.error_bits"
+        neurons = samples * math.prod(self.output_shape())
+        if membrane_bits is None or neurons > 2 ** (MEMBRANE_SUM_BITS - membrane_bits):
+            yield f"{neurons} membranes of {membrane_bits} bits: lower quantization.membrane_bits or trainer.batch_size"
 
     def effective_weights(self) -> tuple[Tensor, Tensor]:
         """``quantize_symmetric(w) * weight_mult`` of weights and bias: what the convolution computes with."""
@@ -172,19 +199,44 @@ class LocalLayer(nn.Module):
         """r (B, K) before dropout."""
         return local_readout(features(step.activation.feature), constants.readout)
 
+    def of_whole_batch(
+        self, step: LayerStep, constants: LayerConstants, workers: Workers, samples: int
+    ) -> tuple[Tensor, LayerStep]:
+        """`readout` of a batch of ``samples``, of which this process has a part, and the step with sums over all of it.
+
+        Sums that float32 may round depend on how many samples a product has: then all features are put together first.
+        """
+        if workers.size == 1:
+            return self.readout(step, constants), step
+        if constants.exact:
+            return with_sums_of_all(self.readout(step, constants), step, workers, samples)
+        z = features(step.activation.feature)
+        _, step = with_sums_of_all(z[:, :0], step, workers, samples)
+        return local_readout(workers.joined(z, samples), constants.readout), step
+
     def gradient(
-        self, step: LayerStep, readout: Tensor, target: Tensor, mask: Tensor, constants: LayerConstants
+        self,
+        step: LayerStep,
+        readout: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        constants: LayerConstants,
+        workers: Workers = ONE,
     ) -> LocalGradient:
         """Loss of one step and what the weights learn from it.
 
-        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K).
+        ``readout`` (B, K) before dropout, ``target`` one-hot, ``mask`` of the dropout, 0 or 1, all (B, K) of the whole batch,
+        of which ``step`` is the part that is this process', but for its sums (`of_whole_batch`).
         """
-        parameters, (B, C, H, W) = constants.readout, step.activation.value.shape
+        parameters, (B, C, H, W), samples = constants.readout, step.activation.value.shape, len(target)
         outer = self.backend.readout_error(readout, target, mask, parameters.error_bits)
-        loss = local_loss(outer.fit, step.activation.mean(), step.membrane.mean(), parameters)
-        back = (outer.error @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
-        error = self.backend.membrane_error(back, step.activation.value, step.membrane, parameters)
-        sums = self.backend.weight_gradient(error, step.trace, self.weight, self.settings.padding, constants.traces)
+        loss = local_loss(outer.fit, step.activation.mean(), step.membrane.mean(samples), parameters)
+        error_of_own = outer.error[workers.own(samples)]
+        back = (error_of_own @ parameters.feedback).view(B, H, W, C).permute(0, 3, 1, 2)
+        value, over = step.activation.value, workers.over
+        error = self.backend.membrane_error(back, value, step.membrane, parameters, samples, over)
+        padding, traces = self.settings.padding, constants.traces
+        sums = self.backend.weight_gradient(error, step.trace, self.weight, padding, traces, over)
         return LocalGradient(sums.weight, sums.bias, error, loss)
 
     def rounded_gradient(
@@ -196,6 +248,18 @@ class LocalLayer(nn.Module):
             # of the stored weights, which weight_mult multiplies
             return RoundedGradient(flat * self.settings.weight_mult, stream, 0)
         return backend.round_gradient(flat, stream, rounding)
+
+
+def with_sums_of_all(readout: Tensor, step: LayerStep, workers: Workers, samples: int) -> tuple[Tensor, LayerStep]:
+    """Readout (B, K) and the step's sums of U and z' of a whole batch of ``samples``, told in one go, in double."""
+    totals, total = step.activation.totals, step.membrane.total
+    of_membrane = torch.zeros_like(totals, dtype=torch.float64)
+    of_membrane[:1] = total  # of the part: it goes with its first sample
+    own = torch.cat([readout.double(), totals.double()[:, None], of_membrane[:, None]], 1)
+    whole = workers.joined(own, samples)
+    membrane = step.membrane._replace(total=whole[:, -1].sum().to(total.dtype))
+    activation = step.activation._replace(totals=whole[:, -2].to(totals.dtype))
+    return whole[:, :-2].to(readout.dtype), step._replace(membrane=membrane, activation=activation)
 
 
 def rows(values: Tensor) -> Tensor:

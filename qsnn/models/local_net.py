@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qsnn.dynamics.refractory_lif import refractory_parameters
 from qsnn.dynamics.trace_lif import TraceLIF
+from qsnn.errors import ConfigError
 from qsnn.kernels.backend import GradientRounding
 from qsnn.kernels.integer_local_backend import INTEGER_LOCAL_EAGER, IntegerLocalBackend
 from qsnn.kernels.local_backend import LocalBackend
@@ -168,6 +169,13 @@ class LocalNet(nn.Module):
         """
         layers = {name: layer for name, layer in self.layers.items() if isinstance(layer, IntegerLocalLayer)}
         return {name: layer.check_widths(name, batch_size, rounding[name]) for name, layer in layers.items()}
+
+    def check_shareable(self, samples: int) -> None:
+        """Raise ConfigError unless several processes that share batches of ``samples`` learn what one learns, bit for bit."""
+        found = [f"{name} sums {text}" for name, layer in self.layers.items() for text in layer.rounded_sums(samples)]
+        if found:
+            lines = (f"several processes: a sum would be rounded, by an order that is theirs: {text}" for text in found)
+            raise ConfigError(*lines)
 
     def initial_states(self, batch_size: int) -> dict[str, LayerState]:
         """Every layer at rest."""

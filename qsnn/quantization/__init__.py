@@ -1,6 +1,6 @@
 """Number formats and rounding: pure functions on tensors. The definitions behind every bit width in a config."""
 
-from qsnn.quantization.errors import quantize_error, shift
+from qsnn.quantization.errors import quantize_error, quantize_errors, shift
 from qsnn.quantization.formats import (
     Format,
     divide,
@@ -32,6 +32,7 @@ __all__ = [
     "potential",
     "quantize",
     "quantize_error",
+    "quantize_errors",
     "quantize_gradient",
     "random_stream",
     "shift",

@@ -11,8 +11,10 @@ from qsnn.data.events.batches import Batch
 from qsnn.data.sources.pattern import Pattern
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
+from qsnn.kernels.workers import ONE, Workers
+from qsnn.layers import SpikingActivity
 from qsnn.models import Activity, SpikingNet
-from qsnn.training.class_scores import LayerTally, joined
+from qsnn.training.class_scores import LayerTally, count_of_all, joined
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState
 
@@ -22,13 +24,15 @@ MOST_VALUES = 2**26
 
 class StepResult(NamedTuple):
     """What a batch measured. ``gradients``: weight gradients by ``<layer>.<part>`` before rounding; ``rounded``: after it,
-    empty unless they were to be kept; ``rounding``: how, by layer."""
+    empty unless they were to be kept; ``rounding``: how, by layer; ``tallies``: of the samples of all processes that share a
+    run, None of one that is alone."""
 
     loss: float
     activity: Activity
     gradients: dict[str, Tensor]
     rounded: dict[str, Tensor]
     rounding: dict[str, GradientRounding]
+    tallies: dict[str, LayerTally] | None = None
 
 
 def _not_finite(name: str, tensor: Tensor, epoch: int) -> NonFiniteError:
@@ -109,6 +113,7 @@ class BPTTLearner(NamedTuple):
 
     loss: Any
     backend_name: str
+    workers: Workers = ONE
 
     def learn(
         self, state: TrainingState, batch: Any, rates: Rates, keep: bool, before_update: Callable[[float], None]
@@ -116,11 +121,24 @@ class BPTTLearner(NamedTuple):
         """`train_step`. ``batch``: input spikes, and a target raster or labels."""
         device = next(iter(state.model.trained_tensors().values())).device
         x, target = batch[0].to(device), batch[1].to(device)
-        return train_step(state, x, target, self.loss, rates, keep, before_update)
+        done = train_step(state, x, target, self.loss, rates, keep, before_update)
+        return done if self.workers.size == 1 else self._of_all(done, len(target), keep)
+
+    @torch.no_grad()
+    def _of_all(self, done: StepResult, samples: int, keep: bool) -> StepResult:
+        """What was measured in the whole batch; with ``keep`` what its layers did too, else this process' part of that."""
+        tallies = tally_layers(done.activity, self.loss)
+        count_of_all(tallies, self.workers)
+        last = list(tallies)[-1]
+        votes = tallies[last].votes
+        assert votes is not None
+        tallies[last].votes = self.workers.joined(votes, samples)
+        activity = joined_activity(done.activity, self.workers, samples) if keep else done.activity
+        return done._replace(tallies=tallies, activity=activity)
 
     def tallies(self, lesson: StepResult, batch: Batch) -> dict[str, LayerTally]:
         """What a batch of labelled recordings measured, by layer."""
-        tallies = tally_layers(lesson.activity, self.loss)
+        tallies = tally_layers(lesson.activity, self.loss) if lesson.tallies is None else lesson.tallies
         last = list(tallies)[-1]
         tallies[last].loss, tallies[last].steps = lesson.loss * len(batch.labels), len(batch.labels)
         return tallies
@@ -138,6 +156,16 @@ class BPTTLearner(NamedTuple):
             activity, _ = model(x.to(device, torch.float32))
             parts.append(tally_layers(activity, self.loss, keep_raster and not parts, by_neuron))
         return {name: joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def joined_activity(activity: Activity, workers: Workers, samples: int) -> Activity:
+    """What the layers did in a batch of ``samples``, with the gradients at their currents, from each process' part of it."""
+    whole = Activity()
+    for name, layer in activity.items():
+        whole[name] = SpikingActivity(*(workers.joined(part.detach(), samples, dim=1) for part in layer))
+        if layer.current.grad is not None:
+            whole[name].current.grad = workers.joined(layer.current.grad, samples, dim=1)
+    return whole
 
 
 def tally_layers(

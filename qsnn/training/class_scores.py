@@ -1,11 +1,15 @@
 """Accuracy by votes, spikes and updates per layer: of an epoch under way, and of recordings that a net is tested on."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from qsnn.kernels.workers import Workers
 
 
 @dataclass
@@ -39,6 +43,14 @@ def joined(parts: list[LayerTally]) -> LayerTally:
     by_neuron = torch.stack(neurons).sum(0) if neurons else None
     voted = torch.cat(votes) if votes else None
     return LayerTally(voted, raster=first.raster, course=first.course, by_neuron=by_neuron, **counts)
+
+
+def count_of_all(tallies: dict[str, LayerTally], workers: Workers) -> None:
+    """Make spikes, and chances of them, those of a batch of which each of several processes has a part."""
+    if workers.size > 1:
+        own = torch.tensor([[tally.spikes, tally.neuron_steps] for tally in tallies.values()])
+        for tally, (spikes, chances) in zip(tallies.values(), workers.over.total(own).tolist(), strict=True):
+            tally.spikes, tally.neuron_steps = spikes, chances
 
 
 def predictions(votes: Tensor) -> Tensor:
@@ -87,6 +99,36 @@ class Scores:
                 self.by_neuron[name] = self.by_neuron.get(name, 0) + tally.by_neuron.cpu()
         votes = next(tally.votes for tally in reversed(tallies.values()) if tally.votes is not None)
         self.predicted.append(torch.stack([index, labels, predictions(votes).cpu()]))
+
+    def of_all(self, workers: Workers) -> "Scores":
+        """Those of all processes, each of which has scored some batches in turn; process 0 the first of them."""
+        if workers.size == 1:
+            return self
+        parts = [Scores._read(self.num_classes, content) for content in workers.exchanged(self._written())]
+        whole = Scores(self.num_classes, ties=sum(part.ties for part in parts))
+        for part in parts:
+            for name in ("confusion", "spikes", "chances", "by_neuron"):
+                sums = getattr(whole, name)
+                for layer, counts in getattr(part, name).items():
+                    sums[layer] = sums.get(layer, 0) + counts
+        turns = zip_longest(*(part.predicted for part in parts))
+        whole.predicted = [batch for turn in turns for batch in turn if batch is not None]
+        return whole
+
+    def _written(self) -> bytes:
+        """For another process: counts, which float64 and so JSON keep exactly."""
+        tensors = {name: {k: v.tolist() for k, v in getattr(self, name).items()} for name in ("confusion", "by_neuron")}
+        numbers = {"spikes": self.spikes, "chances": self.chances, "ties": self.ties}
+        return json.dumps({**tensors, **numbers, "predicted": [batch.tolist() for batch in self.predicted]}).encode()
+
+    @staticmethod
+    def _read(num_classes: int, content: bytes) -> "Scores":
+        """What `_written` gave."""
+        found = json.loads(content)
+        found["confusion"] = {name: torch.tensor(counts) for name, counts in found["confusion"].items()}
+        found["by_neuron"] = {name: torch.tensor(n, dtype=torch.float64) for name, n in found["by_neuron"].items()}
+        found["predicted"] = [torch.tensor(batch) for batch in found["predicted"]]
+        return Scores(num_classes, **found)
 
     def accuracies(self) -> dict[str, float]:
         """Share of recordings whose class was predicted, by layer."""

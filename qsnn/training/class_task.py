@@ -13,6 +13,7 @@ from qsnn.data.events.batches import Batch, num_batches, test_batches, train_bat
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings, input_shape
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
@@ -62,6 +63,7 @@ class ClassTask:
     test_windows: WindowSettings
     settings: ClassSettings
     learner: Voting
+    workers: Workers = ONE
     _validated: dict[tuple[int, int], Scores] = field(default_factory=dict, repr=False)
     """the last validation by (epoch, batch), so that the end needs no second one; not saved"""
     _headline: str = ""
@@ -107,7 +109,7 @@ class ClassTask:
         settings = self.settings
         return train_batches(
             self.dataset, self.split.train, self.train_windows, settings.batch_size, settings.seed, epoch, first,
-            settings.num_workers,
+            settings.num_workers, self.workers,
         )  # fmt: skip
 
     def names_of_sums(self, run: Run) -> frozenset[str]:
@@ -168,19 +170,22 @@ class ClassTask:
         return Best(run.state.epoch, accuracy, run.weights())
 
     def evaluate(self, run: Run, indices: Indices, keep: bool = False) -> Scores:
-        """Accuracy, votes and spikes of the net as it is on recordings ``indices``; ``keep``: by neuron and recording too."""
+        """Accuracy, votes and spikes of the net as it is on recordings ``indices``, whose batches all processes share;
+        ``keep``: by neuron and recording too."""
         scores = Scores(len(self.classes))
-        for batch in self.test_batches(indices):
+        for batch in self.test_batches(indices, self.workers):
             tallies = self.learner.evaluate(run.state.model, batch, by_neuron=keep)
             scores.add(tallies, batch.labels)
             if keep:
                 scores.keep(tallies, batch.labels, batch.index)
-        return scores
+        return scores.of_all(self.workers)
 
-    def test_batches(self, indices: Indices) -> Iterator[Batch]:
-        """Recordings from their start."""
+    def test_batches(self, indices: Indices, sharing: Workers = ONE) -> Iterator[Batch]:
+        """Recordings from their start; of several processes each has some of the batches."""
         settings = self.settings
-        return test_batches(self.dataset, indices, self.test_windows, settings.batch_size, settings.num_workers)
+        return test_batches(
+            self.dataset, indices, self.test_windows, settings.batch_size, settings.num_workers, sharing
+        )
 
     def example_batch(self) -> Batch:
         """Always the same training recordings, as many as a batch, each presented from its start."""

@@ -62,8 +62,13 @@ class _Handlers:
 class Interruptible(_Handlers):
     """Context manager of a whole command: the first SIGINT or SIGTERM raises `Stopped` wherever the command is.
 
-    Then the command ends with one line and exit code 128 + signal. A later signal ends the process on the spot.
+    Then the command ends with one line, unless it is to be ``silent``, and exit code 128 + signal. A later signal ends the
+    process on the spot.
     """
+
+    def __init__(self, silent: bool = False) -> None:
+        super().__init__()
+        self.silent = silent
 
     def first(self) -> None:
         """Unwind, so that half-written files are removed."""
@@ -96,7 +101,8 @@ class Interruptible(_Handlers):
         stopped = bool(self.signal_number) and not done
         if stopped:  # whatever came of it: libraries turn an interrupted import into errors of their own
             note = value.note if isinstance(value, Stopped) else "nothing was left half-written"
-            sys.stderr.write(f"stopped by {signal.Signals(self.signal_number).name}: {note}\n")
+            if not self.silent:
+                sys.stderr.write(f"stopped by {signal.Signals(self.signal_number).name}: {note}\n")
         self.restore()
         sys.unraisablehook = self._hook
         atexit.register(_ignore_signals)  # while Python shuts down nothing is left to be stopped

@@ -11,10 +11,11 @@ from qsnn.data.events.batches import Batch
 from qsnn.dynamics.dropout import dropout_mask
 from qsnn.errors import NonFiniteError
 from qsnn.kernels.backend import Backend
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import symmetric
-from qsnn.training.class_scores import LayerTally
+from qsnn.training.class_scores import LayerTally, count_of_all
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState
 
@@ -24,15 +25,19 @@ Learn = Callable[[str, LayerStep, Tensor, int], None]
 def run_batch(
     model: LocalNet, batch: Batch, burn_in: int, weights: dict[str, tuple[Tensor, Tensor]],
     constants: dict[str, LayerConstants], learn: Learn | None = None, keep_raster: bool = False, by_neuron: bool = False,
+    workers: Workers = ONE,
 ) -> dict[str, LayerTally]:  # fmt: skip
     """Present a batch from rest, step by step; ``learn(layer name, step, readout, time)`` is called after burn-in.
 
     ``weights`` (`LocalLayer.effective_weights` by layer) is read anew at every step, so that ``learn`` can change it.
+    ``batch.input`` is of the samples that this process has of it; readouts and votes are those of all.
     """
-    layers, states = model.layers, model.initial_states(batch.input.shape[1])
+    own = batch.input.shape[1]
+    samples = own if workers.size == 1 else len(batch.labels)
+    layers, states = model.layers, model.initial_states(own)
     first = next(iter(layers.values()))
-    device, maps = first.weight.device, (-1, *first.tau_mem.shape)
-    samples, one = batch.input.shape[1], torch.ones(batch.input.shape[1], 1, dtype=torch.int64, device=device)
+    device, maps = first.weight.device, (own, *first.tau_mem.shape)
+    one = torch.ones(samples, 1, dtype=torch.int64, device=device)
     votes = {name: torch.zeros(samples, model.num_classes, dtype=torch.int64, device=device) for name in layers}
     steps = samples * max(0, len(batch.input) - burn_in)
     tallies = {name: LayerTally(votes[name], steps=steps) for name in layers}
@@ -51,12 +56,13 @@ def run_batch(
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())
             if time >= burn_in:
-                readout = layer.readout(step, constants[name])
+                readout, step = layer.of_whole_batch(step, constants[name], workers, samples)
                 votes[name].scatter_add_(1, readout.argmax(1, keepdim=True), one)
                 if learn is not None:
                     learn(name, step, readout, time)
             if tally.course is not None:
                 tally.course.append(votes[name][0].clone())
+    count_of_all(tallies, workers)
     return tallies
 
 
@@ -77,14 +83,15 @@ def train_batch(
     dropout: float,
     rates: Rates,
     backend: Backend,
+    workers: Workers = ONE,
 ) -> dict[str, LayerTally]:
-    """Learn from a batch. ``dropout`` is a probability.
+    """Learn from a batch. ``dropout`` is a probability, and drawn for the samples of all processes in each of them.
 
     Raises NonFiniteError, naming the tensor and the epoch, if a weight stops being finite.
     """
     model, layers, constants = state.model, state.model.layers, state.model.constants()
     weights = {name: layer.effective_weights() for name, layer in layers.items()}
-    num_steps, batch_size = batch.input.shape[:2]
+    num_steps, batch_size = len(batch.input), len(batch.labels)
     masks = {
         name: _dropout_mask(state, name, (num_steps - burn_in, batch_size, model.num_classes), dropout)
         for name in layers
@@ -95,13 +102,13 @@ def train_batch(
 
     def learn(name: str, step: LayerStep, readout: Tensor, time: int) -> None:
         layer, sums = layers[name], learned[name]
-        gradient = layer.gradient(step, readout, target, masks[name][time - burn_in], constants[name])
+        gradient = layer.gradient(step, readout, target, masks[name][time - burn_in], constants[name], workers)
         sums.updates += update_layer(state, layer, name, gradient, rates, first + time, backend)
         sums.weight_steps += layer.weight.numel() + layer.bias.numel()
         sums.loss += gradient.loss.item()
         weights[name] = layer.effective_weights()
 
-    tallies = run_batch(model, batch, burn_in, weights, constants, learn)
+    tallies = run_batch(model, batch, burn_in, weights, constants, learn, workers=workers)
     for name, sums in learned.items():
         tally = tallies[name]
         tally.loss, tally.updates, tally.weight_steps = sums.loss, sums.updates, sums.weight_steps
@@ -152,6 +159,7 @@ class LocalLearner(NamedTuple):
     burn_in: int
     dropout: float
     backend: Backend
+    workers: Workers = ONE
 
     @property
     def backend_name(self) -> str:
@@ -162,7 +170,7 @@ class LocalLearner(NamedTuple):
         self, state: TrainingState, batch: Batch, rates: Rates, keep: bool, before_update: Callable[[float], None]
     ) -> dict[str, LayerTally]:
         """`train_batch`. The weights move while the batch is presented: nobody is told of a loss before."""
-        return train_batch(state, batch, self.burn_in, self.dropout, rates, self.backend)
+        return train_batch(state, batch, self.burn_in, self.dropout, rates, self.backend, self.workers)
 
     def tallies(self, lesson: dict[str, LayerTally], batch: Batch) -> dict[str, LayerTally]:
         """The lesson itself."""

@@ -27,7 +27,10 @@ class Outcome(NamedTuple):
 
 
 def save(run: Run) -> None:
-    """Write checkpoints/best.pt and last.pt, and keep the last.pt before as previous.pt."""
+    """Write checkpoints/best.pt and last.pt, and keep the last.pt before as previous.pt; of processes that share a run one
+    does."""
+    if not run.workers.leads:
+        return
     content = {**run.state.state_dict(), **run.facts}
     save_best(run, run.task.best_so_far(run))
     save_last(run.folder / "checkpoints", content)
@@ -35,7 +38,7 @@ def save(run: Run) -> None:
 
 def save_best(run: Run, best: Best | None) -> None:
     """Write checkpoints/best.pt, if there are best weights."""
-    if best is not None:
+    if best is not None and run.workers.leads:
         content = {"model": best.weights, "epoch": best.epoch, **run.facts}
         save_checkpoint(run.folder / "checkpoints" / BEST, content)
 
@@ -60,11 +63,13 @@ def _advance_to_the_end(run: Run, reporter: Reporter) -> int:
         if compiled >= TOLD_FROM:
             log.info("kernels are ready: %.1f s to compile them or to load them from disk", compiled)
     with StopRequest() as stop:
-        while not run.finished() and not stop.signal_number:
+        number = run.workers.agreed(stop.signal_number)  # all stop after the same batch
+        while not run.finished() and not number:
             _advance(run, reporter, clock)
+            number = run.workers.agreed(stop.signal_number)
         reporter.flush()
         save(run)
-    return stop.signal_number
+    return number
 
 
 def train(run: Run, make_reporter: Callable[[], Reporter]) -> Outcome:

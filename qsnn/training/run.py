@@ -9,6 +9,7 @@ from torch import Tensor
 
 from qsnn.dynamics import schedule_factor
 from qsnn.kernels.backend import GradientRounding
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.training.state import Best, TrainingState
 
 FULL_PRECISION_DIVISOR = 5.0
@@ -201,7 +202,8 @@ class Reporter(Protocol):
 
 @dataclass
 class Run:
-    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config."""
+    """Everything that the loop works on. ``facts``: plain values that every checkpoint carries, such as the config;
+    ``workers``: the processes that share the run."""
 
     state: TrainingState
     learner: Learner
@@ -209,6 +211,7 @@ class Run:
     settings: RunSettings
     folder: Path
     facts: dict[str, Any]
+    workers: Workers = ONE
     _under_way: Iterator[Any] | None = field(default=None, repr=False)
     """the epoch's batches, so that workers can prepare them ahead; made again from the state when a run is resumed"""
 
@@ -224,7 +227,8 @@ class Run:
         """Learn one batch, and report it; whether a checkpoint is due. Between two of these a run can stop."""
         state, task, epoch = self.state, self.task, self.state.epoch + 1
         last = state.batch + 1 == task.batches_per_epoch
-        lesson, headline = self.learn_batch(keep=last and reporter.wants_health(epoch))
+        keep = bool(last and self.workers.agreed(reporter.wants_health(epoch)))  # the one that writes wants it
+        lesson, headline = self.learn_batch(keep)
         reporter.after_batch(headline)
         if not last:
             return False

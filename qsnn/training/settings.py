@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from qsnn.kernels.backend import Backend, GradientRounding
+from qsnn.kernels.workers import ONE, Workers
 from qsnn.quantization import quantize, symmetric
 from qsnn.quantization.bit_widths import MAX_BITS
 
@@ -25,10 +26,11 @@ class RunConfig(Protocol):
 
 
 class Machine(NamedTuple):
-    """What a run computes with."""
+    """What a run computes with; ``backend``: of a process that shares it, `over_parts`."""
 
     device: torch.device
     backend: Backend
+    workers: Workers = ONE
 
 
 def _spikes_at_most(bits: int, threshold: float) -> bool:

@@ -84,11 +84,12 @@ def _run_claimed(cfg: DictConfig, folder: Path, overrides: list[str], minimised:
 def start_or_record(cfg: DictConfig, folder: Path, overrides: list[str], minimised: bool = False) -> "Outcome":
     """A run, in a folder that this process holds; if it fails, the folder tells why."""
     from qsnn.config.run import record_refusal, start
+    from qsnn.config.sharing.group import joined_workers
 
     try:
         if minimised:
             check_objective(cfg)
-        return start(cfg, folder, overrides)
+        return start(cfg, folder, overrides, joined_workers())
     except (QsnnError, OSError) as error:
         record_refusal(folder, cfg, overrides, describe(error))
         raise

@@ -18,12 +18,16 @@ from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.distortion import NOWHERE, draw_distortion, moved_pixels
 from qsnn.data.events.windows import WindowSettings, input_shape, jitter_times, pixel_table, raster_type, scatter
 from qsnn.data.streams import random_stream
+from qsnn.kernels.workers import ONE, Workers
 
 _JITTER_REACH = 8.2  # standard deviations: as far as `jitter_times` moves
 
 
 class Batch(NamedTuple):
-    """``input``: (T, B, C, H, W) uint8, or int8 where signed; ``labels``: (B,) int64; ``index``: (B,) int64, recordings."""
+    """``input``: (T, B, C, H, W) uint8, or int8 where signed; ``labels``: (B,) int64; ``index``: (B,) int64, recordings.
+
+    Where several processes share a run, ``input`` of a training batch is of a process' own samples, the rest of all.
+    """
 
     input: Tensor
     labels: Tensor
@@ -44,6 +48,7 @@ def train_batches(
     epoch: int,
     first_batch: int = 0,
     num_workers: int = 0,
+    sharing: Workers = ONE,
 ) -> Iterator[Batch]:
     """The batches of an epoch from number ``first_batch`` on: shuffled, each recording once, random windows, jitter, shift.
 
@@ -59,13 +64,16 @@ def train_batches(
         epoch: counts epochs.
         first_batch: batches of this epoch to leave out.
         num_workers: threads that prepare batches ahead; 0: each batch when it is asked for.
+        sharing: which of the processes that share each batch this is.
     """
     order = random_stream(seed, f"order of epoch {epoch}").permutation(np.asarray(indices, dtype=np.int64))
 
     def draw(index: int) -> np.random.Generator:
         return random_stream(seed, f"window of epoch {epoch}, recording {index}")
 
-    return _batches(dataset, order, settings, batch_size, first_batch, num_workers, draw)
+    table = pixel_table(dataset.sensor, settings)
+    chosen = _chosen(order, batch_size, first_batch, 1)
+    return _ahead(lambda index: make_batch(dataset, index, settings, table, draw, sharing), chosen, num_workers)
 
 
 def test_batches(
@@ -74,23 +82,19 @@ def test_batches(
     settings: WindowSettings,
     batch_size: int,
     num_workers: int = 0,  # noqa: PT028
+    sharing: Workers = ONE,  # noqa: PT028
 ) -> Iterator[Batch]:
-    """All recordings of ``indices`` in their order, each the window from its start, without jitter."""
-    return _batches(dataset, np.asarray(indices, dtype=np.int64), settings, batch_size, 0, num_workers, None)
+    """All recordings of ``indices`` in their order, each the window from its start, without jitter; of several processes each
+    has whole batches of its own, one in as many as they are."""
+    order, table = np.asarray(indices, dtype=np.int64), pixel_table(dataset.sensor, settings)
+    chosen = _chosen(order, batch_size, sharing.rank, sharing.size)
+    return _ahead(lambda index: make_batch(dataset, index, settings, table, None), chosen, num_workers)
 
 
-def _batches(
-    dataset: EventDataset,
-    order: NDArray[np.int64],
-    settings: WindowSettings,
-    batch_size: int,
-    first_batch: int,
-    num_workers: int,
-    draw: Callable[[int], np.random.Generator] | None,
-) -> Iterator[Batch]:
-    table = pixel_table(dataset.sensor, settings)
-    chosen = (order[start : start + batch_size] for start in range(first_batch * batch_size, len(order), batch_size))
-    return _ahead(lambda index: make_batch(dataset, index, settings, table, draw), chosen, num_workers)
+def _chosen(order: NDArray[np.int64], batch_size: int, first_batch: int, every: int) -> Iterator[NDArray[np.int64]]:
+    """The recordings of batch ``first_batch``, and of every so many after it."""
+    for start in range(first_batch * batch_size, len(order), every * batch_size):
+        yield order[start : start + batch_size]
 
 
 def make_batch(
@@ -99,11 +103,13 @@ def make_batch(
     settings: WindowSettings,
     table: NDArray[np.int64],
     draw: Callable[[int], np.random.Generator] | None,
+    sharing: Workers = ONE,
 ) -> Batch:
     """The batch of recordings ``index``. ``draw`` gives a recording's random numbers; None: first window, no jitter."""
-    shape = (settings.num_steps, len(index), *input_shape(dataset.sensor, settings))
+    own = index[sharing.own(len(index))]
+    shape = (settings.num_steps, len(own), *input_shape(dataset.sensor, settings))
     batch = np.zeros(shape, dtype=raster_type(settings.input_mode))  # torch's zeros come in small pages: 5 times slower
-    for place, recording in enumerate(index.tolist()):
+    for place, recording in enumerate(own.tolist()):
         rng = None if draw is None else draw(recording)
         step, address = _window(dataset, recording, settings, rng)
         if rng is not None and (settings.rotation or settings.zoom):

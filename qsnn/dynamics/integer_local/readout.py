@@ -22,6 +22,7 @@ from qsnn.dynamics.integer_local.fixed_point import (
 from qsnn.dynamics.integer_local.membrane import potential_step
 from qsnn.dynamics.local_readout import L1_FACTOR, L2_FACTOR, POTENTIAL_TARGET, Activation, MembraneError
 from qsnn.dynamics.refractory_lif import MembraneStep
+from qsnn.quantization.reductions import ALONE, Reductions, size_of
 
 FRACTION = 8
 """The l1 term has so many bits below a code of the error, the l2 term so many below a product with D."""
@@ -94,7 +95,7 @@ def activate(pooled: Tensor, readout: IntegerReadout) -> Activation:
     """
     z = readout.activation[pooled.to(torch.int64) + highest_code(readout.membrane_bits)]
     feature = z.to(torch.float32)
-    return Activation((pooled >= 0).to(torch.float32), feature, feature, z.sum())
+    return Activation((pooled >= 0).to(torch.float32), feature, feature, z.sum((1, 2, 3)))
 
 
 def readout_codes(features: Tensor, readout: IntegerReadout) -> Tensor:
@@ -131,20 +132,33 @@ def potential_term(total: int, count: int, readout: IntegerReadout) -> int:
     return -rounded_share(readout.l2, count) if below else 0
 
 
-def membrane_gradient(back: Tensor, step: MembraneStep, readout: IntegerReadout) -> tuple[Tensor, int]:
+def largest_of(own: int, over: Reductions) -> int:
+    """The largest of whole numbers below 2^53, ``own`` being that of a part."""
+    return own if over is ALONE else int(over.largest(torch.tensor([own], dtype=torch.float64)))
+
+
+def membrane_gradient(
+    back: Tensor, step: MembraneStep, readout: IntegerReadout, samples: int | None = None, over: Reductions = ALONE
+) -> tuple[Tensor, int]:
     """g at the winners, int64 of the shape of ``back``, and elsewhere."""
-    x = back.to(torch.int64)
-    e = error_codes(x, int(x.abs().max()), readout.error_bits)
+    x, samples = back.to(torch.int64), len(back) if samples is None else samples
+    e = error_codes(x, largest_of(int(size_of(x)), over), readout.error_bits)
     slope = readout.slope[step.pooled.to(torch.int64) + highest_code(readout.membrane_bits)]
-    elsewhere = potential_term(int(step.total), step.membrane.numel(), readout)
-    return ((e << FRACTION) + activity_term(back.numel(), readout)) * slope + elsewhere, elsewhere
+    elsewhere = potential_term(int(step.total), step.count(samples), readout)
+    activity = activity_term(samples * back.shape[1:].numel(), readout)
+    return ((e << FRACTION) + activity) * slope + elsewhere, elsewhere
 
 
-def membrane_error(back: Tensor, step: MembraneStep, readout: IntegerReadout) -> MembraneError:
-    """e_U in codes, int16, from the readout's error through the feedback matrix, whole numbers (B, C, H', W')."""
-    gradient, elsewhere = membrane_gradient(back, step, readout)
+def membrane_error(
+    back: Tensor, step: MembraneStep, readout: IntegerReadout, samples: int | None = None, over: Reductions = ALONE
+) -> MembraneError:
+    """e_U in codes, int16, from the readout's error through the feedback matrix, whole numbers (B, C, H', W').
+
+    Of a part of a batch: ``samples`` of the whole, which ``step.total`` is of then, and maxima ``over`` all parts.
+    """
+    gradient, elsewhere = membrane_gradient(back, step, readout, samples, over)
     gaps = back.numel() < step.membrane.numel()
-    largest = max(int(gradient.abs().max()), abs(elsewhere) if gaps else 0)
+    largest = largest_of(max(int(size_of(gradient)), abs(elsewhere) if gaps else 0), over)
     rest = torch.tensor(elsewhere, device=back.device)
     codes, rest = (error_codes(part, largest, readout.error_bits).to(torch.int16) for part in (gradient, rest))
     return MembraneError(codes, step.winner, rest, tuple(step.membrane.shape[2:]), readout.error_bits)

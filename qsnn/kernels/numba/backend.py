@@ -24,7 +24,7 @@ from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products import products
 from qsnn.kernels.numba.recurrences import NEURONS, has_kernel
-from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, largest, or_eager
+from qsnn.kernels.numba.rounding.calls import backward_grids, found_already, grid, grids, largest, or_eager
 from qsnn.kernels.numba.rounding.quantizers import error_factors, to_floats
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
@@ -32,19 +32,21 @@ from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
+from qsnn.quantization.reductions import ALONE, Reductions
 
 CHUNK = 2**16
 OCTETS = torch.uint8, torch.int8  # that input spikes may have
 
 
 @or_eager("quantize_error")
-def quantize_error(error: Tensor, error_bits: int | None) -> Tensor:
+def quantize_error(error: Tensor, error_bits: int | None, over: Reductions = ALONE) -> Tensor:
     """`qsnn.quantization.quantize_error`; its codes are kept in mind for the products to come."""
     if error_bits is None:
         return error
-    codes = products.quantized_codes(error, error_factors(largest(error), grid(error_bits)[0]), error_bits)
-    if codes is None:  # NaN
-        return EAGER.quantize_error(error, error_bits)
+    size = largest(error, over)
+    codes = products.quantized_codes(error, error_factors(size, grid(error_bits)[0]), error_bits)
+    if codes is None or size >= INFINITY:  # NaN
+        return EAGER.quantize_error(error, error_bits, found_already(size, over))
     out = empty(*error.shape)
     rows = array(out).reshape(len(codes.integers), -1)
     split(to_floats[codes.integers.dtype], len(rows), rows.size, codes.integers, codes.step, rows)
@@ -73,13 +75,20 @@ def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronPara
 
 @or_eager("lif_sequence_backward")
 def lif_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: NeuronParameters
+    grad_spikes: Tensor,
+    current: Tensor,
+    activity: LIFActivity,
+    initial: LIFState | None,
+    parameters: NeuronParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
-    """`qsnn.dynamics.lif_sequence_backward`; likewise."""
-    if type(parameters) is LeakyParameters and has_kernel(parameters):
-        return recurrences.leaky_sequence_backward(grad_spikes, current, activity, initial, parameters)
-    if not has_kernel(parameters) or not isinstance(parameters, LIFParameters):
-        return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters)
+    """`qsnn.dynamics.lif_sequence_backward`; likewise. Step by step where every step's maxima are those of all parts."""
+    known = has_kernel(parameters)
+    if known and (type(parameters) is LeakyParameters or over is not ALONE):
+        assert isinstance(parameters, LeakyParameters | LIFParameters)
+        return recurrences.leaky_sequence_backward(grad_spikes, current, activity, initial, parameters, over)
+    if not known or not isinstance(parameters, LIFParameters):
+        return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters, over)
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
     team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))
@@ -134,9 +143,9 @@ def van_rossum_codes(spikes: Tensor, target: Tensor, decay: float, filter_bits: 
 
 
 @or_eager("all_finite")
-def all_finite(tensor: Tensor) -> bool:
+def all_finite(tensor: Tensor, over: Reductions = ALONE) -> bool:
     """`eager.all_finite`: the largest size has an exponent below that of Inf and NaN."""
-    return largest(tensor) < INFINITY
+    return largest(tensor, over) < INFINITY
 
 
 def net_gradients(
@@ -162,11 +171,16 @@ def convolution_sequence(
 
 
 def convolution_sequence_backward(
-    grad: Tensor, done: ConvolutionPass, state: LIFState | None, neuron: NeuronParameters, pooling: int
+    grad: Tensor,
+    done: ConvolutionPass,
+    state: LIFState | None,
+    neuron: NeuronParameters,
+    pooling: int,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`qsnn.kernels.convolution.compose_sequence_backward`, likewise."""
-    fused = convolutional.sequence_backward(grad, done, neuron, pooling)
-    return compose_sequence_backward(NUMBA, grad, done, state, neuron, pooling) if fused is None else fused
+    fused = convolutional.sequence_backward(grad, done, neuron, pooling) if over is ALONE else None
+    return compose_sequence_backward(NUMBA, grad, done, state, neuron, pooling, over) if fused is None else fused
 
 
 NUMBA = Backend(

@@ -1,6 +1,7 @@
 """The numba operations on sequences of recurrent layers, of neurons without a synaptic filter, and of membrane readouts."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from qsnn.dynamics.integrator import IntegratorActivity, IntegratorParameters
 from qsnn.dynamics.lif import LeakyParameters
 from qsnn.kernels.backend import WeightSettings
 from qsnn.kernels.eager import EAGER, EXACT_SUM
-from qsnn.kernels.numba.neurons import lif, recurrent
+from qsnn.kernels.numba.neurons import lif, recurrent, stepwise
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products.blocks import GROUP, ErrorWeights, grouped, has_dot_products, padded_columns
 from qsnn.kernels.numba.products.products import LARGEST_SUM, Codes, weight_codes
@@ -21,6 +22,7 @@ from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
+from qsnn.quantization.reductions import ALONE, Reductions
 
 NEURONS = 1000  # that a thread must have in each step of the backward recurrence, to be worth their meeting
 NO_CODES = np.empty((0, 0), np.int16), np.empty(0, np.int32)
@@ -75,7 +77,7 @@ NO_WEIGHTS = ErrorWeights(np.empty((0, 0), np.float64), np.empty(0, np.int32), 1
 
 def _backward(
     grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None,
-    parameters: NeuronParameters, weights: ErrorWeights,
+    parameters: NeuronParameters, weights: ErrorWeights, over: Reductions = ALONE,
 ) -> Tensor:  # fmt: skip
     """`sequence_backward`."""
     p, (B, N), out = _cuba(parameters), current.shape[1:], empty(*current.shape)
@@ -83,15 +85,35 @@ def _backward(
     team = max(1, min(torch.get_num_threads(), B, B * N // NEURONS))
     integers = weights.weights.dtype == np.int8
     columns, factor = weights.weights.shape[1] // (GROUP if integers else 1), surrogate(p)
-    kernel = recurrent.recurrent_backward[len(formats[0]), weights.weights.dtype, len(factor)]
-    size = run_together(
-        kernel, team, np.empty((2, team, 16), np.int32), isinstance(parameters, LeakyParameters), *weights,
-        np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
+    arguments = (
+        isinstance(parameters, LeakyParameters), *weights, np.zeros((B, -(-N // GROUP) * GROUP), np.int8),
         np.empty((B, columns), np.float32 if integers else weights.weights.dtype),
         *(matrix(tensor) for tensor in (grad_spikes, current, *activity)), states(initial, current.shape[1:]),
-        decays(p, current.shape[1:]), p.threshold, factor, formats, array(out),
+        decays(p, current.shape[1:]), p.threshold, factor, formats,
     )  # fmt: skip
+    kinds = len(formats[0]), weights.weights.dtype, len(factor)
+    if over is not ALONE:
+        return _step_by_step(stepwise.backward_step[kinds], arguments, over, out)
+    size = run_together(
+        recurrent.recurrent_backward[kinds], team, np.empty((2, team, 16), np.int32), *arguments, array(out)
+    )
     remember(out, "largest", size)
+    return out
+
+
+def _step_by_step(kernel: Any, arguments: tuple[Any, ...], over: Reductions, out: Tensor) -> Tensor:
+    """The same with maxima over all parts in every step; ``arguments``: of the whole sequence."""
+    T, M = out.shape[0], out[0].numel()
+    old, new = np.zeros((2, M), np.float32), np.empty((2, M), np.float32)
+    thr = np.empty(M, np.float32 if len(arguments[-2]) == 1 else np.float64)
+    sizes, summed, filled = np.zeros(4, np.int32), np.empty((1, M), np.float32), array(out)
+    maxima = torch.from_numpy(sizes[:3]).view(torch.float32)
+    kernel(T, sizes, *arguments, old, new, thr, summed, filled)
+    for t in reversed(range(T)):
+        maxima.copy_(over.largest(maxima))
+        kernel(t, sizes, *arguments, old, new, thr, summed, filled)
+        old, new = new, old
+    remember(out, "largest", int(sizes[3]))
     return out
 
 
@@ -101,10 +123,15 @@ def leaky_sequence(current: Tensor, state: LIFState | None, parameters: LeakyPar
 
 
 def leaky_sequence_backward(
-    grad_spikes: Tensor, current: Tensor, activity: LIFActivity, initial: LIFState | None, parameters: LeakyParameters
+    grad_spikes: Tensor,
+    current: Tensor,
+    activity: LIFActivity,
+    initial: LIFState | None,
+    parameters: LeakyParameters | LIFParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
-    """`LeakyParameters.sequence_backward`."""
-    return _backward(grad_spikes, current, activity, initial, parameters, NO_WEIGHTS)
+    """`sequence_backward` of a neuron without recurrent weights, for one with a synapse where a step has to ask ``over``."""
+    return _backward(grad_spikes, current, activity, initial, parameters, NO_WEIGHTS, over)
 
 
 @or_eager("recurrent_sequence")
@@ -144,12 +171,13 @@ def recurrent_sequence_backward(
     initial: LIFState | None,
     parameters: NeuronParameters,
     weights: WeightSettings,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`eager.recurrent_sequence_backward`: the errors of a step times the weights, a step earlier."""
     turned = _turned(weights, parameters) if has_kernel(parameters) else None
     if turned is None or current.shape[2:] != weights.weight.shape[1:]:
-        return EAGER.recurrent_sequence_backward(grad_spikes, current, activity, initial, parameters, weights)
-    return _backward(grad_spikes, current, activity, initial, parameters, turned)
+        return EAGER.recurrent_sequence_backward(grad_spikes, current, activity, initial, parameters, weights, over)
+    return _backward(grad_spikes, current, activity, initial, parameters, turned, over)
 
 
 @functools.cache
@@ -183,8 +211,13 @@ def integrator_sequence_backward(
     activity: IntegratorActivity,
     initial: LIFState | None,
     parameters: IntegratorParameters,
+    over: Reductions = ALONE,
 ) -> Tensor:
     """`integrator_backward`: `lif_backward` of neurons that never spiked, whose threshold is 0 so that it stays finite."""
+    if over is not ALONE:
+        recorded = LIFActivity(torch.zeros_like(current), activity.synapse, activity.membrane)
+        neuron = _as_lif(parameters)._replace(threshold=0.0)
+        return leaky_sequence_backward(grad_output, current, recorded, initial, neuron, over)
     p, shape, out = _as_lif(parameters), current.shape[1:], empty(*current.shape)
     formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, False)
     known = (grad_output, current, torch.zeros_like(current), activity.synapse, activity.membrane)

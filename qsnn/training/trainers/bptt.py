@@ -15,6 +15,7 @@ from qsnn.dynamics import UpdateRule
 from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
 from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.base import OUTPUT_ERRORS
+from qsnn.losses.whole_batch import WholeBatchLoss
 from qsnn.models.accumulators import Lesson, accumulators, check_accumulators, widths_of
 from qsnn.models.building import layer_names
 from qsnn.models.geometry import BACKPROPAGATED
@@ -42,6 +43,7 @@ class BPTT(Option):
         "rng_bits", "surrogate_bits",
     )  # fmt: skip
 
+    exact_widths: ClassVar[tuple[str, ...]] = ("weight_bits", "error_bits")
     gradient_bits_bound_weights: ClassVar[bool] = False
     come_with_weights: ClassVar[tuple[str, ...]] = ()
 
@@ -119,7 +121,9 @@ class BPTT(Option):
             loss = config.loss.build_integer(config.neuron.dt, machine.backend)
         else:
             loss = config.loss.build(config.neuron.dt, machine.backend, quantized)
-        return BPTTLearner(loss, machine.backend.name)
+        if machine.workers.size > 1:
+            loss = WholeBatchLoss(loss, machine.workers)
+        return BPTTLearner(loss, machine.backend.name, machine.workers)
 
     def build_run(self, config: RunConfig, machine: Machine, folder: Path, facts: dict[str, Any]) -> Run:
         """A run in ``folder``, in the state before its first batch. Raises ConfigError and DataError."""
@@ -132,7 +136,7 @@ class BPTT(Option):
         facts = {**facts, "data": data, "shapes": task.shapes()}
         if config.quantization.integer:
             facts["accumulator_bits"] = self._accumulator_bits(config, net, task, learner.loss, rounding)
-        return Run(state, learner, task, settings._replace(by_update=True), folder, facts)
+        return Run(state, learner, task, settings._replace(by_update=True), folder, facts, machine.workers)
 
     def rule(self, config: RunConfig) -> UpdateRule:
         """How weights move; in integers with a momentum buffer on the grid of the gradients."""
@@ -165,5 +169,5 @@ class BPTT(Option):
         prepared = data.prepare(config.logging.progress)
         windows = [data.windows(config.neuron.dt, training) for training in (True, False)]
         settings = class_settings(self, data)
-        task = ClassTask(prepared, data.split(prepared), windows[0], windows[1], settings, learner)
+        task = ClassTask(prepared, data.split(prepared), windows[0], windows[1], settings, learner, machine.workers)
         return task, prepared.fingerprint

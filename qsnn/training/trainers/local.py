@@ -45,6 +45,10 @@ class Local(Option):
         "readout_bits", "sigmoid_bits", "error_bits", "gradient_bits", "rng_bits",
     )  # fmt: skip
 
+    exact_widths: ClassVar[tuple[str, ...]] = (
+        "weight_bits", "membrane_bits", "membrane_trace_bits", "readout_weight_bits", "readout_bits", "sigmoid_bits",
+        "error_bits",
+    )  # fmt: skip
     gradient_bits_bound_weights: ClassVar[bool] = True
     come_with_weights: ClassVar[tuple[str, ...]] = ("readout_amplitude",)
 
@@ -159,7 +163,7 @@ class Local(Option):
 
     def build_learner(self, config: RunConfig, machine: Machine) -> LocalLearner:
         """How a batch changes a net."""
-        return LocalLearner(round(self.burn_in / config.neuron.dt), self.dropout, machine.backend)
+        return LocalLearner(round(self.burn_in / config.neuron.dt), self.dropout, machine.backend, machine.workers)
 
     def rule(self, config: RunConfig) -> UpdateRule:
         """How weights move."""
@@ -173,8 +177,10 @@ class Local(Option):
         parts = data.split(prepared)
         windows = data.windows(dt, training=True), data.windows(dt, training=False)
         learner = self.build_learner(config, machine)
-        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner)
+        task = ClassTask(prepared, parts, *windows, class_settings(self, data), learner, machine.workers)
         net = self.build_net(config, task.inputs, task.num_outputs, machine)
+        if machine.workers.size > 1:
+            net.check_shareable(self.batch_size)
         state = new_training_state(net, self.rule(config), config.seed, dropout_streams(net))
         rounding = rounding_by_layer(config, list(net.layers))
         settings = RunSettings(self.epochs, self.checkpoint_every, rounding, *optimizer.schedules())
@@ -183,4 +189,4 @@ class Local(Option):
         if config.quantization.integer:
             facts["accumulator_bits"] = net.accumulator_bits(self.batch_size, rounding)
             _tell_widths(facts["accumulator_bits"])
-        return Run(state, learner, task, settings, folder, facts)
+        return Run(state, learner, task, settings, folder, facts, machine.workers)

@@ -25,13 +25,14 @@ from qsnn.kernels.numba.convolution.geometry import (
 )
 from qsnn.kernels.numba.convolution.vectors import SIDE
 from qsnn.kernels.numba.products.products import Codes, Spikes, spike_lists, weight_codes
-from qsnn.kernels.numba.rounding.calls import grid, largest
+from qsnn.kernels.numba.rounding.calls import found_already, grid, largest
 from qsnn.kernels.numba.rounding.quantizers import error_factors
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array
 from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import known
 from qsnn.kernels.numba.runtime.threads import split
+from qsnn.quantization.reductions import ALONE, Reductions
 
 LONGEST = 2**31 - 1
 RUN = 2 * SIDE  # integers of 16 bits in a vector
@@ -109,12 +110,17 @@ def convolution_current(x: Tensor, layer: ConvolutionSettings) -> Tensor:
 
 
 def convolution_errors(
-    x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool
+    x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool, over: Reductions = ALONE
 ) -> tuple[Tensor | None, Tensor]:
     """`qsnn.kernels.convolution.convolution_errors`: the errors of a sample become maps of integers. Each spike adds a square
     of them to the weight gradient, each error that is not 0 its multiple of the weights to the errors at the inputs."""
-    done = _errors(x, grad_current, layer, wants_input)
-    return convolution.convolution_errors(x, grad_current, layer, wants_input) if done is None else done
+    size = largest(grad_current, over)
+    done = _errors(x, grad_current, layer, wants_input, size)
+    if done is None:
+        return convolution.convolution_errors(x, grad_current, layer, wants_input, found_already(size, over))
+    grad_x, sums_of_errors = done
+    gradient = over.total(torch.from_numpy(sums_of_errors)).numpy()
+    return grad_x, torch.from_numpy(np.ascontiguousarray(gradient, np.float32))
 
 
 class _Back(NamedTuple):
@@ -136,9 +142,10 @@ def _back_of(layer: ConvolutionSettings, kernel: Kernel, levels: float, high: fl
 
 
 def _errors(
-    x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool
-) -> tuple[Tensor | None, Tensor] | None:
-    lists, kernel, size = lists_of(x), kernel_of(x, layer), largest(grad_current)
+    x: Tensor, grad_current: Tensor, layer: ConvolutionSettings, wants_input: bool, size: int
+) -> tuple[Tensor | None, np.ndarray] | None:
+    """Gradients at the input and, in double, at the weights; ``size``: bits of the errors' maximum."""
+    lists, kernel = lists_of(x), kernel_of(x, layer)
     if lists is None or layer.error_bits is None or size >= INFINITY:
         return None
     levels, high, _ = fmt = grid(layer.error_bits)
@@ -155,5 +162,4 @@ def _errors(
         sizes, tuple(at), max(1, LONGEST // (len(at.neurons) * int(high))), tuple(input_places(kernel)), tuple(back),
         np.empty(0, np.float32) if grad_x is None else array(grad_x).reshape(-1),
     )  # fmt: skip
-    gradient = out_of_runs(sum(parts), kernel) / levels
-    return grad_x, torch.from_numpy(np.ascontiguousarray(gradient, np.float32))
+    return grad_x, out_of_runs(sum(parts), kernel) / levels

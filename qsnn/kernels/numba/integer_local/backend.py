@@ -15,6 +15,7 @@ from qsnn.dynamics.integer_local.readout import (
     SLOPE_POINT,
     IntegerReadout,
     activity_term,
+    largest_of,
     potential_term,
 )
 from qsnn.dynamics.integer_local.rounding import eta_exponent
@@ -30,11 +31,12 @@ from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import RandomStream, advance
 from qsnn.quantization.random_stream import GAMMA
+from qsnn.quantization.reductions import ALONE, Reductions
 
 
 def _rows(tensor: Tensor) -> np.ndarray:
     """(B, C, H, W) as (B, H*W*C)."""
-    return maps(tensor).reshape(tensor.shape[0], -1)
+    return maps(tensor).reshape(tensor.shape[0], tensor.shape[1:].numel())
 
 
 def _per_neuron(constant: Tensor) -> np.ndarray:
@@ -99,27 +101,28 @@ def activate(pooled: Tensor, readout: IntegerReadout) -> Activation:
     totals, table = np.empty(len(pooled)), array(readout.activation.to(torch.float32))
     rows = (_rows(pooled), table, highest_code(readout.membrane_bits), _rows(spikes), _rows(feature))
     share(kernels.activate, len(pooled), 5 * pooled.numel(), *rows, totals)
-    return Activation(spikes, feature, feature, torch.tensor(round(totals.sum())))
+    return Activation(spikes, feature, feature, torch.from_numpy(totals).round().to(torch.int64))
 
 
-def membrane_error(back: Tensor, step: MembraneStep, readout: IntegerReadout) -> MembraneError:
+def membrane_error(
+    back: Tensor, step: MembraneStep, readout: IntegerReadout, samples: int | None = None, over: Reductions = ALONE
+) -> MembraneError:
     """`readout.membrane_error`."""
-    r, count = readout, back.numel()
-    if r.error_bits == 1 or back.dtype != torch.float32:
-        return INTEGER_LOCAL_EAGER.membrane_error(back, step, readout)
-    flat, u = maps(back).reshape(-1), maps(step.pooled).reshape(-1)
-    most = max(share(errors.largest, count, count, flat), default=0.0)
-    elsewhere = potential_term(int(step.total), step.membrane.numel(), r)
+    r, count, samples = readout, back.numel(), len(back) if samples is None else samples
+    elsewhere = potential_term(int(step.total), step.count(samples), r)
     highest = highest_code(r.error_bits)
-    activity = activity_term(count, r)
-    if ((highest << FRACTION) + activity) * 2**SLOPE_POINT - elsewhere >= 2**53:
-        return INTEGER_LOCAL_EAGER.membrane_error(back, step, readout)
-    factor = 2.0 ** (point(r.error_bits) - nearest_power(int(most)))
+    activity = activity_term(samples * back.shape[1:].numel(), r)
+    in_doubles = ((highest << FRACTION) + activity) * 2**SLOPE_POINT - elsewhere < 2**53
+    if r.error_bits == 1 or back.dtype != torch.float32 or not in_doubles or not count:
+        return INTEGER_LOCAL_EAGER.membrane_error(back, step, readout, samples, over)
+    flat, u = maps(back).reshape(-1), maps(step.pooled).reshape(-1)
+    most = largest_of(int(max(share(errors.largest, count, count, flat), default=0.0)), over)
+    factor = 2.0 ** (point(r.error_bits) - nearest_power(most))
     terms = (factor, float(highest), float(activity), float(elsewhere))
     rest = (flat, u, array(r.slope.to(torch.float32)), highest_code(r.membrane_bits), terms)
     gaps = count < step.membrane.numel()
     size = int(max(share(errors.largest_gradient, count, 5 * count, *rest), default=0.0))
-    shift = nearest_power(max(size, abs(elsewhere) if gaps else 0)) - point(r.error_bits)
+    shift = nearest_power(largest_of(max(size, abs(elsewhere) if gaps else 0), over)) - point(r.error_bits)
     codes = _channels_last(back.shape, torch.int16)
     share(errors.membrane_error, count, 8 * count, *rest, 2.0**-shift, maps(codes).reshape(-1))
     other = torch.tensor(max(-highest, min(highest, _half_even(elsewhere, shift))), dtype=torch.int16)

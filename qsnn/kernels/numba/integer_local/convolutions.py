@@ -56,7 +56,7 @@ def _drive_in_floats(codes: Tensor, weight: Tensor, padding: int, trace_bits: in
 
 def weight_gradient(error: MembraneError, codes: Tensor, size: int, padding: int, trace_bits: int) -> WeightGradient:
     """`weight_gradient`, behind a pooling from the winners alone."""
-    if codes.dtype != torch.int16 or error.bits is None or error.bits == 1:
+    if codes.dtype != torch.int16 or error.bits is None or error.bits == 1 or not len(codes):
         return INTEGER_LOCAL_EAGER.weight_gradient(error, codes, size, padding, trace_bits)
     winners = error.at_winners[0, 0].numel()
     products = error.at_winners.numel() * codes.shape[1] * size**2

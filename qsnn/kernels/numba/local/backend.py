@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics.local_drive import WeightGrid
-from qsnn.dynamics.local_gradient import WeightGradient, trace_codes, trace_unit
+from qsnn.dynamics.local_gradient import WeightGradient, total_of, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import (
     Activation,
     MembraneError,
@@ -15,6 +15,7 @@ from qsnn.dynamics.local_readout import (
     ReadoutParameters,
     activity_gradient,
     potential_gradient,
+    sigmoid,
 )
 from qsnn.dynamics.refractory_lif import MembraneStep, RefractoryParameters
 from qsnn.dynamics.traces import TraceParameters, TraceState
@@ -25,6 +26,7 @@ from qsnn.kernels.numba.local.winners import winner_products
 from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import Format, potential, symmetric, unsigned
+from qsnn.quantization.reductions import ALONE, Reductions
 
 
 def _format(fmt: Format | None) -> tuple[float, float]:
@@ -36,7 +38,7 @@ def _format(fmt: Format | None) -> tuple[float, float]:
 
 def _rows(tensor: Tensor) -> np.ndarray:
     """(B, C, H, W) as (B, H*W*C)."""
-    return maps(tensor).reshape(tensor.shape[0], -1)
+    return maps(tensor).reshape(tensor.shape[0], tensor.shape[1:].numel())
 
 
 def _per_neuron(constant: Tensor) -> np.ndarray:
@@ -48,9 +50,10 @@ def _channels_last(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -
     return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
 
 
-def _max(sizes: Iterable[float]) -> float:
-    """The largest, NaN if there is one."""
-    return float(np.max(np.fromiter(sizes, np.float64)))
+def _max(sizes: Iterable[float], over: Reductions = ALONE) -> float:
+    """The largest, NaN if there is one; 0 of none."""
+    own = float(np.max(np.fromiter(sizes, np.float64), initial=0.0))
+    return own if over is ALONE else float(over.largest(torch.tensor([own], dtype=torch.float64)))
 
 
 def trace_step(spikes: Tensor, state: TraceState, parameters: TraceParameters) -> TraceState:
@@ -89,12 +92,12 @@ def membrane_step(drive: Tensor, refractory: Tensor, parameters: RefractoryParam
 
 def activate(pooled: Tensor, sigmoid_bits: int | None) -> Activation:
     """`local_readout.activate`. The sigmoid is torch's in every backend: libraries differ in its last bit."""
-    value = pooled.sigmoid()
+    value = sigmoid(pooled)
     spikes, feature = _channels_last(pooled.shape), _channels_last(pooled.shape)
     totals = np.empty(len(pooled))
     rows = (_rows(part) for part in (pooled, value, spikes, feature))
     share(kernels.activate, len(pooled), 5 * pooled.numel(), *rows, totals, _format(unsigned(sigmoid_bits)))
-    return Activation(spikes, value, feature, torch.tensor(totals.sum()))
+    return Activation(spikes, value, feature, torch.from_numpy(totals))
 
 
 def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int | None) -> ReadoutError:
@@ -107,23 +110,28 @@ def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int
 
 
 def membrane_error(
-    back: Tensor, activation: Tensor, step: MembraneStep, parameters: ReadoutParameters
+    back: Tensor,
+    activation: Tensor,
+    step: MembraneStep,
+    parameters: ReadoutParameters,
+    samples: int | None = None,
+    over: Reductions = ALONE,
 ) -> MembraneError:
     """`local_readout.membrane_error`."""
-    p = parameters
+    p, samples = parameters, len(back) if samples is None else samples
     error = back.clone(memory_format=torch.channels_last)
     l1_term, l2_term = (
-        activity_gradient(back.numel(), p),
-        potential_gradient(step.mean(), step.membrane.numel(), p).item(),
+        activity_gradient(samples * back.shape[1:].numel(), p),
+        potential_gradient(step.mean(samples), step.count(samples), p).item(),
     )
     fmt, count = _format(symmetric(p.error_bits)), error.numel()
     flat, elsewhere = maps(error).reshape(-1), np.full(1, l2_term, np.float32)
-    scale = 1.0 if p.error_bits is None else errors.shift(_max(share(errors.largest, count, count, flat)))
+    scale = 1.0 if p.error_bits is None else errors.shift(_max(share(errors.largest, count, count, flat), over))
     rest = (maps(activation).reshape(-1), scale, l1_term, l2_term, fmt)
     most = share(errors.through_sigmoid, count, 5 * count, flat, *rest)
     if p.error_bits is not None:
         gaps = count < step.membrane.numel()
-        scale = errors.shift(_max((*most, abs(l2_term))) if gaps else _max(most))
+        scale = errors.shift(_max((*most, abs(l2_term)) if gaps else most, over))
         share(errors.quantize_part, count, 3 * count, flat, scale, fmt)
         errors.quantize_part(0, 1, elsewhere, scale, fmt)
     size = tuple(step.membrane.shape[2:])
@@ -131,21 +139,29 @@ def membrane_error(
 
 
 def weight_gradient(
-    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+    error: MembraneError,
+    trace: Tensor,
+    weight: Tensor,
+    padding: int,
+    parameters: TraceParameters,
+    over: Reductions = ALONE,
 ) -> WeightGradient:
     """`local_gradient.weight_gradient`, of codes in integers, and behind a pooling from the winners alone."""
-    found = code_convolutions.weight_gradient(error, trace, weight, padding, parameters)
+    if not len(trace):
+        return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters, over)
+    found = code_convolutions.weight_gradient(error, trace, weight, padding, parameters, over)
     if found is not None:
         return found
     places = error.size[0] * error.size[1]
     if error.at_winners[0, 0].numel() == places:
-        return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters)
+        return LOCAL_EAGER.weight_gradient(error, trace, weight, padding, parameters, over)
     elsewhere = error.elsewhere.item()
     sums, bias = winner_products(error, trace, weight.shape[-1], padding, parameters)
     if elsewhere != 0:
         sums += elsewhere * box_sums(trace_codes(trace, parameters), error.size, padding)
     bias += elsewhere * (trace.shape[0] * (places - error.at_winners[0, 0].numel()))
-    return WeightGradient((sums * trace_unit(parameters)).float(), bias.float())
+    whole = total_of(WeightGradient(sums, bias), over)
+    return WeightGradient((whole.weight * trace_unit(parameters)).float(), whole.bias.float())
 
 
 def drive(

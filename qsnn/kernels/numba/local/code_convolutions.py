@@ -3,6 +3,7 @@
 Each gives None where they would not, or are slower: then the definition or the float kernel has to do it.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 from torch.utils.weak import WeakIdKeyDictionary
 
 from qsnn.dynamics.local_drive import WeightGrid, drive_unit, weight_codes
-from qsnn.dynamics.local_gradient import WeightGradient, convolution_gradient, trace_codes, trace_unit
+from qsnn.dynamics.local_gradient import WeightGradient, convolution_gradient, total_of, trace_codes, trace_unit
 from qsnn.dynamics.local_readout import MembraneError
 from qsnn.dynamics.traces import TraceParameters
 from qsnn.kernels.numba.local import convolve, correlate, errors, winner_pairs
@@ -23,6 +24,7 @@ from qsnn.kernels.numba.runtime import buffers
 from qsnn.kernels.numba.runtime.arrays import array, maps
 from qsnn.kernels.numba.runtime.openmp import share
 from qsnn.quantization import symmetric, unsigned
+from qsnn.quantization.reductions import ALONE, Reductions
 
 SMALLEST = 2**20  # products for which kernels are compiled
 LARGEST_FLOAT = 2**24  # float32 holds all integers up to here
@@ -131,7 +133,12 @@ def correlate_codes(errors: Tensor, codes: Tensor, size: int, padding: int) -> T
 
 
 def weight_gradient(
-    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+    error: MembraneError,
+    trace: Tensor,
+    weight: Tensor,
+    padding: int,
+    parameters: TraceParameters,
+    over: Reductions = ALONE,
 ) -> WeightGradient | None:
     """`local_gradient.weight_gradient`."""
     fmt, kernel = symmetric(error.bits), weight.shape[-1]
@@ -139,7 +146,7 @@ def weight_gradient(
         return None
     others = math.prod(error.size) - error.at_winners[0, 0].numel()
     if not _fits(weight, error.at_winners.numel()):
-        return None if others > 0 else _gradient_in_floats(error, trace, weight, padding, parameters)
+        return None if others > 0 else _gradient_in_floats(error, trace, weight, padding, parameters, over)
     if others > 0 and not winner_pairs.is_worth_it(kernel, weight.shape[1]):
         return None
     code, unit = _trace_grid(parameters), trace_unit(parameters) / fmt.levels
@@ -147,8 +154,8 @@ def weight_gradient(
     if others == 0:
         dense = correlate.sum_products(error.at_winners, fmt.levels, fmt.high, *facts)
         if dense is None:
-            return _gradient_in_floats(error, trace, weight, padding, parameters)
-        summed, biases = correlate.gradient(dense, unit, torch.empty(weight.shape)), dense.biases
+            return _gradient_in_floats(error, trace, weight, padding, parameters, over)
+        fill, biases = functools.partial(correlate.gradient, dense), dense.biases
     else:
         pairs = winner_pairs.sum_products(error, fmt.levels, *facts)
         if pairs is None:
@@ -156,13 +163,22 @@ def weight_gradient(
         rest = None
         if error.elsewhere != 0:
             rest = error.elsewhere * fmt.levels * box_sums(trace_codes(trace, parameters), error.size, padding)
-        summed, biases = winner_pairs.gradient(pairs, rest, unit, torch.empty(weight.shape)), pairs.biases
-    bias = biases.sum(0) / fmt.levels + error.elsewhere.item() * len(trace) * others
-    return WeightGradient(summed, torch.from_numpy(bias).float())
+        fill, biases = functools.partial(winner_pairs.gradient, pairs, rest), pairs.biases
+    bias = torch.from_numpy(biases.sum(0) / fmt.levels + error.elsewhere.item() * len(trace) * others)
+    if over is not ALONE:
+        sums = fill(1.0, torch.empty(weight.shape, dtype=torch.int64)).double()
+        return _of_all_parts(sums / fmt.levels, bias, parameters, over)
+    return WeightGradient(fill(unit, torch.empty(weight.shape)), bias.float())
+
+
+def _of_all_parts(sums: Tensor, bias: Tensor, parameters: TraceParameters, over: Reductions) -> WeightGradient:
+    """Of the sums of a part, in double, the gradient over all parts."""
+    whole = total_of(WeightGradient(sums, bias), over)
+    return WeightGradient((whole.weight * trace_unit(parameters)).float(), whole.bias.float())
 
 
 def _gradient_in_floats(
-    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters
+    error: MembraneError, trace: Tensor, weight: Tensor, padding: int, parameters: TraceParameters, over: Reductions
 ) -> WeightGradient | None:
     """`local_gradient.weight_gradient` without pooling in float32: of so few samples at a time that it holds the sums, and of
     the codes' upper and lower digits where it would not hold those of one."""
@@ -182,4 +198,4 @@ def _gradient_in_floats(
             for some, places in zip(errors.split(samples), part.split(samples), strict=True):
                 summed += unit * convolution_gradient(some, places, weight, padding).weight.double()
     bias = errors.sum((0, 2, 3), dtype=torch.float64) / fmt.levels
-    return WeightGradient((summed * (trace_unit(parameters) / fmt.levels)).float(), bias.float())
+    return _of_all_parts(summed / fmt.levels, bias, parameters, over)

@@ -183,10 +183,11 @@ def _unpack(begin, end, totals, run, rest, unit, out):
 
 
 _unpack_kernels = {
-    kind: compiled(f"void(int64, int64, {kind}[:, :, ::1], int64, float64[:, :, ::1], float64, float32[:, :, :, ::1])")(
-        _unpack.py_func
-    )
+    (kind, out): compiled(
+        f"void(int64, int64, {kind}[:, :, ::1], int64, float64[:, :, ::1], float64, {out}[:, :, :, ::1])"
+    )(_unpack.py_func)
     for kind in ("int32", "int64")
+    for out in ("float32", "int64")
 }
 
 
@@ -254,8 +255,9 @@ def sum_products(
 
 
 def gradient(products: Products, rest: Tensor | None, unit: float, out: Tensor) -> Tensor:
-    """``out`` (O, C, k, k), filled with ``unit`` times the sums and the integers ``rest`` (C, k, k), rounded once."""
+    """``out`` (O, C, k, k), float32 or int64, filled with ``unit`` times the sums and the integers ``rest`` (C, k, k), rounded
+    once."""
     more = np.zeros(out.shape[1:]) if rest is None else array(rest)
-    kernel = _unpack_kernels[products.totals.dtype.name]
+    kernel = _unpack_kernels[products.totals.dtype.name, "float32" if out.is_floating_point() else "int64"]
     share(kernel, len(out), 20 * out.numel(), products.totals, products.run, more, unit, out.numpy())
     return out

@@ -6,6 +6,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untype
 from torch import Tensor
 
 from qsnn.kernels import eager
+from qsnn.kernels.backend import WeightGradient
 from qsnn.kernels.numba.products import rows
 from qsnn.kernels.numba.products.blocks import error_products, grouped, has_dot_products
 from qsnn.kernels.numba.products.vectors import WIDTH
@@ -23,6 +25,7 @@ from qsnn.kernels.numba.runtime.arrays import array, bits, octets
 from qsnn.kernels.numba.runtime.buffers import block, empty
 from qsnn.kernels.numba.runtime.memory import known, remember
 from qsnn.kernels.numba.runtime.threads import single_threaded, split
+from qsnn.quantization.reductions import ALONE, Reductions
 
 DENSEST = 0.5  # above this share of ones the dense product is taken
 DENSEST_ERROR = 0.6  # and above this share of errors that are not 0
@@ -166,7 +169,23 @@ def _exact(lists: Spikes, most_rows: int, high: int) -> bool:
     return int(counts.max()) * high <= eager.EXACT_SUM
 
 
-def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+def _of_all_parts(gradient: Callable[..., Tensor], definition: WeightGradient) -> WeightGradient:
+    """A gradient that, of all parts, is summed in double: from a part's own floats where these hold its sums, else by the
+    definition."""
+
+    @functools.wraps(gradient)
+    def chosen(spikes: Tensor, error: Tensor, error_bits: int | None = None, over: Reductions = ALONE) -> Tensor:
+        if over is ALONE:
+            return gradient(spikes, error, error_bits)
+        rows = math.prod(error.shape[:-1])
+        if error_bits is None or rows * grid(error_bits)[1] > eager.EXACT_SUM:
+            return definition(spikes, error, error_bits, over)
+        return over.total(gradient(spikes, error, error_bits).double()).to(error.dtype)
+
+    return chosen
+
+
+def _weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
     """`eager.weight_gradient`: for each input the sum of the error rows of its spikes."""
     if spikes.shape[:-1] != error.shape[:-1]:
         return eager.weight_gradient(spikes, error, error_bits)  # which says what is wrong
@@ -179,7 +198,7 @@ def weight_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None
     return out
 
 
-def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
+def _recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = None) -> Tensor:
     """`eager.recurrent_gradient`: the same of the spikes as they are and errors that have moved one step towards the beginning,
     with nothing to meet the last step's spikes."""
     codes = known(error, "codes", _integer_codes) if spikes.shape == error.shape else None
@@ -190,7 +209,11 @@ def recurrent_gradient(spikes: Tensor, error: Tensor, error_bits: int | None = N
     integers[:-batch] = codes.integers[batch:]
     moved[:-1], moved[-1:] = error[1:], 0
     remember(moved, "codes", codes._replace(integers=integers))
-    return weight_gradient(spikes, moved, error_bits)
+    return _weight_gradient(spikes, moved, error_bits)
+
+
+weight_gradient = _of_all_parts(_weight_gradient, eager.weight_gradient)
+recurrent_gradient = _of_all_parts(_recurrent_gradient, eager.recurrent_gradient)
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from qsnn.kernels.numba.runtime.arrays import array
 from qsnn.kernels.numba.runtime.memory import known
 from qsnn.kernels.numba.runtime.threads import split
 from qsnn.quantization import symmetric
+from qsnn.quantization.reductions import ALONE, Reductions
 
 log = logging.getLogger(__name__)
 Grid = tuple[float, float, bool]
@@ -50,11 +51,11 @@ def or_eager(name: str, *others: torch.dtype) -> Callable[[Callable[..., Any]], 
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def chosen(*arguments: Any) -> Any:
+        def chosen(*arguments: Any, **more: Any) -> Any:
             for a in arguments:
                 if isinstance(a, Tensor) and (a.dtype not in usable or not a.numel()):
-                    return definition(*arguments)
-            return function(*arguments)
+                    return definition(*arguments, **more)
+            return function(*arguments, **more)
 
         return chosen
 
@@ -66,9 +67,22 @@ def _find_largest(tensor: Tensor) -> int:
     return max(split(largest_size, flat.size, flat.size // 2, flat))
 
 
-def largest(tensor: Tensor) -> int:
-    """The bits of max|x|. Kernels that have it leave it in `memory` under "largest"."""
-    return known(tensor, "largest", _find_largest)
+def largest(tensor: Tensor, over: Reductions = ALONE) -> int:
+    """The bits of max|x|. Kernels that have it leave it in `memory` under "largest"; ``over``: all parts."""
+    own = known(tensor, "largest", _find_largest)
+    if over is ALONE:
+        return own
+    return int(over.largest(size_as_float(own)).view(torch.int32))
+
+
+def size_as_float(size: int) -> Tensor:
+    """The maximum (1,) whose bits `largest` has found."""
+    return torch.tensor([size], dtype=torch.int32).view(torch.float32)
+
+
+def found_already(size: int, over: Reductions) -> Reductions:
+    """``over`` for a tensor whose maximum over all parts is known."""
+    return over if over is ALONE else over._replace(largest=lambda own: size_as_float(size).to(own.dtype))
 
 
 @functools.cache
