@@ -20,7 +20,16 @@ from qsnn.config.paths import AUTO, register_resolvers, split_checkpoint, wrong_
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder
+from qsnn.config.sweep_jobs import (
+    Sweep,
+    all_jobs,
+    expand_glob,
+    jobs_to_try,
+    own_sweeper,
+    starts_jobs_here,
+    sweep_folder,
+    wants_seeds_together,
+)
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -285,9 +294,12 @@ def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
     jobs = jobs_to_try(overrides, group_options())
     first = compose_config([*jobs[0], *_hydra(overrides)], return_hydra_config=True)
-    names = [first.name, *(compose_config(job).name for job in jobs[1:])]
+    tried = [first, *(compose_config(job) for job in jobs[1:])]
+    names = [cfg.name for cfg in tried]
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
     if problems:
         raise ConfigError(*problems)
     _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
-    return Sweep(sweep_folder(first, names), None if own_sweeper(overrides) else all_jobs(overrides))
+    drawn = own_sweeper(overrides)
+    together = not drawn and starts_jobs_here(first) and any(wants_seeds_together(cfg) for cfg in tried)
+    return Sweep(sweep_folder(first, names), None if drawn else all_jobs(overrides), _hydra(overrides), together)

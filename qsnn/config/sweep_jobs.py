@@ -10,14 +10,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from qsnn.config.paths import folder_name
 from qsnn.errors import ConfigError
 
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 class Sweep(NamedTuple):
-    """Where a sweep's runs go, and the overrides of each of its jobs; None where a sweeper such as optuna draws them."""
+    """Where a sweep's runs go, and the overrides of each of its jobs; None where a sweeper such as optuna draws them.
+
+    ``hydra``: overrides of Hydra's own keys; ``seeds_together``: whether jobs that differ in the seed alone are trained as one.
+    """
 
     folder: Path
     jobs: list[list[str]] | None
+    hydra: list[str]
+    seeds_together: bool = False
 
 
 def expand_glob(override: Override, options: dict[str, list[str]]) -> str:
@@ -84,6 +90,16 @@ def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:
     with open_dict(cfg):
         cfg.name = unique[0] if len(unique) == 1 else folder_name("+".join(unique))
     return Path(str(cfg.hydra.sweep.dir))
+
+
+def starts_jobs_here(cfg: DictConfig) -> bool:
+    """Whether the sweep's jobs run in this process. ``cfg``: with Hydra's own part."""
+    return bool(cfg.hydra.launcher["_target_"] == BASIC_LAUNCHER)
+
+
+def wants_seeds_together(cfg: DictConfig) -> bool:
+    """Whether a job with this config is to be trained as one with its other seeds."""
+    return bool(OmegaConf.select(cfg, "trainer.vectorize") == "seed")
 
 
 def check_objective(cfg: DictConfig) -> None:

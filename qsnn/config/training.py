@@ -19,7 +19,7 @@ from qsnn.config.command_line import quoted, read_command_line, set_up
 from qsnn.config.composition import without_hydra
 from qsnn.config.paths import config_folder
 from qsnn.config.run_lock import locked
-from qsnn.config.sweep_jobs import BASIC_SWEEPER, Sweep, check_objective
+from qsnn.config.sweep_jobs import BASIC_SWEEPER, Sweep, check_objective, wants_seeds_together
 from qsnn.errors import QsnnError, naming
 from qsnn.training.interrupt import Stopped, raise_if_stopped
 
@@ -63,13 +63,35 @@ def _run_sweep(words: list[str], sweep: Sweep) -> None:
 
     if sweep.jobs is not None:
         write_plan(sweep.folder, sweep.jobs)
-    finished = False
+    finished = failed = False
     try:
-        _hand_to_hydra(words)
+        if sweep.seeds_together:
+            failed = _train_seeds_together(sweep)
+        else:
+            _hand_to_hydra(words)
     finally:
         finished = _tell_sweep(sweep)
-    if not finished and sweep.jobs is not None:
+    if failed or (not finished and sweep.jobs is not None):
         sys.exit(EXIT_FAILED_RUNS)
+
+
+def _train_seeds_together(sweep: Sweep) -> bool:
+    """All jobs, those as one that differ in nothing but the seed; whether one could not be run."""
+    from qsnn.config.together.jobs import compose_jobs, group_by_seed
+    from qsnn.config.together.training import train_together  # takes torch with it
+
+    jobs, failed = sweep.jobs or [], False
+    for group in group_by_seed(jobs):
+        composed = compose_jobs([jobs[number] for number in group], sweep.hydra, sweep.folder, group)
+        alone = not wants_seeds_together(composed[0].cfg)
+        for part in [[job] for job in composed] if alone else [composed]:
+            raise_if_stopped()
+            outcomes = train_together(part)
+            failed |= any(isinstance(outcome, str) for outcome in outcomes)
+            for outcome in outcomes:
+                if not isinstance(outcome, str) and outcome.signal_number:
+                    sys.exit(128 + outcome.signal_number)  # the user stopped the sweep, not one run of it
+    return failed
 
 
 def _tell_sweep(sweep: Sweep) -> bool:
@@ -105,6 +127,8 @@ def _task(cfg: DictConfig) -> float:
     folder = Path(hydra_config.runtime.output_dir)
     sweep = hydra_config.mode == RunMode.MULTIRUN
     minimised = sweep and hydra_config.sweeper["_target_"] != BASIC_SWEEPER
+    if sweep and wants_seeds_together(cfg):
+        log.warning("trainer.vectorize=seed: this sweeper or launcher starts every job by itself, so each trains alone")
     try:
         with locked(folder) if sweep else nullcontext():  # that of a single run is locked already
             outcome = _start(cfg, folder, list(hydra_config.overrides.task), minimised)
