@@ -229,7 +229,7 @@ class Run:
 
     def take(self, order: Order, lesson: Any, reporter: Reporter) -> bool:
         """Go on by a lesson and report it; whether a checkpoint is due."""
-        reporter.after_batch(self._count(order.batch, lesson))
+        reporter.after_batch(self.count(order.batch, lesson))
         if self.state.batch:
             return False
         epoch = self.state.epoch
@@ -240,19 +240,20 @@ class Run:
         """Learn the next batch: the lesson (see `Learner.learn`) and a headline. At the end of an epoch nothing is measured."""
         order = self.order(keep)
         lesson = self.learner.learn(self.state, *order)
-        return lesson, self._count(order.batch, lesson)
+        return lesson, self.count(order.batch, lesson)
 
-    def order(self, keep: bool, batch: Any = None) -> Order:
-        """What is to be learned next, and how. ``batch``: the next one, if it is known already."""
+    def order(self, keep: bool, batch: Any = None, rates: Rates | None = None) -> Order:
+        """What is to be learned next, and how. ``batch`` and ``rates``: the next ones, if they are known already."""
         state, task, epoch = self.state, self.task, self.state.epoch + 1
         if batch is None:
             batch = self._next_batch(epoch)
         else:
             self._under_way = None  # it stays behind
-        rates = self.settings.rates_at(epoch, state.batch, task.batches_per_epoch)
+        if rates is None:
+            rates = self.settings.rates_at(epoch, state.batch, task.batches_per_epoch)
         return Order(batch, rates, keep, lambda loss: task.before_update(state, loss))
 
-    def _count(self, batch: Any, lesson: Any) -> str:
+    def count(self, batch: Any, lesson: Any) -> str:
         """Take a lesson into the state; a headline."""
         state, task = self.state, self.task
         headline = task.add_up(state, batch, lesson)

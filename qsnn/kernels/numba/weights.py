@@ -1,5 +1,6 @@
 """The numba operations on weights: stochastic rounding, update rules, and all of a training step in one pass."""
 
+import functools
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -41,11 +42,21 @@ def _rounding(gradient: Tensor, rounding: GradientRounding) -> Rounding:
 
 def _rounding_at(size: int, rounding: GradientRounding) -> Rounding:
     """The same; ``size``: the bits of max|g|."""
+    return NO_ROUNDING if rounding.gradient_bits is None else (*_factors(size), *_steps(rounding))
+
+
+@functools.lru_cache(maxsize=4096)
+def _factors(size: int) -> tuple[float, float]:
+    factor, rest = error_factors(size, 1.0)
+    return factor, rest
+
+
+@functools.lru_cache(maxsize=256)
+def _steps(rounding: GradientRounding) -> tuple[float, float, float]:
+    """eta, steps of the random numbers per one, unit of the result."""
     eta, gradient_bits, rng_bits, rng_rule = rounding
-    if gradient_bits is None:
-        return NO_ROUNDING
-    steps, unit = 2.0 ** (rng_bits - _shift(rng_rule)), 2.0 ** (1 - gradient_bits)
-    return (*error_factors(size, 1.0), eta, steps, unit)
+    assert gradient_bits is not None
+    return eta, 2.0 ** (rng_bits - _shift(rng_rule)), 2.0 ** (1 - gradient_bits)
 
 
 def _shift(rng_rule: str) -> int:
@@ -57,12 +68,21 @@ def _shift(rng_rule: str) -> int:
 def _draw(stream: RandomStream, rounding: GradientRounding) -> tuple[Any, Any, Any]:
     """What `updates` calls ``draw``."""
     first = np.uint64((stream.key + (stream.position + 1) * GAMMA) % 2**64)
-    return first, np.uint64(rounding.rng_bits), np.uint64(_shift(rounding.rng_rule))
+    return first, *_bits(rounding.rng_bits, rounding.rng_rule)
+
+
+@functools.cache
+def _bits(rng_bits: int, rng_rule: str) -> tuple[Any, Any]:
+    return np.uint64(rng_bits), np.uint64(_shift(rng_rule))
 
 
 def _code(sizes: list[int], gradient_bits: int | None) -> int:
     """`largest_code` from the bits of max|G| in parts of the gradient."""
-    size = max(sizes, default=0)
+    return _code_of(max(sizes, default=0), gradient_bits)
+
+
+@functools.lru_cache(maxsize=4096)
+def _code_of(size: int, gradient_bits: int | None) -> int:
     if gradient_bits is None or size >= INFINITY:
         return 0
     return round(float(np.int32(size).view(np.float32)) * 2 ** (gradient_bits - 1))

@@ -11,7 +11,7 @@ from qsnn.errors import QsnnError
 from qsnn.training.clock import Clock
 from qsnn.training.interrupt import StopRequest
 from qsnn.training.loop import TOLD_FROM, Outcome, save_best, write
-from qsnn.training.run import Order, Reporter, Run
+from qsnn.training.run import Order, Rates, Reporter, Run
 from qsnn.training.state import Best
 from qsnn.training.together.batches import SharedBatches, draw_alike
 from qsnn.training.together.stacked import StackedRuns, stack_runs
@@ -45,6 +45,11 @@ class _Member:
         return self.reporter
 
 
+def _course(run: Run) -> tuple[Any, ...]:
+    """What rates follow from, beside the place."""
+    return run.settings, run.task.batches_per_epoch
+
+
 class _Together:
     """All members. ``turn`` is told whose turn it is, so that what is logged can be kept apart; None: everybody's."""
 
@@ -53,6 +58,8 @@ class _Together:
         self._writers = ThreadPoolExecutor(min(MOST_WRITERS, len(members)), thread_name_prefix="checkpoint")
         self._stack: StackedRuns | None = None
         self._batches: SharedBatches | None = None
+        first = members[0].run
+        self._same_course = all(_course(member.run) == _course(first) for member in members)
 
     @contextlib.contextmanager
     def alone(self, member: _Member) -> Iterator[None]:
@@ -118,7 +125,13 @@ class _Together:
     def _side_by_side(self, learning: Sequence[_Member]) -> list[_Member]:
         """One step of the stack; those whose checkpoint is due."""
         assert self._stack is not None
-        orders = {member.number: member.run.order(member.run.keeps(member.told())) for member in learning}
+        orders: dict[int, Order] = {}
+        rates: dict[tuple[int, int], Rates] = {}
+        for member in learning:
+            run, place = member.run, (member.run.state.epoch, member.run.state.batch)
+            known = rates.get(place) if self._same_course else None
+            order = orders[member.number] = run.order(run.keeps(member.told()), rates=known)
+            rates[place] = order.rates
         lessons = self._stack.learn(orders)
         return [member for member in learning if self._take(member, orders[member.number], lessons[member.number])]
 
