@@ -110,8 +110,9 @@ def measure_epochs(words: list[str], seeds: int, rounds: int, epochs: int) -> li
             sweep = [*own, "-m", f"seed=range({seeds})", f"hydra.sweep.dir={together}"]
             found[1].append(measure_command(sweep, together))
         sys.stderr.write(f"{epochs} epochs, round {number + 1}: {found[0][-1]} {found[1][-1]}\n")
+    one, all_of_them = found
     return [
-        line(f"{what}, {epochs} epochs", *([entry[place] for entry in way] for way in found), "s")
+        line(f"{what}, {epochs} epochs", [entry[place] for entry in one], [entry[place] for entry in all_of_them], "s")
         for place, what in enumerate(("whole command", "training, logging, checkpoints"))
     ]
 

@@ -120,8 +120,8 @@ class NetStack(Protocol):
     `Backend.train_weights` compute of it alone. Weights and slots are changed in place."""
 
     def gradients(self, numbers: Sequence[int]) -> list[NetPass | None]:
-        """A pass of each of these nets, in memory that its next pass uses again; None of one that has to be computed, or told to
-        be not finite, by the operations of a single net."""
+        """A pass of each of these nets, in memory that its next pass uses again; None of one that has to be computed, or told
+        to be not finite, by the operations of a single net."""
 
     def train_weights(self, steps: Sequence[StackStep]) -> list[list[WeightUpdate]]:
         """Updates by the gradients of the last pass: of each layer of each net."""

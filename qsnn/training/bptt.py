@@ -68,9 +68,7 @@ def _update(state: TrainingState, gradients: dict[str, Tensor], rates: Rates, ke
     return take_updates(state, weights, updates)
 
 
-def take_updates(
-    state: TrainingState, weights: dict[str, Any], updates: list[WeightUpdate]
-) -> dict[str, Tensor]:
+def take_updates(state: TrainingState, weights: dict[str, Any], updates: list[WeightUpdate]) -> dict[str, Tensor]:
     """Note what was done to the weights; the rounded gradients that were kept. Raises NonFiniteError."""
     kept = {}
     for (name, w), layer, update in zip(weights.items(), list(state.largest_codes), updates, strict=True):

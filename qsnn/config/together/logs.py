@@ -24,7 +24,9 @@ class Turns:
     def __init__(self, jobs: Sequence[SweepJob]) -> None:
         self._root = logging.getLogger()
         handlers = [self._handlers(job) for job in jobs]
-        self._by_job = [[_named(handler, _name(job)) for handler in own] for job, own in zip(jobs, handlers, strict=True)]
+        self._by_job = [
+            [_named(handler, _name(job)) for handler in own] for job, own in zip(jobs, handlers, strict=True)
+        ]
         consoles = [_named(handler, "") for handler in handlers[0] if _is_console(handler)]
         self._all = [*consoles, *(handler for own in handlers for handler in own if not _is_console(handler))]
         self.turn(None)

@@ -248,8 +248,8 @@ def fused_gradients(
     prepared = prepare(x, target, layers, decay, tau, filter_bits, team, threading.get_ident())
     if prepared is None or not prepared.run(team):
         return None
-    layers = layer_passes(prepared.outputs, tuple(x.shape[:2]))
-    for layer, largest in zip(layers, prepared.sizes.max(2).tolist(), strict=True):
+    passes = layer_passes(prepared.outputs, tuple(x.shape[:2]))
+    for layer, largest in zip(passes, prepared.sizes.max(2).tolist(), strict=True):
         remember(layer.activity[2], "largest", largest[kernels.MEMBRANE])
         remember(layer.gradient, "largest", largest[kernels.GRADIENT])
-    return NetPass(prepared.result(), layers)
+    return NetPass(prepared.result(), passes)

@@ -1,8 +1,8 @@
 """Independent nets side by side: what each one's kernels are called with is found once, not in every step.
 
-Between two steps of a small net nearly all of the time goes into that: which formats, which codes, how wide a sum. Of a net that
-learns nothing but numbers changes, and they lie where they lay before. The kernels are those of a single net, so that all
-bits are the same; several threads share out the nets.
+In a step of a small net most of the time goes into that: which formats, which codes, how wide a sum. Of a net that learns
+nothing but numbers changes, and they lie where they lay before. The kernels are those of a single net, so that all bits are
+the same; several threads share out the nets.
 """
 
 import math
@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from qsnn.kernels.backend import LayerPass, NetPass, StackedNet, StackStep, WeightUpdate
@@ -68,8 +67,8 @@ def _prepared(net: StackedNet, place: int) -> _Net | None:
 class NumbaStack:
     """`qsnn.kernels.backend.NetStack`."""
 
-    def __init__(self, nets: Sequence[StackedNet], prepared: Sequence[_Net], places: Sequence[int]) -> None:
-        self._nets, self._prepared, self._places = list(nets), list[_Net | None](prepared), list(places)
+    def __init__(self, nets: Sequence[StackedNet], prepared: list[_Net | None], places: Sequence[int]) -> None:
+        self._nets, self._prepared, self._places = list(nets), prepared, list(places)
 
     def gradients(self, numbers: Sequence[int]) -> list[NetPass | None]:
         """Passes of these nets, in memory that their next passes use again."""
@@ -93,7 +92,8 @@ class NumbaStack:
 
     def _train(self, step: StackStep) -> list[WeightUpdate]:
         net, slots = self._prepared[step.number], self._nets[step.number].slots
-        assert net is not None and has_kernel(step.rule)
+        assert net is not None
+        assert has_kernel(step.rule)
         settings, updates = settings_of(step.rule, step.step), []
         for prepared, size, slot, stream, rounding in zip(
             net.weights, net.call.sizes[:, GRADIENT, 0].tolist(), slots, step.streams, step.roundings, strict=True
@@ -127,9 +127,9 @@ def _place(number: int, threads: int, count: int) -> int:
 
 
 def stack_nets(nets: Sequence[StackedNet]) -> NumbaStack | None:
-    """`Backend.stack_nets`: nets for which the kernel of a whole net is made."""
+    """`Backend.stack_nets`: nets for which the kernel of a whole net is made, for one of them at least: another may have
+    weights that are not finite, which is its own affair."""
     threads = min(torch.get_num_threads(), len(nets))
     places = [_place(number, threads, len(nets)) for number in range(len(nets))]
     prepared = [_prepared(net, place) for net, place in zip(nets, places, strict=True)]
-    found = [net for net in prepared if net is not None]
-    return NumbaStack(nets, found, places) if len(found) == len(nets) else None
+    return NumbaStack(nets, prepared, places) if any(net is not None for net in prepared) else None

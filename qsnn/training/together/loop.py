@@ -26,7 +26,7 @@ Ended = Callable[[int, Outcome | Failure], None]
 
 @dataclass
 class _Member:
-    """A run among others; ``reporter`` and ``clock``: once training begins. ``ended``: it has failed, or its outcome is told."""
+    """A run among others; ``reporter``, ``clock``: once training begins. ``ended``: it has failed, or its outcome is told."""
 
     number: int
     run: Run
@@ -34,6 +34,8 @@ class _Member:
     reporter: Reporter | None = None
     clock: Clock | None = None
     ended: bool = False
+    written: tuple[int, float] | None = None
+    """epoch and score of the best weights that best.pt holds, as far as this process has written it"""
 
     def trains(self) -> bool:
         """Whether there is more for it to learn."""
@@ -43,6 +45,15 @@ class _Member:
         """The reporter, which is there."""
         assert self.reporter is not None
         return self.reporter
+
+
+def _mark(best: Best | None) -> tuple[int, float] | None:
+    return None if best is None else (best.epoch, best.score)
+
+
+def _news(member: _Member, best: Best | None) -> Best | None:
+    """The best weights, unless best.pt holds them."""
+    return None if _mark(best) == member.written else best
 
 
 def _course(run: Run) -> tuple[Any, ...]:
@@ -98,7 +109,7 @@ class _Together:
         return [member for member in self.members if not member.ended]
 
     def train(self) -> int:
-        """Each to its last epoch, or all until a signal, with checkpoints when they are due and at the end. The signal, or 0."""
+        """Each to its last epoch, or all until a signal; checkpoints when they are due and at the end. The signal, or 0."""
         for member in self.members:
             member.clock = Clock(member.run.state)
         if any(member.trains() for member in self.members):
@@ -170,10 +181,13 @@ class _Together:
                 if member.reporter is not None:
                     member.reporter.flush()
                 ready.append((member, member.run.task.best_so_far(member.run)))
-        writing = [(member, self._writers.submit(write, member.run, best)) for member, best in ready]
-        for member, written in writing:
+        writing = [
+            (member, best, self._writers.submit(write, member.run, _news(member, best))) for member, best in ready
+        ]
+        for member, best, written in writing:
             with self.alone(member):
                 written.result()
+                member.written = _mark(best)
 
     def conclude(self, signal_number: int) -> None:
         """The scores of each, and its last words."""
