@@ -104,9 +104,9 @@ def measure_epochs(words: list[str], seeds: int, rounds: int, epochs: int) -> li
     found: list[list[tuple[float, float]]] = [[], []]
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            one, together = Path(folder) / "one", Path(folder) / "together"
+            alone, together = Path(folder) / "one", Path(folder) / "together"
             own = [*words, f"trainer.epochs={epochs}"]
-            found[0].append(measure_command([*own, f"hydra.run.dir={one}"], one))
+            found[0].append(measure_command([*own, f"hydra.run.dir={alone}"], alone))
             sweep = [*own, "-m", f"seed=range({seeds})", f"hydra.sweep.dir={together}"]
             found[1].append(measure_command(sweep, together))
         sys.stderr.write(f"{epochs} epochs, round {number + 1}: {found[0][-1]} {found[1][-1]}\n")

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import logging
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -99,9 +100,15 @@ WIDTHS = st.sampled_from([(1, 8), (2, 8), (5, 8), (8, 4)])  # of weights and err
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
-@given(values=NETS, widths=WIDTHS, optimizer=st.sampled_from(["sgd", "adam", "adamax"]), threads=st.sampled_from([1, 2]))
+@given(
+    values=NETS, widths=WIDTHS, optimizer=st.sampled_from(["sgd", "adam", "adamax"]), threads=st.sampled_from([1, 2])
+)
 def test_nets_side_by_side_learn_what_each_learns_alone(
-    values: dict[str, Any], widths: tuple[int, int], optimizer: str, threads: int, tmp_path_factory: pytest.TempPathFactory
+    values: dict[str, Any],
+    widths: tuple[int, int],
+    optimizer: str,
+    threads: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("runs")
     values = dict(zip(("quantization.weight_bits", "quantization.error_bits"), widths, strict=True), **values)
@@ -145,10 +152,14 @@ def test_weights_that_others_change_between_two_steps_are_seen(tmp_path: Path) -
 @pytest.mark.parametrize(
     "words", [[], ["kernels=eager"], ["quantization=full_precision"], ["model=recurrent", "model.hidden=[9]"], CLASSES]
 )
-def test_runs_together_end_as_each_does_alone(words: list[str], tmp_path: Path) -> None:
+def test_runs_together_end_as_each_does_alone(
+    words: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     pairs = [pair(tmp_path, seed, *words, **{"trainer.epochs": 2}) for seed in range(2)]
     ends, number = together([ours for ours, _ in pairs])
     assert number == 0
+    assert ("2 runs in one process, each batch in turn" if words else "2 runs as one batch of nets") in caplog.text
     for place, (ours, theirs) in enumerate(pairs):
         same_outcome(ends[place], train(theirs, lambda: QUIET))
         assert_same_runs(ours, theirs)
