@@ -20,16 +20,7 @@ from qsnn.config.paths import AUTO, register_resolvers, split_checkpoint, wrong_
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import (
-    Sweep,
-    all_jobs,
-    expand_glob,
-    jobs_to_try,
-    own_sweeper,
-    starts_jobs_here,
-    sweep_folder,
-    wants_seeds_together,
-)
+from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, seeds_as_one, sweep_folder
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -301,5 +292,5 @@ def _try_sweep(overrides: list[Override]) -> Sweep:
         raise ConfigError(*problems)
     _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
     drawn = own_sweeper(overrides)
-    together = not drawn and starts_jobs_here(first) and any(wants_seeds_together(cfg) for cfg in tried)
+    together = not drawn and seeds_as_one(first, tried)
     return Sweep(sweep_folder(first, names), None if drawn else all_jobs(overrides), _hydra(overrides), together)

@@ -1,6 +1,7 @@
 """What the overrides of a sweep mean: the jobs that they make, those to try before the first one runs, and one folder."""
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,14 +93,16 @@ def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:
     return Path(str(cfg.hydra.sweep.dir))
 
 
-def starts_jobs_here(cfg: DictConfig) -> bool:
-    """Whether the sweep's jobs run in this process. ``cfg``: with Hydra's own part."""
-    return bool(cfg.hydra.launcher["_target_"] == BASIC_LAUNCHER)
-
-
 def wants_seeds_together(cfg: DictConfig) -> bool:
     """Whether a job with this config is to be trained as one with its other seeds."""
     return bool(OmegaConf.select(cfg, "trainer.vectorize") == "seed")
+
+
+def seeds_as_one(first: DictConfig, tried: Iterable[DictConfig]) -> bool:
+    """Whether a sweep whose jobs run in this process has some that are to be trained as one. ``first``: the first job's config,
+    with Hydra's own part; ``tried``: configs of it and of others."""
+    here = first.hydra.launcher["_target_"] == BASIC_LAUNCHER
+    return bool(here and any(wants_seeds_together(cfg) for cfg in tried))
 
 
 def check_objective(cfg: DictConfig) -> None:
