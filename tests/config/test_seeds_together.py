@@ -1,21 +1,24 @@
 """trainer.vectorize=seed: which jobs are trained as one, and that each leaves in its folder what it would alone."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL, in_process
-from omegaconf import OmegaConf
+from helpers import SMALL, command, in_process
+from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from qsnn.config.building.run import to_config
-from qsnn.config.command_line import compose_config
+from qsnn.config.command_line import compose_config, group_options
 from qsnn.config.composition import without_hydra
-from qsnn.config.paths import folder_name
-from qsnn.config.together.jobs import compose_jobs, group_by_seed
+from qsnn.config.paths import quoted
+from qsnn.config.sweeps.composing import changed
+from qsnn.config.sweeps.planning import Planned
+from qsnn.config.together.jobs import SweepJob, group_by_seed, sweep_job, units_of
 from qsnn.config.together.training import train_together
 from qsnn.errors import ConfigError
 from qsnn.training.checkpoint import load_checkpoint
@@ -35,13 +38,37 @@ def test_jobs_that_differ_in_the_seed_alone_are_a_group() -> None:
     assert group_by_seed([["a=1", "seed=5"], ["seed=6", "a=1"]]) == [[0, 1]]
 
 
+def test_jobs_that_ask_for_it_are_run_as_one_and_others_in_their_order(tmp_path: Path) -> None:
+    def planned(*words: str) -> list[Planned]:
+        return [
+            Planned([*words, f"seed={seed}", f"hydra.sweep.subdir={seed}{bits}", f"quantization.weight_bits={bits}"], tmp_path)
+            for seed in (0, 1) for bits in (2, 3)
+        ]  # fmt: skip
+
+    composed = []
+
+    def compose(words: list[str]) -> DictConfig:
+        composed.append(words)
+        return compose_config([text for text in words if not text.startswith("hydra.")])
+
+    jobs = [*planned(*SMALL), *planned(*SMALL, "trainer.vectorize=seed")]
+    assert units_of(jobs, compose, list(group_options())) == [[0], [1], [2], [3], [4, 6], [5, 7]]
+    assert len(composed) == 2  # whoever asks in the same words is asked once
+
+
+def words_of(seed: int) -> list[str]:
+    return [*SMALL, "dataset.seed=${seed}", f"seed={seed}", "hydra.sweep.dir=sweep", f"hydra.sweep.subdir=s{seed}"]
+
+
 def test_jobs_of_a_group_have_the_configs_that_hydra_would_compose(tmp_path: Path) -> None:
-    jobs = [[*SMALL, "dataset.seed=${seed}", f"seed={seed}"] for seed in (3, 11)]
-    for number, job in enumerate(compose_jobs(jobs, [], tmp_path, [4, 5])):
-        assert without_hydra(job.cfg) == compose_config(jobs[number])
-        assert OmegaConf.select(job.cfg, "dataset.seed") == (3, 11)[number]
-        assert job.folder == tmp_path / folder_name(",".join(sorted(jobs[number])))
-        assert job.cfg.hydra.job.num == 4 + number
+    first = compose_config(words_of(3), return_hydra_config=True)
+    cfg = changed(words_of(3), first, words_of(11))
+    assert cfg is not None
+    job = sweep_job(cfg)
+    assert without_hydra(job.cfg) == compose_config(words_of(11)[:-2])
+    assert OmegaConf.select(job.cfg, "dataset.seed") == 11
+    assert job.folder == Path.cwd() / "sweep/s11"
+    assert job.overrides == words_of(11)[:-2]
 
 
 def told(folder: Path) -> Iterator[Any]:
@@ -75,7 +102,7 @@ def assert_same_folders(ours: Path, theirs: Path) -> None:
 
 
 def test_sweep_over_seeds_leaves_what_each_run_leaves_alone(tmp_path: Path) -> None:
-    done = in_process("train", "-m", *WORDS, "seed=0,7", "hydra.sweep.dir=sweep", folder=tmp_path)
+    done = command("train", "-m", *WORDS, "seed=0,7", "hydra.sweep.dir=sweep", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 runs as one batch of nets" in done.stdout
     folders = {path.parent.name: path.parent for path in (tmp_path / "sweep").glob("*/summary.json")}
@@ -94,18 +121,25 @@ def test_sweep_over_seeds_leaves_what_each_run_leaves_alone(tmp_path: Path) -> N
 def test_seeds_that_are_not_equally_far_go_on_together(tmp_path: Path) -> None:
     begun = in_process("train", *WORDS, "seed=0", "trainer.epochs=2", "hydra.run.dir=sweep/s0", folder=tmp_path)
     assert begun.returncode == 0
+    shutil.rmtree(tmp_path / "sweep/s0/.hydra")  # it is a job of the sweep from now on
+    (tmp_path / "sweep/s0/summary.json").unlink()
     words = ["-m", *WORDS, "resume=auto", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=s${seed}", "seed=0,7"]
     done = in_process("train", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "[seed 0] resuming sweep/s0 after epoch 2" in done.stdout
-    assert "[seed 7] resume=auto: sweep/s7 holds no checkpoint" in done.stdout
+    assert "resuming sweep/s0 after epoch 2" in (tmp_path / "sweep/s0/train.log").read_text()
+    assert "resume=auto: sweep/s7 holds no checkpoint" in (tmp_path / "sweep/s7/train.log").read_text()
     for name in ("s0", "s7"):
         assert json.loads((tmp_path / "sweep" / name / "summary.json").read_text())["epochs"] == 6
         assert load_checkpoint(tmp_path / "sweep" / name / "checkpoints" / "previous.pt")["epoch"] == 4
 
 
+def planned_job(folder: Path, seed: int) -> SweepJob:
+    own = [f"hydra.sweep.dir={quoted(folder)}", f"hydra.sweep.subdir=s{seed}"]
+    return sweep_job(compose_config([*WORDS, f"seed={seed}", *own], return_hydra_config=True))
+
+
 def test_job_that_cannot_be_run_is_told_and_ends_alone(tmp_path: Path) -> None:
-    jobs = compose_jobs([[*WORDS, f"seed={seed}"] for seed in (0, 1)], [], tmp_path, [0, 1])
+    jobs = [planned_job(tmp_path, seed) for seed in (0, 1)]
     checkpoint = jobs[0].folder / "checkpoints" / "last.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()

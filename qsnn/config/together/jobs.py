@@ -1,17 +1,19 @@
-"""Which jobs of a sweep are trained as one, and each one's config and folder, composed once for all of them."""
+"""Which jobs of a sweep are trained as one."""
 
-import copy
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
-from qsnn.config.composition import compose_config
+from qsnn.config.sweep_jobs import wants_seeds_together
+from qsnn.config.sweeps.composing import key_of
+from qsnn.config.sweeps.job import task_words
+from qsnn.config.sweeps.planning import Planned
 
 SEED = "seed"
+OWN_FOLDER = "hydra.sweep.subdir="
 
 
 class SweepJob(NamedTuple):
@@ -20,6 +22,14 @@ class SweepJob(NamedTuple):
     cfg: DictConfig
     folder: Path
     overrides: list[str]
+
+
+def sweep_job(cfg: DictConfig) -> SweepJob:
+    """The job that has been composed as ``cfg``, which is told its folder, as Hydra tells it."""
+    folder = os.path.abspath(os.path.join(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir)))
+    with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
+        cfg.hydra.runtime.output_dir = folder
+    return SweepJob(cfg, Path(folder), task_words(cfg.hydra))
 
 
 def group_by_seed(jobs: Sequence[Sequence[str]]) -> list[list[int]]:
@@ -33,32 +43,20 @@ def group_by_seed(jobs: Sequence[Sequence[str]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def compose_jobs(jobs: Sequence[list[str]], hydra: list[str], sweep: Path, numbers: Sequence[int]) -> list[SweepJob]:
-    """The jobs of a group, or one. ``hydra``: overrides of its own keys; ``sweep``: the sweep's folder; ``numbers``: of the
-    jobs in it. Raises ConfigError."""
-    first = compose_config([*jobs[0], *hydra], return_hydra_config=True)
-    return list(_configs(first, jobs, sweep, numbers))
+def units_of(
+    jobs: Sequence[Planned], compose: Callable[[list[str]], DictConfig], choices: Sequence[str]
+) -> list[list[int]]:
+    """The numbers of the jobs that one process does at a time: those as one that differ in the seed alone and ask for it by
+    ``trainer.vectorize=seed``. ``choices``: names of Hydra's groups, upon which, beside that key, it depends."""
+    asked: dict[tuple[str, ...], bool] = {}
 
+    def as_one(overrides: list[str]) -> bool:
+        deciding = tuple(text for text in overrides if key_of(text) in choices or key_of(text).startswith("trainer"))
+        if deciding not in asked:
+            asked[deciding] = wants_seeds_together(compose(overrides))
+        return asked[deciding]
 
-def _configs(first: DictConfig, jobs: Sequence[list[str]], sweep: Path, numbers: Sequence[int]) -> Iterator[SweepJob]:
-    """A config composed with another seed is the same config with another seed: what follows from it is interpolated."""
-    for overrides, number in zip(jobs, numbers, strict=True):
-        cfg = copy.deepcopy(first)
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
-            if override.key_or_group == SEED:
-                cfg.seed = override.value()
-        with read_write(cfg.hydra), open_dict(cfg.hydra):
-            cfg.hydra.mode, cfg.hydra.job.num, cfg.hydra.job.id = RunMode.MULTIRUN, number, str(number)
-            cfg.hydra.overrides.task = list(overrides)
-            cfg.hydra.sweep.dir = str(sweep)
-            cfg.hydra.job.override_dirname = _dirname(overrides, cfg)
-            folder = sweep / str(cfg.hydra.sweep.subdir)
-            cfg.hydra.runtime.output_dir = str(folder.absolute())
-        yield SweepJob(cfg, folder, list(overrides))
-
-
-def _dirname(overrides: Sequence[str], cfg: DictConfig) -> str:
-    """``hydra.job.override_dirname``, as Hydra makes it of a job's overrides."""
-    how = cfg.hydra.job.config.override_dirname
-    kept = [text for text in overrides if text.split("=")[0] not in how.exclude_keys]
-    return str(how.item_sep).join(sorted(kept)).replace("=", how.kv_sep)
+    units: list[list[int]] = []
+    for group in group_by_seed([[text for text in job.overrides if not text.startswith(OWN_FOLDER)] for job in jobs]):
+        units += [group] if len(group) > 1 and as_one(jobs[group[0]].overrides) else [[number] for number in group]
+    return sorted(units)

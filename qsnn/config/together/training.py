@@ -1,12 +1,12 @@
 """Jobs that are trained as one, from composed configs to each one's summary."""
 
+import contextlib
 import logging
-import signal
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from qsnn.command import describe
 from qsnn.config.building.common import to_config
@@ -22,81 +22,86 @@ from qsnn.config.run import (
     record_stop,
     reporter_of,
 )
-from qsnn.config.together.jobs import SweepJob
+from qsnn.config.sweeps.job import NOT_RUN, claimed, is_told, record_early_stop
+from qsnn.config.together.jobs import SweepJob, sweep_job
 from qsnn.config.together.logs import Turns, turns_of
 from qsnn.errors import QsnnError, naming
-from qsnn.training.folders.lock import locked
-from qsnn.training.interrupt import Stopped
+from qsnn.training.folders.state import told_as_running, write_death
+from qsnn.training.interrupt import Stopped, raise_if_stopped
 from qsnn.training.loop import Outcome
+from qsnn.training.objective import error_to_minimise
 from qsnn.training.together.loop import Failure
 from qsnn.training.together.loop import train_together as train_runs
 
 log = logging.getLogger(__name__)
-Hold = Callable[[Path], AbstractContextManager[None]]
-"""What a job's folder is held by, such as `locked`."""
+End = Outcome | str | None
+"""Of a job: its outcome, the reason why it has none, or None if another process does it."""
 
 
 class _Group:
-    """Jobs on their way; ``ends``: of each that has ended, its outcome or the reason why it has none."""
+    """Jobs on their way, whose folders are held; ``ends``: of those that have ended."""
 
-    def __init__(self, jobs: Sequence[SweepJob], turns: Turns, hold: Hold) -> None:
-        self.jobs, self._turns, self._hold = jobs, turns, hold
-        self.beginnings: dict[int, Beginning] = {}
-        self.ends: dict[int, Outcome | str] = {}
+    def __init__(self, jobs: dict[int, SweepJob], turns: Turns) -> None:
+        self._jobs, self._turns = jobs, turns
+        self._places = {number: place for place, number in enumerate(jobs)}
+        self._beginnings: dict[int, Beginning] = {}
+        self.ends: dict[int, End] = {}
 
-    def begin(self, held: ExitStack) -> None:
+    def run(self) -> None:
+        """All of them to their ends. Raises Stopped for a signal outside of training, when each has told of it."""
+        try:
+            self._begin()
+            self._train()
+        except Stopped as stop:
+            for number in [number for number in self._jobs if number not in self.ends]:
+                if number in self._beginnings:
+                    record_stop(self._beginnings[number])
+                job = self._jobs[number]
+                record_early_stop(job.folder, without_hydra(job.cfg), job.overrides, stop)
+            raise
+
+    def _turn(self, number: int | None) -> None:
+        self._turns.turn(None if number is None else self._places[number])
+
+    def _begin(self) -> None:
         """Every job's run, in its folder. One that cannot be is told of, there and here, and is left out."""
-        for number, job in enumerate(self.jobs):
-            self._turns.turn(number)
+        for number, job in self._jobs.items():
+            self._turn(number)
             try:
-                held.enter_context(self._hold(job.folder))
-                self.beginnings[number] = _begin(job)
+                self._beginnings[number] = _begin(job)
             except (QsnnError, OSError) as error:
                 record_refusal(job.folder, without_hydra(job.cfg), job.overrides, describe(error))
                 self._fail(number, error)
-            except Stopped as stop:
-                reason = f"stopped by {signal.Signals(stop.args[0]).name} before it trained"
-                record_refusal(job.folder, without_hydra(job.cfg), job.overrides, reason, status="stopped")
-                raise
             finally:
-                self._turns.turn(None)
+                self._turn(None)
 
     def _fail(self, number: int, error: Failure) -> None:
-        reason = describe(error)
-        log.error("error: %s", reason)
-        self.ends[number] = reason
+        self.ends[number] = _failed(self._jobs[number], error)
 
-    def train(self) -> None:
-        """All of them to their ends."""
-        numbers = list(self.beginnings)
+    def _train(self) -> None:
+        """Those that have begun."""
+        numbers = list(self._beginnings)
         runs = [
             (beginning.run, reporter_of(beginning, progress=number == numbers[0]))
-            for number, beginning in self.beginnings.items()
+            for number, beginning in self._beginnings.items()
         ]
         if not runs:
             return
         try:
-            with memory_explained(self.beginnings[numbers[0]].config):
+            with memory_explained(self._beginnings[numbers[0]].config):
                 train_runs(
                     runs,
                     ended=lambda place, end: self._ended(numbers[place], end),
-                    turn=lambda place: self._turns.turn(None if place is None else numbers[place]),
+                    turn=lambda place: self._turn(None if place is None else numbers[place]),
                 )
         except (QsnnError, OSError) as error:  # of them all, such as memory
-            for number in self._under_way():
+            for number in [number for number in numbers if number not in self.ends]:
                 self._ended(number, error)
-        except Stopped:
-            for number in self._under_way():
-                record_stop(self.beginnings[number])
-            raise
-
-    def _under_way(self) -> list[int]:
-        return [number for number in self.beginnings if number not in self.ends]
 
     def _ended(self, number: int, end: Outcome | Failure) -> None:
         """A job's summary.json, and its table or its reason."""
-        beginning = self.beginnings[number]
-        self._turns.turn(number)
+        beginning = self._beginnings[number]
+        self._turn(number)
         if isinstance(end, Outcome):
             try:
                 conclude(beginning, end)
@@ -106,6 +111,15 @@ class _Group:
                 end = error
         record_failure(beginning, end)
         self._fail(number, end)
+
+
+def _failed(job: SweepJob, error: Failure) -> str:
+    """Tell of a job that failed, in its folder and in its log: the reason."""
+    reason = describe(error)
+    with contextlib.suppress(OSError):  # such as a full disk: the sweep tells it then
+        write_death(job.folder, reason)  # beside what an earlier try reached
+    log.error("error: %s", reason)
+    return reason
 
 
 def _begin(job: SweepJob) -> Beginning:
@@ -132,15 +146,50 @@ def _write_hydra(job: SweepJob) -> None:
             (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(part), encoding="utf-8")
 
 
-def train_together(jobs: Sequence[SweepJob], hold: Hold = locked) -> list[Outcome | str]:
+def _claim(job: SweepJob, held: ExitStack) -> bool:
+    """Whether a job is to be done by this process, whose folder then is ``held``, and tells so. Raises QsnnError, OSError."""
+    to_do = held.enter_context(claimed(job.folder, job.cfg))
+    if to_do:
+        held.enter_context(told_as_running(job.folder, job.overrides))
+    return to_do
+
+
+def train_together(jobs: Sequence[SweepJob]) -> list[End]:
     """Train jobs that differ in nothing but the seed as one; each leaves in its folder what it would alone.
 
-    The outcome of each or, of one that has none, the reason, which its folder tells too: it does not end the others. After a
-    signal all have ended, with checkpoints (``outcome.signal_number``). ``hold``: within which a job's folder is this process'.
-    Raises Stopped for a signal outside of training.
+    A job that fails does not end the others, and one that another process does is left out. After a signal all have ended,
+    with checkpoints (``outcome.signal_number``). Raises Stopped for a signal outside of training.
     """
-    with turns_of(jobs) as turns, ExitStack() as held:
-        group = _Group(jobs, turns, hold)
-        group.begin(held)
-        group.train()
-        return [group.ends[number] for number in range(len(jobs))]
+    ends, mine = dict[int, End](), dict[int, SweepJob]()
+    with ExitStack() as held:
+        for number, job in enumerate(jobs):
+            ends[number] = None
+            try:
+                if _claim(job, held):
+                    mine[number] = job
+            except (QsnnError, OSError) as error:
+                ends[number] = _failed(job, error)
+        if mine:
+            with turns_of(list(mine.values())) as turns:
+                group = _Group(mine, turns)
+                group.run()
+                ends |= group.ends
+    return [ends[number] for number in range(len(jobs))]
+
+
+def run_jobs(configs: Sequence[DictConfig]) -> list[float | str]:
+    """`qsnn.config.sweeps.job.run_job` of several jobs that differ in nothing but the seed: the error of each or, of one that
+    failed while its folder could not be told why, that."""
+    raise_if_stopped()
+    jobs = [sweep_job(cfg) for cfg in configs]
+    ends = train_together(jobs)
+    number = max((end.signal_number for end in ends if isinstance(end, Outcome)), default=0)
+    if number:
+        sys.exit(128 + number)
+    return [_answer(job, end) for job, end in zip(jobs, ends, strict=True)]
+
+
+def _answer(job: SweepJob, end: End) -> float | str:
+    if isinstance(end, Outcome):
+        return error_to_minimise(end)
+    return NOT_RUN if end is None or is_told(job.folder, end) else f"error: {end}"
