@@ -75,14 +75,27 @@ class Pool:
             raise
 
     def _hand_out(self, waiting: "deque[tuple[int, Planned]]") -> None:
-        while waiting and len(self._workers) < min(self._count, len(waiting) + len(self._busy())):
-            self._workers.append(Worker(self._cfg, self._context, [worker.connection for worker in self._workers]))
-        for worker in self._workers:
-            while waiting and worker.job is None:
-                number, job = waiting.popleft()
-                if not self._planned or is_free(job):
-                    log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
-                    worker.give(number, job)
+        """A job to each worker that has none, as long as there are jobs that nobody else does."""
+        while waiting and len(self._busy()) < self._count:
+            number, job = waiting.popleft()
+            if not self._planned or is_free(job):
+                log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
+                self._idle().give(number, job)
+
+    def _idle(self) -> Worker:
+        """A worker without a job; a new one if there is none, or if it has died meanwhile."""
+        for worker in [worker for worker in self._workers if worker.job is None]:
+            if worker.process.is_alive():
+                return worker
+            self._bury(worker)
+        worker = Worker(self._cfg, self._context, [worker.connection for worker in self._workers])
+        self._workers.append(worker)
+        return worker
+
+    def _bury(self, worker: Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job]
@@ -101,6 +114,8 @@ class Pool:
 
     def _wait(self) -> Iterator[Worker]:
         busy = self._busy()
+        if not busy:
+            return
         ready = wait([thing for worker in busy for thing in (worker.connection, worker.process.sentinel)])
         for worker in busy:
             if worker.connection in ready or worker.process.sentinel in ready:
@@ -108,16 +123,15 @@ class Pool:
 
     def _ended(self, worker: Worker, answer: Answer) -> None:
         assert worker.job is not None
+        self.answers[worker.number] = answer
         if answer.error:
             write_death(worker.job.folder, answer.error)
-        self.answers[worker.number] = answer
+            self._bury(worker)  # it leaves by itself
         worker.job = None
 
     def _died(self, worker: Worker) -> None:
         assert worker.job is not None
-        worker.process.join()
-        worker.connection.close()
-        self._workers.remove(worker)
+        self._bury(worker)
         reason = cause_of_death(worker.process.exitcode or 0, worker.memory)
         write_death(worker.job.folder, reason)
         log.error("error: %s", reason)
