@@ -14,10 +14,10 @@ from helpers import SMALL
 
 from qsnn.config.command_line import compose_config, read_command_line
 from qsnn.config.run import start
-from qsnn.training.folders.lock import LOCK, locked
 from qsnn.config.scoring import score_run
 from qsnn.config.training import train
 from qsnn.errors import ConfigError, RunFolderError
+from qsnn.training.folders.lock import LOCK, locked
 
 HOLDER = """
 import sys, time

@@ -83,7 +83,11 @@ def test_killed_worker_costs_its_job_and_the_end_of_the_parent_ends_its_workers(
         parent.kill()
         parent.wait()
         wait_for(lambda: not any(map(is_there, workers)))
-    assert sorted(job.status for job in find_jobs(place)) == ["failed", "stopped", "stopped"]  # by SIGTERM, each with a checkpoint
+    assert sorted(job.status for job in find_jobs(place)) == [
+        "failed",
+        "stopped",
+        "stopped",
+    ]  # by SIGTERM, each with a checkpoint
     assert not any(is_held(job.folder) for job in find_jobs(place) if job.folder)
 
 
