@@ -76,15 +76,28 @@ class Pool:
             raise
 
     def _hand_out(self, waiting: deque[Unit]) -> None:
-        while waiting and len(self._workers) < min(self._count, len(waiting) + len(self._busy())):
-            self._workers.append(Worker(self._cfg, self._context, [worker.connection for worker in self._workers]))
-        for worker in self._workers:
-            while waiting and not worker.unit:
-                unit = [(number, job) for number, job in waiting.popleft() if not self._planned or is_free(job)]
-                for number, job in unit:
-                    log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
-                if unit:
-                    worker.give(unit)
+        """A unit to each worker that has none, as long as there are jobs that nobody else does."""
+        while waiting and len(self._busy()) < self._count:
+            unit = [(number, job) for number, job in waiting.popleft() if not self._planned or is_free(job)]
+            for number, job in unit:
+                log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
+            if unit:
+                self._idle().give(unit)
+
+    def _idle(self) -> Worker:
+        """A worker without a job; a new one if there is none, or if it has died meanwhile."""
+        for worker in [worker for worker in self._workers if not worker.unit]:
+            if worker.process.is_alive():
+                return worker
+            self._bury(worker)
+        worker = Worker(self._cfg, self._context, [worker.connection for worker in self._workers])
+        self._workers.append(worker)
+        return worker
+
+    def _bury(self, worker: Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.unit]
@@ -103,25 +116,30 @@ class Pool:
 
     def _wait(self) -> Iterator[Worker]:
         busy = self._busy()
+        if not busy:
+            return
         ready = wait([thing for worker in busy for thing in (worker.connection, worker.process.sentinel)])
         for worker in busy:
             if worker.connection in ready or worker.process.sentinel in ready:
                 yield worker
 
     def _ended(self, worker: Worker, answers: list[Answer]) -> None:
+        if any(answer.error for answer in answers):
+            self._bury(worker)  # it leaves by itself
+        self._note(worker, answers)
+
+    def _note(self, worker: Worker, answers: list[Answer]) -> None:
         for (number, job), answer in zip(worker.unit, answers, strict=True):
+            self.answers[number] = answer
             if answer.error and not is_held(job.folder):  # another process may have come between: it tells its own end
                 write_death(job.folder, answer.error)
-            self.answers[number] = answer
         worker.unit = []
 
     def _died(self, worker: Worker) -> None:
-        worker.process.join()
-        worker.connection.close()
-        self._workers.remove(worker)
+        self._bury(worker)
         reason = cause_of_death(worker.process.exitcode or 0, worker.memory)
         log.error("error: %s", reason)
-        self._ended(worker, [Answer(None, reason)] * len(worker.unit))
+        self._note(worker, [Answer(None, reason)] * len(worker.unit))
 
     def _dismiss(self) -> None:
         for worker in self._workers:
