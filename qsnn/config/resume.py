@@ -24,7 +24,8 @@ from qsnn.training.run import Run
 
 # What may differ between a run and its continuation: how long, where, how fast and how much is told.
 FREE_KEYS = (
-    "resume", "sweep.", "search.", "trainer.epochs", "trainer.checkpoint_every", "trainer.train_sample", "device", "kernels",
+    "resume", "sweep.", "search.", "trainer.epochs", "trainer.checkpoint_every", "trainer.train_sample", "trainer.vectorize",
+    "device", "kernels",
     "threads", "logging.", "dataset.root", "dataset.file", "dataset.cache", "dataset.num_workers",
 )  # fmt: skip
 

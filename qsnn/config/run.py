@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from omegaconf import DictConfig
@@ -56,7 +57,18 @@ def start(cfg: DictConfig, folder: Path, overrides: list[str], workers: Workers 
             raise
 
 
-def _start(config: Config, folder: Path, overrides: list[str], workers: Workers) -> Outcome:
+class Beginning(NamedTuple):
+    """A run that is ready to train. ``facts``: what its summary.json says beside its results; ``before``: epochs it has."""
+
+    config: Config
+    run: Run
+    overrides: list[str]
+    facts: dict[str, Any]
+    before: int
+
+
+def prepare(config: Config, folder: Path, overrides: list[str], workers: Workers = ONE) -> Beginning:
+    """The run in ``folder``, in the state that it begins or goes on from. Raises QsnnError, OSError."""
     run = build_run(config, folder, workers)
     folder.mkdir(parents=True, exist_ok=True)
     if goes_on(config, folder):
@@ -73,24 +85,57 @@ def _start(config: Config, folder: Path, overrides: list[str], workers: Workers)
     facts = describe_run(config, overrides, run)
     for remark in remarks(config, overrides):
         log.warning(remark)
-    before = run.state.epoch  # what a signal leaves in the first piece of training, which is not saved
+    return Beginning(config, run, overrides, facts, run.state.epoch)
+
+
+def _start(config: Config, folder: Path, overrides: list[str], workers: Workers) -> Outcome:
+    beginning = prepare(config, folder, overrides, workers)
+    with end_recorded(beginning):
+        outcome = train(beginning.run, reporter_of(beginning))
+        conclude(beginning, outcome)
+    return outcome
+
+
+def conclude(beginning: Beginning, outcome: Outcome) -> None:
+    """Write summary.json and print the table."""
+    run = beginning.run
+    best = {"best": outcome.best} if outcome.best else {}
+    measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
+    results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
+    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **beginning.facts}
+    write_json(run.folder / "summary.json", summary)
+    report(run, outcome, beginning.facts)
+
+
+@contextlib.contextmanager
+def end_recorded(beginning: Beginning) -> Iterator[None]:
+    """Within training: have summary.json tell what ended it early, if something does."""
     try:
-        outcome = _train(config, run, overrides)
-        best = {"best": outcome.best} if outcome.best else {}
-        measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
-        results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
-        write_json(folder / "summary.json", {"status": outcome.status, "epochs": run.state.epoch, **results, **facts})
-        report(run, outcome, facts)
+        yield
     except (QsnnError, OSError) as error:
-        _record_failure(folder, {"error": describe(error), **facts, "epochs": run.state.epoch})
+        record_failure(beginning, error)
         raise
     except Stopped as stop:
+        record_stop(beginning)
+        folder = beginning.run.folder
         if checkpoint_path(folder).exists():
-            if read_job(folder).status != "finished":
-                _record_failure(folder, {**facts, "epochs": run.state.epoch if run.finished() else before}, "stopped")
             stop.note = f"its last checkpoint is kept; go on: python -m qsnn.train resume={relative(folder)}"
         raise
-    return outcome
+
+
+def record_failure(beginning: Beginning, error: QsnnError | OSError) -> None:
+    """Write why training ended early into summary.json."""
+    facts = {"error": describe(error), **beginning.facts, "epochs": beginning.run.state.epoch}
+    _record_end(beginning.run.folder, facts)
+
+
+def record_stop(beginning: Beginning) -> None:
+    """Write that a signal came, outside of training, into the summary.json of a run that has a checkpoint and is not finished:
+    what it leaves in the first piece of training is not saved."""
+    run = beginning.run
+    if checkpoint_path(run.folder).exists() and read_job(run.folder).status != "finished":
+        epochs = run.state.epoch if run.finished() else beginning.before
+        _record_end(run.folder, {**beginning.facts, "epochs": epochs}, "stopped")
 
 
 def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: str, status: str = "failed") -> None:
@@ -101,25 +146,28 @@ def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: 
     if not checkpoint_path(folder).exists() and read_job(folder).status in (UNFINISHED, QUEUED, RUNNING):
         known = {"experiment": cfg.name, "seed": cfg.seed, "overrides": overrides}
         facts = {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()}
-        _record_failure(folder, facts, status)
+        _record_end(folder, facts, status)
 
 
-def _record_failure(folder: Path, facts: dict[str, Any], status: str = "failed") -> None:
+def _record_end(folder: Path, facts: dict[str, Any], status: str = "failed") -> None:
     """Write how a run ended early, if its folder is there and can still be written; the caller tells it in any case."""
     if folder.is_dir():
         with contextlib.suppress(OSError):
             write_json(folder / "summary.json", {"status": status, **facts})
 
 
-def _train(config: Config, run: Run, overrides: list[str]) -> Outcome:
-    """Train, and report."""
+def reporter_of(beginning: Beginning, progress: bool = True) -> Callable[[], Reporter]:
+    """What makes the run's reporter; ``progress``: with the bar, if the config has one."""
+    config, run = beginning.config, beginning.run
     identity = identity_of(
         run,
         yaml.safe_dump(settled_config(config), sort_keys=False),
         hyperparameters(config),
-        remedies(config, overrides),
+        remedies(config, beginning.overrides),
     )
-    return train(run, lambda: Reporter(identity, build_logging(config)))
+    settings = build_logging(config)
+    settings = settings._replace(progress=settings.progress and progress)
+    return lambda: Reporter(identity, settings)
 
 
 def settled_config(config: Config) -> dict[str, Any]:

@@ -105,6 +105,11 @@ def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:
     return Path(str(cfg.hydra.sweep.dir))
 
 
+def wants_seeds_together(cfg: DictConfig) -> bool:
+    """Whether a job with this config is to be trained as one with its other seeds."""
+    return bool(OmegaConf.select(cfg, "trainer.vectorize") == "seed")
+
+
 def check_objective(cfg: DictConfig) -> None:
     """Raise ConfigError if a run with this config has no recordings for validation, whose error a sweeper could minimise."""
     share = OmegaConf.select(cfg, "dataset.validation_share")

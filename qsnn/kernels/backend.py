@@ -98,6 +98,42 @@ class QuantizeError(Protocol):
     def __call__(self, error: Tensor, error_bits: int | None, over: Reductions = ALONE) -> Tensor: ...  # noqa: D102
 
 
+class StackedNet(NamedTuple):
+    """A net of dense spiking layers that learns a raster, as `NetStack` keeps it: input spikes, target (T, B, N), layers, the
+    slots of each one's weights, the rule that they belong to, and what the van Rossum distance is told (see
+    `Backend.net_gradients`)."""
+
+    x: Tensor
+    target: Tensor
+    layers: tuple[LayerSettings, ...]
+    slots: tuple[Slots, ...]
+    rule: UpdateRule
+    filter: tuple[float, float, int | None]
+
+
+class StackStep(NamedTuple):
+    """An update of the weights of net ``number``: see `Backend.train_weights`; streams and roundings one a layer."""
+
+    number: int
+    rule: UpdateRule
+    step: int
+    keep_rounded: bool
+    streams: tuple[RandomStream, ...]
+    roundings: tuple[GradientRounding, ...]
+
+
+class NetStack(Protocol):
+    """Independent nets, prepared to learn side by side: what each computes is what `Backend.net_gradients` and
+    `Backend.train_weights` compute of it alone. Weights and slots are changed in place."""
+
+    def gradients(self, numbers: Sequence[int]) -> list[NetPass | None]:
+        """A pass of each of these nets, in memory that its next pass uses again; None of one that has to be computed, or told
+        to be not finite, by the operations of a single net."""
+
+    def train_weights(self, steps: Sequence[StackStep]) -> list[list[WeightUpdate]]:
+        """Updates by the gradients of the last pass: of each layer of each net."""
+
+
 class InputError(Protocol):
     """``error_bits`` as quantized errors have; None: sums in any order."""
 
@@ -188,6 +224,8 @@ class Backend(NamedTuple):
     net_gradients: Callable[..., NetPass]
     """input spikes, target, one layer or more (input first), decay and tau of the van Rossum distance, and perhaps
     filter_bits -> `NetPass`"""
+    stack_nets: Callable[[Sequence[StackedNet]], NetStack | None]
+    """nets -> the same side by side; None where that has nothing over one after the other, which is its definition"""
     loss_gradients: Callable[[Tensor, Sequence[LayerSettings], OutputLoss], NetPass]
     """input spikes, layers, any loss of the last one's output -> `NetPass`"""
     convolution_current: Callable[[Tensor, ConvolutionSettings], Tensor]

@@ -27,6 +27,7 @@ from qsnn.kernels.backend import (
     NetPass,
     OutputLoss,
     RoundedGradient,
+    StackedNet,
     StoredWeight,
     WeightSettings,
     WeightUpdate,
@@ -220,6 +221,10 @@ def net_gradients(
     return compose_gradients(EAGER, x, target, layers, decay, tau, filter_bits)
 
 
+def stack_nets(nets: Sequence[StackedNet]) -> None:
+    """None: nets side by side are, by definition, one after the other."""
+
+
 def loss_gradients(x: Tensor, layers: Sequence[LayerSettings], loss: OutputLoss) -> NetPass:
     """`dense_layers.compose_loss_gradients` of these operations."""
     return compose_loss_gradients(EAGER, x, layers, loss)
@@ -266,6 +271,7 @@ EAGER = Backend(
     train_weights=train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
+    stack_nets=stack_nets,
     loss_gradients=loss_gradients,
     convolution_current=convolution_current,
     convolution_errors=convolution_errors,

@@ -1,6 +1,6 @@
 """Nets that learn by backpropagation through time: named layers of any kind, one after the other, without delay."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple, Protocol, cast
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qsnn.dynamics import LIFState
 from qsnn.dynamics.integrator import IntegratorActivity
-from qsnn.kernels.backend import LayerPass, OutputLoss
+from qsnn.kernels.backend import LayerPass, NetPass, OutputLoss
 from qsnn.layers import SpikingActivity, SpikingLinear
 from qsnn.layers.activity import Layer
 from qsnn.layers.integrating_linear import IntegratingLinear
@@ -180,7 +180,12 @@ def _without_graph(
         done = backend.net_gradients(x.flatten(2), target, settings, *loss.filter)
     else:
         done = backend.loss_gradients(x.flatten(2), settings, _at_output(loss, target))
-    passes = dict(zip(layers, done.layers, strict=True))
+    return gradients_of(list(layers), done)
+
+
+def gradients_of(names: Sequence[str], done: NetPass) -> NetGradients:
+    """What the layers of these names did in a pass without a graph."""
+    passes = dict(zip(names, done.layers, strict=True))
     return NetGradients(
         done.distance,
         {name: _activity_of(layer) for name, layer in passes.items()},

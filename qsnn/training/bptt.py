@@ -9,8 +9,9 @@ from torch import Tensor
 
 from qsnn.data.events.batches import Batch
 from qsnn.data.sources.pattern import Pattern
+from qsnn.dynamics import UpdateRule
 from qsnn.errors import NonFiniteError
-from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight
+from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight, WeightUpdate
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers import SpikingActivity
 from qsnn.models import Activity, SpikingNet
@@ -49,12 +50,17 @@ def check_finite(name: str, tensor: Tensor, epoch: int, backend: Backend) -> Non
         raise _not_finite(name, tensor, epoch)
 
 
+def rule_at(state: TrainingState, rates: Rates) -> UpdateRule:
+    """The update rule at the learning rate of now."""
+    return state.rule._replace(lr=state.rule.lr * rates.lr_factor)
+
+
 def _update(state: TrainingState, gradients: dict[str, Tensor], rates: Rates, keep_rounded: bool) -> dict[str, Tensor]:
     """Round every weight gradient and let the rule change the weights; the rounded gradients, if asked for.
 
     Tensors of more than two dimensions are seen as rows, one an output channel.
     """
-    rule, weights = state.rule._replace(lr=state.rule.lr * rates.lr_factor), state.model.weights()
+    rule, weights = rule_at(state, rates), state.model.weights()
     layers = [
         StoredWeight(
             w.weight.flatten(1), gradients[name].flatten(1), state.slots[name], state.streams[name],
@@ -63,6 +69,11 @@ def _update(state: TrainingState, gradients: dict[str, Tensor], rates: Rates, ke
         for name, w in weights.items()
     ]  # fmt: skip
     updates = next(iter(weights.values())).backend.train_weights(rule, state.step + 1, keep_rounded, layers)
+    return take_updates(state, weights, updates)
+
+
+def take_updates(state: TrainingState, weights: dict[str, Any], updates: list[WeightUpdate]) -> dict[str, Tensor]:
+    """Note what was done to the weights; the rounded gradients that were kept. Raises NonFiniteError."""
     kept = {}
     for (name, w), layer, update in zip(weights.items(), list(state.largest_codes), updates, strict=True):
         if not update.finite:

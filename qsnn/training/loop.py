@@ -29,11 +29,14 @@ class Outcome(NamedTuple):
 def save(run: Run) -> None:
     """Write checkpoints/best.pt and last.pt, and keep the last.pt before as previous.pt; of processes that share a run one
     does."""
-    if not run.workers.leads:
-        return
-    content = {**run.state.state_dict(), **run.facts}
-    save_best(run, run.task.best_so_far(run))
-    save_last(run.folder / "checkpoints", content)
+    if run.workers.leads:
+        write(run, run.task.best_so_far(run))
+
+
+def write(run: Run, best: Best | None) -> None:
+    """The same, the best weights being known."""
+    save_best(run, best)
+    save_last(run.folder / "checkpoints", {**run.state.state_dict(), **run.facts})
 
 
 def save_best(run: Run, best: Best | None) -> None:

@@ -54,6 +54,15 @@ class RunSettings(NamedTuple):
         return Rates(rounding, lr_factor)
 
 
+class Order(NamedTuple):
+    """What `Learner.learn` is told beside the state."""
+
+    batch: Any
+    rates: Rates
+    keep: bool
+    before_update: Callable[[float], None]
+
+
 class Learner(Protocol):
     """A way to learn."""
 
@@ -223,29 +232,55 @@ class Run:
         """Whether the last epoch is done."""
         return self.state.epoch >= self.settings.epochs
 
-    def advance(self, reporter: Reporter) -> bool:
-        """Learn one batch, and report it; whether a checkpoint is due. Between two of these a run can stop."""
-        state, task, epoch = self.state, self.task, self.state.epoch + 1
-        last = state.batch + 1 == task.batches_per_epoch
-        keep = bool(last and self.workers.agreed(reporter.wants_health(epoch)))  # the one that writes wants it
-        lesson, headline = self.learn_batch(keep)
-        reporter.after_batch(headline)
-        if not last:
+    def advance(self, reporter: Reporter, batch: Any = None) -> bool:
+        """Learn one batch (``batch``: if it is known already), and report it; whether a checkpoint is due. Between two of these
+        a run can stop."""
+        order = self.order(self.keeps(reporter), batch)
+        return self.take(order, self.learner.learn(self.state, *order), reporter)
+
+    def keeps(self, reporter: Reporter) -> bool:
+        """Whether the next lesson must keep what health is told from."""
+        last = self.ends_epoch()  # then the processes agree: the one that writes wants it
+        return last and bool(self.workers.agreed(reporter.wants_health(self.state.epoch + 1)))
+
+    def ends_epoch(self) -> bool:
+        """Whether the next batch is the last of its epoch."""
+        return self.state.batch + 1 == self.task.batches_per_epoch
+
+    def take(self, order: Order, lesson: Any, reporter: Reporter) -> bool:
+        """Go on by a lesson and report it; whether a checkpoint is due."""
+        reporter.after_batch(self.count(order.batch, lesson))
+        if self.state.batch:
             return False
-        reporter.after_epoch(self, lesson, task.end_epoch(self, lesson, reporter.wants_figures(epoch)))
+        epoch = self.state.epoch
+        reporter.after_epoch(self, lesson, self.task.end_epoch(self, lesson, reporter.wants_figures(epoch)))
         return epoch % self.settings.checkpoint_every == 0
 
     def learn_batch(self, keep: bool = False) -> tuple[Any, str]:
         """Learn the next batch: the lesson (see `Learner.learn`) and a headline. At the end of an epoch nothing is measured."""
+        order = self.order(keep)
+        lesson = self.learner.learn(self.state, *order)
+        return lesson, self.count(order.batch, lesson)
+
+    def order(self, keep: bool, batch: Any = None, rates: Rates | None = None) -> Order:
+        """What is to be learned next, and how. ``batch`` and ``rates``: the next ones, if they are known already."""
         state, task, epoch = self.state, self.task, self.state.epoch + 1
-        batch = self._next_batch(epoch)
-        rates = self.settings.rates_at(epoch, state.batch, task.batches_per_epoch)
-        lesson = self.learner.learn(state, batch, rates, keep, lambda loss: task.before_update(state, loss))
+        if batch is None:
+            batch = self._next_batch(epoch)
+        else:
+            self._under_way = None  # it stays behind
+        if rates is None:
+            rates = self.settings.rates_at(epoch, state.batch, task.batches_per_epoch)
+        return Order(batch, rates, keep, lambda loss: task.before_update(state, loss))
+
+    def count(self, batch: Any, lesson: Any) -> str:
+        """Take a lesson into the state; a headline."""
+        state, task = self.state, self.task
         headline = task.add_up(state, batch, lesson)
         state.batch += 1
         if state.batch == task.batches_per_epoch:
-            self._under_way, state.epoch, state.batch = None, epoch, 0
-        return lesson, headline
+            self._under_way, state.epoch, state.batch = None, state.epoch + 1, 0
+        return headline
 
     def _next_batch(self, epoch: int) -> Any:
         if self._under_way is None:

@@ -1,14 +1,19 @@
 """Sweeps that have a name: the folder, the jobs that are still to do, and what is refused."""
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 from helpers import SMALL
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from qsnn.config.command_line import compose_config, read_command_line
-from qsnn.config.paths import MAX_FOLDER_NAME
+from qsnn.config.paths import MAX_FOLDER_NAME, wrong_name
 from qsnn.config.run import start
+from qsnn.config.sweeps.composing import changed
 from qsnn.config.sweeps.launchers import cpu_count, register_launchers, workers_of
 from qsnn.config.sweeps.planning import folder_names, plan
 from qsnn.errors import ConfigError
@@ -42,16 +47,34 @@ def test_sweep_with_a_name_has_its_folder_and_goes_on() -> None:
     assert unnamed.jobs == [["experiment=quick", "seed=0"]]
 
 
-HOSTILE = ["a/b", "..", ".", "''", "' '", "../../etc", "'a\\nb'", "x" * (MAX_FOLDER_NAME + 1), "-rf", "'$HOME'", "~"]
+HOSTILE = [
+    "a/b",
+    "..",
+    ".",
+    "",
+    " ",
+    "../../etc",
+    "a\nb",
+    "x" * (MAX_FOLDER_NAME + 1),
+    "-rf",
+    "$HOME",
+    "~",
+    "a\x00b",
+    "\u202e",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_name_that_is_no_folder_is_refused_by_its_name(name: str) -> None:
-    with pytest.raises(
-        ConfigError, match=r"^sweep\.name=.* is not possible: it names a folder: up to 180 bytes"
-    ) as caught:
-        read_command_line(["-m", "experiment=quick", f"sweep.name={name}", "seed=0"])
-    assert "\n" not in str(caught.value)
+    (problem,) = wrong_name(name, "sweep.name")
+    assert problem.startswith("sweep.name=")
+    assert " is not possible: it names a folder: up to 180 bytes" in problem
+    assert problem.isprintable()
+
+
+def test_hostile_name_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"^sweep\.name=\.\. is not possible"):
+        read_command_line(["-m", "experiment=quick", "sweep.name=..", "seed=0"])
 
 
 MEANINGLESS = {
@@ -68,16 +91,46 @@ def test_name_that_cannot_mean_anything_is_refused(words: str) -> None:
         read_command_line(["experiment=quick", "seed=0", *words.split()])
 
 
-def test_names_of_folders_are_hydras(tmp_path: Path) -> None:
-    jobs = [["experiment=quick", f"seed={seed}", "resume=auto", "dataset.target='letters:a b'"] for seed in (0, 1)]
-    cfg = compose_config(jobs[0], return_hydra_config=True)
-    composed = [str(compose_config(words, return_hydra_config=True).hydra.sweep.subdir) for words in jobs]
-    assert folder_names(jobs, cfg) == composed
-    for subdir, names in (("${hydra.job.num}", ["0", "1"]), ("s${seed}/x", ["s0/x", "s1/x"])):
-        chosen = compose_config([*jobs[0], f"hydra.sweep.subdir='{subdir}'"], return_hydra_config=True)
-        if "seed" in subdir:
-            jobs = [[*words, f"hydra.sweep.subdir='{subdir}'"] for words in jobs]
-        assert folder_names(jobs, chosen) == names
+def test_names_of_folders_are_hydras() -> None:
+    job = ["experiment=quick", "seed=1", "resume=auto", "dataset.target='letters:a b'"]
+    cfg = compose_config(job, return_hydra_config=True)
+    assert folder_names([job], copy.deepcopy(cfg)) == [str(cfg.hydra.sweep.subdir)]
+    with open_dict(cfg):
+        cfg.hydra.sweep.subdir = "${hydra.job.num}"
+    assert folder_names([job, job], cfg) == ["0", "1"]
+    assert folder_names([job], _with_subdir(cfg, "s${seed}/x")) == ["s1/x"]
+
+
+def _with_subdir(cfg: DictConfig, text: str) -> DictConfig:
+    with open_dict(cfg):
+        cfg.hydra.sweep.subdir = text
+    return cfg
+
+
+VALUES = {
+    "seed": st.integers(0, 9), "threads": st.integers(1, 4), "trainer.epochs": st.integers(1, 99),
+    "quantization.weight_bits": st.sampled_from(["null", "2", "8", "[2,8]"]), "optimizer.eta": st.sampled_from(["0.5", "1e-3"]),
+    "hydra.sweep.subdir": st.sampled_from(["'a'", "'b=c'"]), "model.hidden": st.sampled_from(["[8]", "[8,4]"]),
+}  # fmt: skip
+WORDS = st.fixed_dictionaries(VALUES).map(lambda values: [f"{key}={values[key]}" for key in VALUES])
+
+
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@given(before=WORDS, now=WORDS)
+def test_config_made_from_the_last_jobs_is_that_which_hydra_composes(before: list[str], now: list[str]) -> None:
+    configs = [compose_config(["experiment=quick", *words], return_hydra_config=True) for words in (before, now)]
+    made = changed(["experiment=quick", *before], configs[0], ["experiment=quick", *now])
+    assert made is not None
+    assert OmegaConf.to_yaml(made) == OmegaConf.to_yaml(configs[1])
+
+
+def test_config_of_another_group_or_key_is_composed() -> None:
+    cfg = compose_config(["experiment=quick", "seed=0"], return_hydra_config=True)
+    for words in (
+        ["experiment=pattern", "seed=0"], ["experiment=quick"], ["experiment=quick", "threads=2"],
+        ["experiment=quick", "seed=x"], ["experiment=quick", "seed=0", "seed=1"], ["experiment=quick", "+seed=1"],
+    ):  # fmt: skip
+        assert changed(["experiment=quick", "seed=0"], cfg, words) is None
 
 
 def test_only_what_is_not_finished_is_to_do_and_waits_in_its_folder(tmp_path: Path) -> None:

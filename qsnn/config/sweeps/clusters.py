@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.plugins.launcher import Launcher
 from omegaconf import open_dict
 
+from qsnn.config.sweeps.deaths import Memory, what_memory_says
 from qsnn.config.sweeps.launchers import cpu_count
 from qsnn.config.sweeps.planning import Planned
 from qsnn.training.folders.state import write_death
@@ -62,16 +63,16 @@ def _executor(launcher: Any, kind: str) -> Any:
 
 
 def _in_turns(executor: Any, launcher: Any, jobs: list[Planned], arguments: list[tuple[Any, ...]]) -> None:
-    waiting, running = deque(zip(jobs, arguments, strict=True)), list[tuple[Planned, Any]]()
+    waiting, running = deque(zip(jobs, arguments, strict=True)), list[tuple[Planned, Any, Memory]]()
     while waiting or running:
         while waiting and len(running) < cpu_count():
             job, words = waiting.popleft()
-            running.append((job, executor.submit(launcher, *words)))
+            running.append((job, executor.submit(launcher, *words), Memory.now()))
         time.sleep(PAUSE)
-        for job, handle in list(running):
-            if handle.done():
-                running.remove((job, handle))
-                _record(job, handle)
+        for entry in list(running):
+            if entry[1].done():
+                running.remove(entry)
+                _record(*entry)
 
 
 def _wait_in_queue(running: list[tuple[Planned, Any]]) -> None:
@@ -112,14 +113,25 @@ def _last_words(handle: Any) -> str:
     return "".join(f": {' '.join(line.split())}" for line in said[:1])
 
 
-def _record(job: Planned, handle: Any) -> None:
+def _record(job: Planned, handle: Any, before: Memory | None = None) -> None:
     """Wait for the end of a job; if it had no chance to say why it failed, say so."""
     error = handle.exception()
-    if error is not None:
+    if error is None:
+        _returned(job, handle.results()[0])
+    elif isinstance(error, submitit_error()):
+        memory = "" if before is None else f" ({what_memory_says(before)})"
+        _died(job, f"submitit: job {handle.job_id} ended without a result: it was killed{memory}")
+    else:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         _died(job, f"submitit: {lines[-1] if lines else type(error).__name__}")
-    else:
-        _returned(job, handle.results()[0])
+
+
+def submitit_error() -> type[Exception]:
+    """What submitit makes of a process that left no result."""
+    from submitit.core.utils import UncompletedJobError
+
+    found: type[Exception] = UncompletedJobError
+    return found
 
 
 def run_by_ray(launcher: Any, jobs: list[Planned]) -> None:

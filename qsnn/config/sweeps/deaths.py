@@ -52,10 +52,12 @@ def cause_of_death(exit_code: int, before: Memory) -> str:
     name = signal.Signals(-exit_code).name
     if exit_code != -signal.SIGKILL:
         return f"killed by {name}"
-    return f"killed by {name} ({_memory(before.kills, Memory.now().kills)})"
+    return f"killed by {name} ({what_memory_says(before)})"
 
 
-def _memory(before: int | None, now: int | None) -> str:
+def what_memory_says(earlier: Memory) -> str:
+    """Whether the kernel has killed a process for want of memory since."""
+    before, now = earlier.kills, Memory.now().kills
     if before is None or now is None:
         return "out of memory? the kernel does not tell here"
     if now > before:

@@ -1,9 +1,11 @@
 """One job of a sweep, as a launcher starts it: claimed by its folder, told in its summary, and never an end of the sweep."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qsnn.command import describe
 from qsnn.config.paths import AUTO
-from qsnn.config.sweep_jobs import BASIC_SWEEPER, check_objective
+from qsnn.config.sweep_jobs import BASIC_SWEEPER, check_objective, wants_seeds_together
 from qsnn.errors import QsnnError
 from qsnn.training.folders.lock import InUseError, locked
 from qsnn.training.folders.state import FINISHED, read_summary, told_as_running, write_death
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from qsnn.training.loop import Outcome  # takes torch with it
 
 NOT_RUN = float("nan")
+SEEDS_ALONE = "trainer.vectorize=seed: this sweeper or launcher starts every job by itself, so each trains alone"
 log = logging.getLogger(__name__)
 
 
@@ -36,16 +39,26 @@ def run_job(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     folder, overrides = Path(hydra_config.runtime.output_dir), task_words(hydra_config)
     minimised = hydra_config.sweeper["_target_"] != BASIC_SWEEPER
-    try:
-        with locked(folder):
-            if not minimised and is_done(folder, cfg):
-                return NOT_RUN
-            return _run_claimed(cfg, folder, overrides, minimised)
-    except InUseError as error:
-        if minimised:
-            raise CompactHydraException(f"error: {error}") from error
-        log.info("%s", error)  # that process does it, and the sweep tells in the end who it is
-        return NOT_RUN
+    if minimised and wants_seeds_together(cfg):
+        log.warning(SEEDS_ALONE)
+    with claimed(folder, cfg, minimised) as to_do:
+        return _run_claimed(cfg, folder, overrides, minimised) if to_do else NOT_RUN
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, cfg: DictConfig, minimised: bool = False) -> Iterator[bool]:
+    """Hold the folder of a job; whether it is to be done: not if another process is at it, or has done it since it was planned.
+    Raises OSError, and CompactHydraException where a sweeper that minimises waits for the job."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(folder))
+        except InUseError as error:
+            if minimised:
+                raise CompactHydraException(f"error: {error}") from error
+            log.info("%s", error)  # that process does it, and the sweep tells in the end who it is
+            yield False
+        else:
+            yield minimised or not is_done(folder, cfg)
 
 
 def task_words(hydra_config: Any) -> list[str]:
@@ -94,16 +107,28 @@ def start_or_record(cfg: DictConfig, folder: Path, overrides: list[str], minimis
         record_refusal(folder, cfg, overrides, describe(error))
         raise
     except Stopped as stop:
-        reason = f"stopped by {signal.Signals(stop.args[0]).name} before it trained"
-        record_refusal(folder, cfg, overrides, reason, status="stopped")
+        record_early_stop(folder, cfg, overrides, stop)
         raise
+
+
+def record_early_stop(folder: Path, cfg: DictConfig, overrides: list[str], stop: Stopped) -> None:
+    """Say of a job that has no checkpoint that a signal stopped it."""
+    from qsnn.config.run import record_refusal
+
+    reason = f"stopped by {signal.Signals(stop.args[0]).name} before it trained"
+    record_refusal(folder, cfg, overrides, reason, status="stopped")
 
 
 def _failed_job(folder: Path, reason: str, minimised: bool) -> float:
     """The end of a job that failed: nothing more to say where its folder tells why."""
-    from qsnn.training.runs import read_job
-
     log.error("error: %s", reason)
-    if minimised or read_job(folder).reason() != reason:
+    if minimised or not is_told(folder, reason):
         raise CompactHydraException(f"error: {reason}")
     return NOT_RUN
+
+
+def is_told(folder: Path, reason: str) -> bool:
+    """Whether the folder of a job that failed says why."""
+    from qsnn.training.runs import read_job
+
+    return read_job(folder).reason() == reason

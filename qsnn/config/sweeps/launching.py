@@ -19,10 +19,12 @@ from qsnn.config.composition import without_running_hydra
 from qsnn.config.paths import AUTO, config_folder, quoted
 from qsnn.config.search_path import search_path_override
 from qsnn.config.sweeps.clusters import run_by_plugin
-from qsnn.config.sweeps.job import run_job
+from qsnn.config.sweeps.composing import Composer
+from qsnn.config.sweeps.job import SEEDS_ALONE, run_job
 from qsnn.config.sweeps.launchers import cpu_count, register_launchers, workers_of
 from qsnn.config.sweeps.planning import Planned, folder_names, plan
 from qsnn.config.sweeps.processes import run_in_processes
+from qsnn.config.together.jobs import units_of
 from qsnn.errors import ConfigError
 from qsnn.training.runs import Job
 
@@ -69,10 +71,14 @@ def launch(
 
 def _run(started: Launch, to_do: list[Planned]) -> None:
     workers = workers_of(started.cfg)
+    compose = Composer(started.context.config_loader, started.cfg).compose
+    units = units_of(to_do, compose, list(started.cfg.hydra.runtime.choices))
     if workers:
         _tell_threads(started.cfg, workers)
-        run_in_processes(to_do, workers, started.cfg, started.context)
+        run_in_processes(to_do, workers, started.cfg, started.context, units=units)
         return
+    if len(units) < len(to_do):
+        log.warning(SEEDS_ALONE)
     # A cluster may end a job and start it again by itself.
     going_on = [job if GOES_ON in job.overrides else Planned([*job.overrides, GOES_ON], job.folder) for job in to_do]
     launcher = Plugins.instance().instantiate_launcher(started.context, run_job, started.cfg)

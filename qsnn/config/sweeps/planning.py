@@ -94,11 +94,14 @@ def folder_names(jobs: Sequence[Sequence[str]], cfg: DictConfig, first: int = 0)
     """
     text = str(OmegaConf.to_container(cfg.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
     foreign = set(re.findall(r"\$\{([\w.]+)", text)) - set(OWN_TO_A_JOB)
-    return [_name(cfg if not foreign else _composed(job), job, number) for number, job in enumerate(jobs, first)]
+    return [_name(cfg if not foreign else _composed(job, text), job, number) for number, job in enumerate(jobs, first)]
 
 
-def _composed(job: Sequence[str]) -> DictConfig:
-    return compose_config(list(job), return_hydra_config=True)
+def _composed(job: Sequence[str], subdir: str) -> DictConfig:
+    cfg = compose_config(list(job), return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.sweep.subdir = subdir  # that of the sweep, which is none of the job's own words
+    return cfg
 
 
 def _name(cfg: DictConfig, job: Sequence[str], number: int) -> str:

@@ -1,6 +1,6 @@
 """Jobs in processes of our own: persistent workers, forked from a parent that does nothing but wait for them.
 
-A worker takes one job at a time. One that dies takes its job with it and nothing else.
+A worker takes one job at a time, or several that are trained as one. One that dies takes these with it and nothing else.
 """
 
 import contextlib
@@ -25,6 +25,8 @@ from qsnn.training.folders.state import QUEUED, read_summary, write_death
 from qsnn.training.interrupt import Stopped
 
 FORK = multiprocessing.get_context("fork")
+Unit = list[tuple[int, Planned]]
+"""Jobs that are run as one, with their numbers; mostly a single one."""
 log = logging.getLogger(__name__)
 
 
@@ -33,19 +35,18 @@ class Worker:
 
     def __init__(self, cfg: DictConfig, context: HydraContext, others: list[Connection]) -> None:
         self.connection, theirs = FORK.Pipe()
-        self.job: Planned | None = None
-        self.number = -1
+        self.unit: Unit = []
         arguments = (theirs, [self.connection, *others], cfg, context, os.getpid())
         self.process = FORK.Process(target=serve, args=arguments, name="qsnn worker")
         self.memory = Memory.now()
         self.process.start()
         theirs.close()
 
-    def give(self, number: int, job: Planned) -> None:
-        """Have it run ``job``."""
-        self.number, self.job, self.memory = number, job, Memory.now()
+    def give(self, unit: Unit) -> None:
+        """Have it run ``unit``."""
+        self.unit, self.memory = unit, Memory.now()
         with contextlib.suppress(BrokenPipeError):  # dead already: its sentinel will say so
-            self.connection.send((number, job.overrides))
+            self.connection.send([(number, job.overrides) for number, job in unit])
 
     def dismiss(self) -> None:
         """Let it end: there is nothing more to do."""
@@ -61,11 +62,11 @@ class Pool:
         self._workers: list[Worker] = []
         self.answers: dict[int, Answer] = {}
 
-    def run(self, jobs: list[Planned]) -> None:
-        """All ``jobs``. Raises Stopped, and KeyboardInterrupt, when every worker has ended."""
-        waiting = deque(enumerate(jobs))
+    def run(self, units: list[Unit]) -> None:
+        """All ``units``. Raises Stopped, and KeyboardInterrupt, when every worker has ended."""
+        waiting = deque(units)
         try:
-            while waiting or any(worker.job for worker in self._workers):
+            while waiting or self._busy():
                 self._hand_out(waiting)
                 self._hear()
             self._dismiss()
@@ -74,55 +75,71 @@ class Pool:
             self._stop(number)
             raise
 
-    def _hand_out(self, waiting: "deque[tuple[int, Planned]]") -> None:
-        while waiting and len(self._workers) < min(self._count, len(waiting) + len(self._busy())):
-            self._workers.append(Worker(self._cfg, self._context, [worker.connection for worker in self._workers]))
-        for worker in self._workers:
-            while waiting and worker.job is None:
-                number, job = waiting.popleft()
-                if not self._planned or is_free(job):
-                    log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
-                    worker.give(number, job)
+    def _hand_out(self, waiting: deque[Unit]) -> None:
+        """A unit to each worker that has none, as long as there are jobs that nobody else does."""
+        while waiting and len(self._busy()) < self._count:
+            unit = [(number, job) for number, job in waiting.popleft() if not self._planned or is_free(job)]
+            for number, job in unit:
+                log.info("\t#%d : %s", number, " ".join(filter_overrides(job.overrides)))
+            if unit:
+                self._idle().give(unit)
+
+    def _idle(self) -> Worker:
+        """A worker without a job; a new one if there is none, or if it has died meanwhile."""
+        for worker in [worker for worker in self._workers if not worker.unit]:
+            if worker.process.is_alive():
+                return worker
+            self._bury(worker)
+        worker = Worker(self._cfg, self._context, [worker.connection for worker in self._workers])
+        self._workers.append(worker)
+        return worker
+
+    def _bury(self, worker: Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
 
     def _busy(self) -> list[Worker]:
-        return [worker for worker in self._workers if worker.job]
+        return [worker for worker in self._workers if worker.unit]
 
     def _hear(self) -> None:
         """Wait until a worker has something to say, or has died."""
         for worker in list(self._wait()):
             try:
-                answer = worker.connection.recv() if worker.connection.poll() else None
+                answers = worker.connection.recv() if worker.connection.poll() else None
             except (EOFError, OSError):
-                answer = None
-            if answer is not None:
-                self._ended(worker, answer)
+                answers = None
+            if answers is not None:
+                self._ended(worker, answers)
             else:
                 self._died(worker)
 
     def _wait(self) -> Iterator[Worker]:
         busy = self._busy()
+        if not busy:
+            return
         ready = wait([thing for worker in busy for thing in (worker.connection, worker.process.sentinel)])
         for worker in busy:
             if worker.connection in ready or worker.process.sentinel in ready:
                 yield worker
 
-    def _ended(self, worker: Worker, answer: Answer) -> None:
-        assert worker.job is not None
-        if answer.error:
-            write_death(worker.job.folder, answer.error)
-        self.answers[worker.number] = answer
-        worker.job = None
+    def _ended(self, worker: Worker, answers: list[Answer]) -> None:
+        if any(answer.error for answer in answers):
+            self._bury(worker)  # it leaves by itself
+        self._note(worker, answers)
+
+    def _note(self, worker: Worker, answers: list[Answer]) -> None:
+        for (number, job), answer in zip(worker.unit, answers, strict=True):
+            self.answers[number] = answer
+            if answer.error and not is_held(job.folder):  # another process may have come between: it tells its own end
+                write_death(job.folder, answer.error)
+        worker.unit = []
 
     def _died(self, worker: Worker) -> None:
-        assert worker.job is not None
-        worker.process.join()
-        worker.connection.close()
-        self._workers.remove(worker)
+        self._bury(worker)
         reason = cause_of_death(worker.process.exitcode or 0, worker.memory)
-        write_death(worker.job.folder, reason)
         log.error("error: %s", reason)
-        self.answers[worker.number] = Answer(None, reason)
-        worker.job = None
+        self._note(worker, [Answer(None, reason)] * len(worker.unit))
 
     def _dismiss(self) -> None:
         for worker in self._workers:
@@ -145,12 +162,15 @@ def is_free(job: Planned) -> bool:
 
 
 def run_in_processes(
-    jobs: list[Planned], workers: int, cfg: DictConfig, context: HydraContext, planned: bool = True
-) -> list[JobReturn]:
+    jobs: list[Planned], workers: int, cfg: DictConfig, context: HydraContext, planned: bool = True,
+    units: list[list[int]] | None = None,
+) -> list[JobReturn]:  # fmt: skip
     """Run ``jobs`` in so many processes. What became of them is in their folders, and what each returned is returned for
-    sweepers. ``planned``: leave out what another sweep of the same plan does. Raises Stopped, and KeyboardInterrupt."""
+    sweepers. ``planned``: leave out what another sweep of the same plan does; ``units``: numbers of the jobs that are run as
+    one, None: each alone. Raises Stopped, and KeyboardInterrupt."""
     pool = Pool(workers, cfg, context, planned)
-    pool.run(jobs)
+    numbers = [[number] for number in range(len(jobs))] if units is None else units
+    pool.run([[(number, jobs[number]) for number in unit] for unit in numbers])
     return [_returned(job, pool.answers.get(number, Answer(None, ""))) for number, job in enumerate(jobs)]
 
 

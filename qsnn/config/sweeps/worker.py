@@ -7,15 +7,16 @@ import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.errors import CompactHydraException
-from hydra.types import HydraContext
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from qsnn.config.sweeps import job
 from qsnn.config.sweeps.composing import Composer
+from qsnn.config.together.training import run_jobs
 from qsnn.training.interrupt import Interruptible, Stopped
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent ends, however that ends
@@ -60,27 +61,43 @@ def _serve(connection: Connection, cfg: DictConfig, context: HydraContext, paren
     composer = Composer(context.config_loader, cfg)
     while True:
         try:
-            order: tuple[int, list[str]] | None = connection.recv()
+            order: list[tuple[int, list[str]]] | None = connection.recv()
         except EOFError:  # the parent has gone
             return
         if order is None:
             return
         _leave_if_orphaned(parent)
-        answer = _run(order[0], composer.compose(order[1]), context)
-        connection.send(answer)
-        if answer.error:  # who knows in what state it left this process
+        answers = _run([_numbered(number, composer.compose(words)) for number, words in order], context)
+        connection.send(answers)
+        if any(answer.error for answer in answers):  # who knows in what state it left this process
             return
 
 
-def _run(number: int, config: DictConfig, context: HydraContext) -> Answer:
+def _numbered(number: int, config: DictConfig) -> DictConfig:
     with open_dict(config):
         config.hydra.job.id = config.hydra.job.num = number
+    return config
+
+
+def _run(configs: list[DictConfig], context: HydraContext) -> list[Answer]:
+    """Run a job, or several as one."""
+    if len(configs) == 1:
+        end = _run_by_hydra(job.run_job, configs[0], context)
+        return [end if isinstance(end, Answer) else Answer(end, "")]
+    ends = _run_by_hydra(lambda _: run_jobs(configs), configs[0], context)  # the first stands for all
+    if isinstance(ends, Answer):
+        return [ends] * len(configs)
+    return [Answer(None, end) if isinstance(end, str) else Answer(end, "") for end in ends]
+
+
+def _run_by_hydra(task: TaskFunction, config: DictConfig, context: HydraContext) -> Any:
+    """What ``task`` returns or, if it raises something that nothing in it explains, the `Answer` that tells that."""
     result = run_job(
-        task_function=job.run_job, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+        task_function=task, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
         hydra_context=context,
     )  # fmt: skip
     if result.status == JobStatus.COMPLETED:
-        return Answer(result.return_value, "")
+        return result.return_value
     error = result._return_value
     if isinstance(error, CompactHydraException):  # one line for a sweeper that minimises
         return Answer(None, str(error))

@@ -32,6 +32,7 @@ from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import remember
 from qsnn.kernels.numba.runtime.team import run_together
 from qsnn.kernels.numba.runtime.threads import split
+from qsnn.kernels.numba.stack import stack_nets
 from qsnn.quantization.reductions import ALONE, Reductions
 
 CHUNK = 2**16
@@ -205,6 +206,7 @@ NUMBA = Backend(
     train_weights=weights.train_weights,
     all_finite=all_finite,
     net_gradients=net_gradients,
+    stack_nets=stack_nets,
     loss_gradients=loss_gradients,
     convolution_current=or_eager("convolution_current")(convolution.convolution_current),
     convolution_errors=or_eager("convolution_errors")(convolution.convolution_errors),

@@ -5,7 +5,7 @@ import itertools
 import math
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from qsnn.kernels.numba.products.products import (
 from qsnn.kernels.numba.rounding.calls import backward_grids
 from qsnn.kernels.numba.runtime.arrays import matrix
 from qsnn.kernels.numba.runtime.buffers import block
+from qsnn.kernels.numba.runtime.compile import Kernel
 from qsnn.kernels.numba.runtime.memory import known, remember
 from qsnn.kernels.numba.runtime.team import run_together
 
@@ -51,8 +52,8 @@ class Scratch(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)
-def _scratch(shape: tuple[int, int], widths: tuple[int, ...], thread: int) -> Scratch:
-    """For (T, B) steps and sequences and layers of so many neurons; ``thread``: whose memory it is."""
+def _scratch(shape: tuple[int, int], widths: tuple[int, ...], place: int) -> Scratch:
+    """For (T, B) steps and sequences and layers of so many neurons; ``place``: whose memory it is."""
     num_rows = shape[0] * shape[1]
 
     def lists(count: int, width: int) -> tuple[np.ndarray, ...]:
@@ -173,16 +174,13 @@ def _outputs(x: Tensor, layers: Sequence[LayerSettings]) -> Outputs:
     return Outputs(*(parts[first : first + count] for first in range(0, len(parts), count)))
 
 
-def _net_pass(outputs: Outputs, shape: tuple[int, ...], sizes: list[list[int]], distance: float) -> NetPass:
-    """The result for (T, B) steps and sequences, with the maxima that the kernel has found kept in mind."""
+def layer_passes(outputs: Outputs, shape: tuple[int, ...]) -> tuple[LayerPass, ...]:
+    """What the kernel has filled, or will fill, for (T, B) steps and sequences, as tensors on the same memory."""
     layers = []
-    for current, activity, grad, gradient, largest in zip(*outputs, sizes, strict=True):
+    for current, activity, grad, gradient in zip(*outputs, strict=True):
         tensors = [torch.from_numpy(part).view(*shape, -1) for part in (current, grad, *activity)]
-        states, learned = LIFActivity(*tensors[2:]), torch.from_numpy(gradient)
-        remember(states.membrane, "largest", largest[kernels.MEMBRANE])
-        remember(learned, "largest", largest[kernels.GRADIENT])
-        layers.append(LayerPass(tensors[0], states, tensors[1], learned))
-    return NetPass(distance, tuple(layers))
+        layers.append(LayerPass(tensors[0], LIFActivity(*tensors[2:]), tensors[1], torch.from_numpy(gradient)))
+    return tuple(layers)
 
 
 def _limits(codes: Codes, highest_error: float) -> tuple[int, int, int]:
@@ -191,22 +189,44 @@ def _limits(codes: Codes, highest_error: float) -> tuple[int, int, int]:
     return LARGEST_SUM[sum_kind(codes)] // codes.high, LARGEST_SUM[np.int16] // high, MULTIPLES // (codes.high * high)
 
 
-def fused_gradients(
-    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float, filter_bits: int | None = None
-) -> NetPass | None:
-    """`dense_layers.compose_gradients`, or None where the kernel is not made for the numbers that come up."""
+class Prepared(NamedTuple):
+    """A call of the kernel. Whatever changes the arrays that it reads in place is seen by the next call."""
+
+    kernel: Kernel
+    arguments: tuple[Any, ...]
+    codes: tuple[np.ndarray, ...]
+    """of the weights"""
+    outputs: Outputs
+    sizes: np.ndarray
+    """bits of maxima (layers, `NUM_SIZES`, threads)"""
+    distance: np.ndarray
+
+    def run(self, team: int) -> bool:
+        """Compute, by as many threads as it was prepared for; whether the kernel was made for the numbers that came up."""
+        return bool(run_together(self.kernel, team, *self.arguments) == kernels.FINISHED)
+
+    def result(self) -> float:
+        """The distance that was computed."""
+        return float(np.float32(self.distance[0]))
+
+
+def prepare(
+    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float, filter_bits: int | None,
+    team: int, place: int,
+) -> Prepared | None:  # fmt: skip
+    """The kernel's call for ``team`` threads, None where it is not made for these numbers. ``place``: whose memory serves for
+    what nobody sees afterwards."""
     operands = find_operands(x, target, layers)
     if operands is None or len({_lif(layer).surrogate_bits is None for layer in layers}) > 1:
         return None
     (T, B, _), (x_rows, x_columns, codes, grids) = x.shape, operands
     outputs, widths = _outputs(x, layers), tuple(layer.weight.shape[1] for layer in layers)
-    lists, columns, *scratch = _scratch((T, B), widths, threading.get_ident())
-    team = min(torch.get_num_threads(), MOST_THREADS)
+    integers = tuple(c.integers for c in codes)
+    lists, columns, *scratch = _scratch((T, B), widths, place)
     sizes, distance = np.zeros((len(layers), kernels.NUM_SIZES, team), np.int32), np.zeros(1)
     surrogates = [surrogate(_lif(layer)) for layer in layers]
-    state = run_together(
-        kernels.gradients_kernel(len(layers), len(surrogates[0])), team,
-        (tuple(x_rows), *lists), (tuple(x_columns), *columns), tuple(c.integers for c in codes),
+    arguments = (
+        (tuple(x_rows), *lists), (tuple(x_columns), *columns), integers,
         tuple(c.step for c in codes), tuple(_limits(c, grid[2][1]) for c, grid in zip(codes, grids, strict=True)),
         tuple(sum_kind(c) is np.int8 for c in codes),
         tuple(decays(_lif(layer), torch.Size((B, width))) for layer, width in zip(layers, widths, strict=True)),
@@ -216,6 +236,20 @@ def fused_gradients(
         tuple(states[0].reshape(T * B, -1) for states in outputs.activities), tuple(outputs.grads),
         tuple(outputs.gradients), *scratch, sizes, np.zeros(team, np.int64), distance,
     )  # fmt: skip
-    if state != kernels.FINISHED:
+    kernel = kernels.gradients_kernel(len(layers), len(surrogates[0]))
+    return Prepared(kernel, arguments, integers, outputs, sizes, distance)
+
+
+def fused_gradients(
+    x: Tensor, target: Tensor, layers: Sequence[LayerSettings], decay: float, tau: float, filter_bits: int | None = None
+) -> NetPass | None:
+    """`dense_layers.compose_gradients`, or None where the kernel is not made for the numbers that come up."""
+    team = min(torch.get_num_threads(), MOST_THREADS)
+    prepared = prepare(x, target, layers, decay, tau, filter_bits, team, threading.get_ident())
+    if prepared is None or not prepared.run(team):
         return None
-    return _net_pass(outputs, (T, B), sizes.max(2).tolist(), float(np.float32(distance[0])))
+    passes = layer_passes(prepared.outputs, tuple(x.shape[:2]))
+    for layer, largest in zip(passes, prepared.sizes.max(2).tolist(), strict=True):
+        remember(layer.activity[2], "largest", largest[kernels.MEMBRANE])
+        remember(layer.gradient, "largest", largest[kernels.GRADIENT])
+    return NetPass(prepared.result(), passes)

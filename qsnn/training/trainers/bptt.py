@@ -65,6 +65,11 @@ class BPTT(Option):
         at_least=1, at_most=10**9,
     )  # fmt: skip
 
+    vectorize: str | None = key(
+        None, "seed: in a sweep, jobs that differ in nothing but the seed are trained as one batch of nets, to the same bits",
+        choices=(None, "seed"),
+    )  # fmt: skip
+
     def settle(self, config: RunConfig) -> None:
         """Fill in what follows from the data set."""
         classes = CLASSES in config.dataset.gives
