@@ -254,7 +254,7 @@ def _instead_of(flag: str, words: list[str]) -> str:
 
 def _check_auto(overrides: list[str], multirun: bool) -> None:
     """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
-    keys = ("sweep.name", "hydra.sweep.dir") if multirun else ("hydra.run.dir",)
+    keys = ("hydra.sweep.dir", "sweep.name") if multirun else ("hydra.run.dir",)
     if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
         needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
         raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
