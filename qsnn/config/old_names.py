@@ -15,6 +15,7 @@ OLD_KEYS = {
 OLD_OPTIONS = {
     "model": {"pattern_net": "pattern", "local_conv": "conv", "local_mlp": "feedforward model.hidden=[128,128]"},
     "quantization": {"icons_full_precision": "full_precision"},
+    "trainer": {"bptt_randman_small": "bptt_randman"},
 }
 
 

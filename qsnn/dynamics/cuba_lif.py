@@ -1,6 +1,7 @@
 """The current-based leaky integrate-and-fire recurrence and its backward pass, in plain torch: the definition.
 
-T time, B batch, N neurons. Q_syn and Q_mem are `quantize` with the formats of the two states. One time step [ISCAS]:
+T time, B batch, N neurons. Q_syn and Q_mem are `quantize` with the formats of the two states, symmetric(bits) times
+``state_range``. One time step [ISCAS]:
 
     v_thr = Q_mem(mem - theta)               s[t] = 1 if v_thr > 0 else 0
     syn'  = Q_syn(alpha * syn + h[t])        mem' = Q_mem(beta * mem + syn - s[t])
@@ -16,6 +17,9 @@ The mask of e_thr stops the errors of a membrane below theta - 127/128 (8 bits):
 every step learns nothing any more. Without ``threshold_mask`` they pass; e_mem and e_syn are masked as ever.
 
 With ``surrogate_bits`` the division is a product with a table of integers (`qsnn.dynamics.surrogate`), in double.
+
+A ``state_range`` of 1 is [ISCAS]: with theta at 0.9 a state ends little above the threshold, and what many inputs add is lost,
+with its errors. A range of 4 costs two of the bits below the threshold, and keeps both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +44,7 @@ from qsnn.quantization.reductions import ALONE, Reductions
 
 SPIKES = "a neuron whose spikes carry errors back through time"
 INTEGER_STEP = "a neuron whose step is defined in integers"
+STATE_RANGES = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 class LIFParameters(NamedTuple):
@@ -54,6 +59,7 @@ class LIFParameters(NamedTuple):
     error_bits: int | None
     threshold_mask: bool = True
     surrogate_bits: int | None = None
+    state_range: float = 1.0
 
     def raw_states(self, state: "LIFState", current: Tensor, spikes: Tensor) -> "LIFState":
         """`raw_states`."""
@@ -135,7 +141,7 @@ class LIFActivity(NamedTuple):
 
 def threshold_distance(membrane: Tensor, parameters: LIFParameters) -> Tensor:
     """``v_thr = Q_mem(mem - theta)``; the neuron spikes where it is positive."""
-    return quantize(membrane - parameters.threshold, symmetric(parameters.membrane_bits))
+    return quantize(membrane - parameters.threshold, symmetric(parameters.membrane_bits, parameters.state_range))
 
 
 def raw_states(state: LIFState, current: Tensor, spikes: Tensor, parameters: LIFParameters) -> LIFState:
@@ -151,8 +157,8 @@ def lif_step(current: Tensor, state: LIFState, parameters: LIFParameters) -> tup
     spikes = (threshold_distance(state.membrane, parameters) > 0).to(current.dtype)
     raw = raw_states(state, current, spikes, parameters)
     return spikes, LIFState(
-        quantize(raw.synapse, symmetric(parameters.synapse_bits)),
-        quantize(raw.membrane, symmetric(parameters.membrane_bits)),
+        quantize(raw.synapse, symmetric(parameters.synapse_bits, parameters.state_range)),
+        quantize(raw.membrane, symmetric(parameters.membrane_bits, parameters.state_range)),
     )
 
 
@@ -213,12 +219,16 @@ def lif_sequence_backward(
 
     ``feedback``: what ``g_h[t + 1]`` adds to ``g_s[t]``; ``over``: all parts of the batch.
     """
-    bits, mem_format = parameters.error_bits, symmetric(parameters.membrane_bits)
+    bits, full_scale = parameters.error_bits, parameters.state_range
+    mem_format, syn_format = (
+        symmetric(parameters.membrane_bits, full_scale),
+        symmetric(parameters.synapse_bits, full_scale),
+    )
     before = states_before(activity, initial)
     raw = raw_states(before, current, activity.spikes, parameters)
     passing = mem_format if parameters.threshold_mask else None
     mask_thr = in_range(before.membrane - parameters.threshold, passing)
-    mask_mem, mask_syn = in_range(raw.membrane, mem_format), in_range(raw.synapse, symmetric(parameters.synapse_bits))
+    mask_mem, mask_syn = in_range(raw.membrane, mem_format), in_range(raw.synapse, syn_format)
     surrogate = surrogate_of(before.membrane, parameters)
 
     grad_current = torch.empty_like(current)
@@ -267,6 +277,13 @@ class CubaLIF(Option):
         "",
         "true, fixed",
     )
+    state_range: float = key(
+        1.0,
+        "membrane and synapse reach from -state_range to state_range, in as many steps: more room, less resolution",
+        "",
+        "1, fixed",
+        choices=STATE_RANGES,
+    )
 
     def problems(self) -> Iterator[str]:
         """Decays outside [0, 1)."""
@@ -293,4 +310,5 @@ class CubaLIF(Option):
             membrane_bits=membrane_bits,
             error_bits=error_bits,
             threshold_mask=self.threshold_mask,
+            state_range=self.state_range,
         )

@@ -36,9 +36,9 @@ def membrane_codes(membrane_bits: int) -> Tensor:
     return torch.arange(-high, high + 1, dtype=torch.int32)
 
 
-def _distances(threshold: float, membrane_bits: int) -> Tensor:
+def _distances(threshold: float, membrane_bits: int, full_scale: float) -> Tensor:
     """``mem - theta`` of every code, float32, as a step computes it."""
-    return from_codes(membrane_codes(membrane_bits), symmetric(membrane_bits)) - threshold
+    return from_codes(membrane_codes(membrane_bits), symmetric(membrane_bits, full_scale)) - threshold
 
 
 def _first(codes: Tensor, condition: Tensor) -> int:
@@ -46,29 +46,31 @@ def _first(codes: Tensor, condition: Tensor) -> int:
 
 
 @functools.cache
-def threshold_codes(threshold: float, membrane_bits: int) -> ThresholdCodes:
+def threshold_codes(threshold: float, membrane_bits: int, full_scale: float = 1.0) -> ThresholdCodes:
     """The two constants that theta becomes."""
     codes, fmt, distances = (
         membrane_codes(membrane_bits),
-        symmetric(membrane_bits),
-        _distances(threshold, membrane_bits),
+        symmetric(membrane_bits, full_scale),
+        _distances(threshold, membrane_bits, full_scale),
     )
     return ThresholdCodes(_first(codes, quantize(distances, fmt) > 0), _first(codes, in_range(distances, fmt)))
 
 
 @functools.lru_cache(maxsize=64)
-def surrogate_table(threshold: float, slope: float, membrane_bits: int, surrogate_bits: int) -> Tensor:
+def surrogate_table(
+    threshold: float, slope: float, membrane_bits: int, surrogate_bits: int, full_scale: float = 1.0
+) -> Tensor:
     """Entries for the codes -high .. high of the membrane, float32 integers from 0 to 2^surrogate_bits. Not to be changed."""
-    fmt, steep = symmetric(membrane_bits), Fraction(slope)
-    distances = to_codes(quantize(_distances(threshold, membrane_bits), fmt), fmt).abs()
+    fmt, steep = symmetric(membrane_bits, full_scale), Fraction(slope) * Fraction(full_scale)
+    distances = to_codes(quantize(_distances(threshold, membrane_bits, full_scale), fmt), fmt).abs()
     entries = [round(2**surrogate_bits / (steep * Fraction(size, fmt.levels) + 1) ** 2) for size in range(fmt.high + 1)]
     return torch.tensor(entries, dtype=torch.float32)[distances.long()]
 
 
-def of_codes(table: Tensor, membrane: Tensor, membrane_bits: int) -> Tensor:
+def of_codes(table: Tensor, membrane: Tensor, membrane_bits: int, full_scale: float = 1.0) -> Tensor:
     """The entries for membranes on the grid, float64, of their shape; for one beyond its range, that of the range's end."""
-    fmt = symmetric(membrane_bits)
-    places = ((membrane * fmt.levels).long() + fmt.high).clamp(0, 2 * fmt.high)
+    fmt = symmetric(membrane_bits, full_scale)
+    places = ((membrane / full_scale * fmt.levels).long() + fmt.high).clamp(0, 2 * fmt.high)
     return table.to(membrane.device, torch.float64)[places]
 
 
@@ -90,6 +92,11 @@ class HasThreshold(Protocol):
     def surrogate_bits(self) -> int | None: ...  # noqa: D102
 
 
+def range_of(neuron: object) -> float:
+    """Full scale of a neuron's states: 1 of one that knows no other."""
+    return float(getattr(neuron, "state_range", 1.0))
+
+
 def table_of(neuron: HasThreshold) -> tuple[Tensor, int] | None:
     """`surrogate_table` and the bits of the membrane whose codes it is for; None for a division.
 
@@ -100,15 +107,16 @@ def table_of(neuron: HasThreshold) -> tuple[Tensor, int] | None:
         return None
     if bits is None:
         raise ValueError("surrogate_bits needs membranes on a grid: membrane_bits is None")
-    return surrogate_table(neuron.threshold, neuron.surrogate_slope, bits, neuron.surrogate_bits), bits
+    table = surrogate_table(neuron.threshold, neuron.surrogate_slope, bits, neuron.surrogate_bits, range_of(neuron))
+    return table, bits
 
 
 def surrogate_of(membrane: Tensor, neuron: HasThreshold) -> Tensor:
     """What `through_threshold` divides by, or multiplies with, at membranes of any shape from before the step."""
     table = table_of(neuron)
     if table is not None:
-        return of_codes(table[0], membrane, table[1])
-    distance = quantize(membrane - neuron.threshold, symmetric(neuron.membrane_bits))
+        return of_codes(table[0], membrane, table[1], range_of(neuron))
+    distance = quantize(membrane - neuron.threshold, symmetric(neuron.membrane_bits, range_of(neuron)))
     return surrogate_gradient(distance, neuron.surrogate_slope)
 
 

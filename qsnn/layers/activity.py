@@ -44,6 +44,10 @@ class Layer(Protocol):
     def state_widths(self) -> tuple[int | None, int | None]:
         """Bits of synapse and membrane; 0 for a state that the neuron does not have."""
 
+    @property
+    def state_range(self) -> float:
+        """Full scale of both."""
+
     def raw_states(self, activity: SpikingActivity) -> LIFState:
         """The states after each step of a sequence from rest, before they were quantized."""
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
+from qsnn.dynamics.surrogate import range_of
 from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings
 from qsnn.kernels.convolution import membranes_before, pooled_backward, steps_of
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
@@ -159,6 +160,11 @@ class SpikingConvolution(nn.Module):
     def state_widths(self) -> tuple[int | None, int | None]:
         """Bits of synapse and membrane."""
         return self.lif.dynamics.synapse_bits, self.lif.dynamics.membrane_bits
+
+    @property
+    def state_range(self) -> float:
+        """`range_of` its neurons."""
+        return range_of(self.lif.dynamics)
 
     def raw_states(self, activity: SpikingActivity) -> LIFState:
         """`raw_lif_states`."""

@@ -64,6 +64,11 @@ class IntegratingLinear(nn.Module):
         """Bits of both states."""
         return self.parameters_of_neurons.integrator_bits, self.parameters_of_neurons.integrator_bits
 
+    @property
+    def state_range(self) -> float:
+        """1."""
+        return 1.0
+
     def raw_states(self, activity: SpikingActivity) -> LIFState:
         """`raw_integrator`."""
         synapse = torch.cat([torch.zeros_like(activity.synapse[:1]), activity.synapse[:-1]])

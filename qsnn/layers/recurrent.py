@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
+from qsnn.dynamics.surrogate import range_of
 from qsnn.kernels.backend import LayerSettings
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.linear import QuantizedLinear
@@ -67,6 +68,11 @@ class RecurrentLinear(nn.Module):
     def state_widths(self) -> tuple[int | None, int | None]:
         """Bits of synapse and membrane."""
         return self.dynamics.synapse_bits, self.dynamics.membrane_bits
+
+    @property
+    def state_range(self) -> float:
+        """`range_of` its neurons."""
+        return range_of(self.dynamics)
 
     def raw_states(self, activity: SpikingActivity) -> LIFState:
         """`raw_lif_states`."""

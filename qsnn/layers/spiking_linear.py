@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from qsnn.dynamics import LIFState, NeuronParameters
+from qsnn.dynamics.surrogate import range_of
 from qsnn.kernels.backend import Backend, LayerSettings
 from qsnn.layers.activity import SpikingActivity, raw_lif_states
 from qsnn.layers.lif import LIF
@@ -35,6 +36,11 @@ class SpikingLinear(nn.Module):
     def state_widths(self) -> tuple[int | None, int | None]:
         """Bits of synapse and membrane."""
         return self.lif.dynamics.synapse_bits, self.lif.dynamics.membrane_bits
+
+    @property
+    def state_range(self) -> float:
+        """`range_of` its neurons."""
+        return range_of(self.lif.dynamics)
 
     def raw_states(self, activity: SpikingActivity) -> LIFState:
         """`raw_lif_states`."""

@@ -16,6 +16,7 @@ weight gradient, which is summed exactly and, as a float32, rounded half to even
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from qsnn.dynamics.surrogate import range_of
 from qsnn.errors import ConfigError
 from qsnn.kernels.backend import GradientRounding
 from qsnn.layers.activity import Layer
@@ -90,10 +91,11 @@ def _forward(layer: Layer, neuron: Any) -> dict[str, Bound]:
     """Current and raw states; a neuron without a synapse takes the current itself."""
     current, recurrent = _weight(layer.weights()["weight"]).summed(_fans(layer)[0]), _recurrent(layer)
     current = current if recurrent is None else current.plus(recurrent)
-    membrane = of_format(neuron.membrane_bits).times(of_factor(float(neuron.membrane_decay)))
+    full_scale = range_of(neuron)
+    membrane = of_format(neuron.membrane_bits, full_scale).times(of_factor(float(neuron.membrane_decay)))
     if not neuron.synapse_bits:
         return {"current": current, "raw_membrane": membrane.plus(current).plus(ONE)}
-    synapse = of_format(neuron.synapse_bits)
+    synapse = of_format(neuron.synapse_bits, full_scale)
     raw_synapse = synapse.times(of_factor(float(neuron.synapse_decay))).plus(current)
     return {"current": current, "raw_synapse": raw_synapse, "raw_membrane": membrane.plus(synapse).plus(ONE)}
 

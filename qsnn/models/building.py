@@ -19,12 +19,14 @@ from qsnn.quantization.bit_widths import BitWidths
 
 class Start(NamedTuple):
     """How a net's weights start (`weight_init`): ``fan_in`` is the inputs that initialisation assumes in every layer, None for
-    each layer's own; every tensor is drawn from the stream ``<layer>.<part>/init`` of ``seed``."""
+    each layer's own; every tensor is drawn from the stream ``<layer>.<part>/init`` of ``seed``. ``init_range``: w_min itself,
+    in place of what ``init_beta`` makes of it."""
 
     fan_in: int | None
     init_beta: float | None
     seed: int
     backend: Backend
+    init_range: float | None = None
 
 
 def layer_names(num_hidden_layers: int) -> list[str]:
@@ -37,7 +39,7 @@ def layer_names(num_hidden_layers: int) -> list[str]:
 def _fresh(start: Start, name: str, shape: tuple[int, ...], inputs: int, bits: BitWidths) -> tuple[Tensor, float]:
     """Weights and attenuation of a tensor with so many ``inputs`` to each neuron."""
     fan_in = inputs if start.fan_in is None else start.fan_in
-    init = weight_init(fan_in, bits.weight_bits, start.init_beta, bits.gradient_bits is not None)
+    init = weight_init(fan_in, bits.weight_bits, start.init_beta, bits.gradient_bits is not None, start.init_range)
     stream = random_stream(start.seed, f"{name}/init")
     return initial_weights(stream, shape, init.limit, bits.initial_bits), init.scale
 

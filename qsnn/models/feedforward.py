@@ -26,14 +26,15 @@ def build_feedforward(
     seed: int,
     backend: Backend,
     integrator: IntegratorParameters | None = None,
+    init_range: float | None = None,
 ) -> SpikingNet:
     """A net with fresh weights (see `weight_init`), drawn from the streams ``<layer>.weight/init`` of ``seed``.
 
     ``sizes``: inputs, neurons of each hidden layer, outputs; ``widths`` and ``neurons``: one a layer. ``fan_in``: the inputs
     that initialisation assumes in every layer; None takes each layer's own. ``integrator``: what the output layer is made of;
-    None: it spikes.
+    None: it spikes. ``init_range``: see `Start`.
     """
-    start = Start(fan_in, init_beta, seed, backend)
+    start = Start(fan_in, init_beta, seed, backend, init_range)
     *hidden, (inputs, outputs) = pairwise(sizes)
     names = layer_names(len(hidden))
     layers = {
@@ -65,6 +66,10 @@ class Feedforward(Option):
         above=0,
         at_most=MAX_FACTOR,
     )
+    init_range: float | None = key(
+        None, "initial weights reach this at least (1: the whole range), whatever their width; null: by init_beta",
+        above=0, at_most=1,
+    )  # fmt: skip
 
     def num_layers(self, with_output: bool) -> int:
         """How many layers the net has, with an output layer behind the hidden ones or without."""
@@ -84,6 +89,7 @@ class Feedforward(Option):
         return build_feedforward(
             sizes, widths, neurons,
             fan_in=self.fan_in, init_beta=self.init_beta, seed=seed, backend=backend, integrator=integrator,
+            init_range=self.init_range,
         )  # fmt: skip
 
     def geometries(self) -> list[Geometry]:

@@ -33,6 +33,10 @@ class Recurrent(Option):
         above=0,
         at_most=MAX_FACTOR,
     )
+    init_range: float | None = key(
+        None, "initial weights reach this at least (1: the whole range), whatever their width; null: by init_beta",
+        above=0, at_most=1,
+    )  # fmt: skip
 
     def num_layers(self, with_output: bool) -> int:
         """How many layers the net has, with an output layer behind the hidden ones or without."""
@@ -49,7 +53,7 @@ class Recurrent(Option):
         sizes = [math.prod(inputs), *self.hidden]
         widths = bits.by_layer(len(sizes))
         neurons = neurons_of(neuron, widths)
-        start = Start(self.fan_in, self.init_beta, seed, backend)
+        start = Start(self.fan_in, self.init_beta, seed, backend, self.init_range)
         layers = {
             name: recurrent_linear(start, name, *pair, width, parameters)
             for name, pair, width, parameters in zip(

@@ -38,9 +38,9 @@ class Bound(NamedTuple):
         return Bound(self.largest * count, self.exponent)
 
 
-def of_format(bits: int) -> Bound:
-    """Values on the grid of symmetric(bits)."""
-    return Bound(max(1, 2 ** (bits - 1) - 1), bits - 1)
+def of_format(bits: int, full_scale: float = 1.0) -> Bound:
+    """Values on the grid of symmetric(bits, full_scale)."""
+    return Bound(max(1, 2 ** (bits - 1) - 1), bits - 1 - round(math.log2(full_scale)))
 
 
 def of_factor(factor: float) -> Bound:

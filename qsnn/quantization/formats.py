@@ -63,14 +63,17 @@ def _signed(bits: int, full_scale: float, levels: int) -> Format:
 
 
 @overload
-def symmetric(bits: int) -> Format: ...
+def symmetric(bits: int, full_scale: float = 1.0) -> Format: ...
 @overload
-def symmetric(bits: None) -> None: ...
+def symmetric(bits: None, full_scale: float = 1.0) -> None: ...
 @overload
-def symmetric(bits: int | None) -> Format | None: ...
-def symmetric(bits: int | None) -> Format | None:
-    """Step 2^-(b-1), range +-(1 - 2^-(b-1)); {-1, +1} for one bit; None for None. [WAGE] equation 5."""
-    return None if bits is None else _signed(bits, 1.0, 2 ** (bits - 1))
+def symmetric(bits: int | None, full_scale: float = 1.0) -> Format | None: ...
+def symmetric(bits: int | None, full_scale: float = 1.0) -> Format | None:
+    """Step 2^-(b-1), range +-(1 - 2^-(b-1)); {-1, +1} for one bit; None for None. [WAGE] equation 5.
+
+    ``full_scale``, a power of two, multiplies both: states that need room above the threshold take it from their resolution.
+    """
+    return None if bits is None else _signed(bits, full_scale, 2 ** (bits - 1))
 
 
 def unsigned(bits: int | None) -> Format | None:

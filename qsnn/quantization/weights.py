@@ -17,7 +17,11 @@ class WeightInit(NamedTuple):
 
 
 def weight_init(
-    fan_in: int, weight_bits: int | None, beta: float | None = None, quantized_gradients: bool = False
+    fan_in: int,
+    weight_bits: int | None,
+    beta: float | None = None,
+    quantized_gradients: bool = False,
+    smallest: float | None = None,
 ) -> WeightInit:
     """Limit and power-of-two attenuation of a layer with ``fan_in`` inputs.
 
@@ -31,9 +35,14 @@ def weight_init(
     Quantized gradients, and the learning rates that belong to them, move a weight by shares of its range. So that they
     mean the same without a weight format, ``weight_bits=None`` with ``quantized_gradients`` is the limit of many bits:
     w_min = 1, or 0 where ``beta`` is given.
+
+    ``smallest`` is w_min itself in place of beta's, the same at every width; 0 with neither format nor quantized gradients.
     """
     limit = math.sqrt(3 / fan_in)
-    smallest = _smallest(weight_bits, beta, quantized_gradients)
+    if smallest is None:
+        smallest = _smallest(weight_bits, beta, quantized_gradients)
+    elif weight_bits is None and not quantized_gradients:
+        smallest = 0.0
     scale = max(1.0, 2.0 ** round(math.log2(smallest / limit))) if smallest else 1.0
     return WeightInit(max(limit, smallest), scale)
 

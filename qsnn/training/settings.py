@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from qsnn.dynamics.surrogate import range_of
 from qsnn.kernels.backend import Backend, GradientRounding
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.quantization import quantize, symmetric
@@ -33,23 +34,25 @@ class Machine(NamedTuple):
     workers: Workers = ONE
 
 
-def _spikes_at_most(bits: int, threshold: float) -> bool:
+def _spikes_at_most(bits: int, threshold: float, full_scale: float) -> bool:
     """Whether a membrane at the largest state of ``bits`` spikes."""
-    fmt = symmetric(bits)
+    fmt = symmetric(bits, full_scale)
     return bool(quantize(torch.tensor(fmt.largest) - threshold, fmt) > 0)
 
 
 def threshold_problems(config: RunConfig) -> Iterator[str]:
     """A membrane that cannot exceed the threshold by half a step of its own grid never spikes."""
-    given, threshold = config.quantization.membrane_bits, config.neuron.threshold
+    given, threshold, full_scale = config.quantization.membrane_bits, config.neuron.threshold, range_of(config.neuron)
     for bits in sorted({bits for bits in (given if isinstance(given, list) else [given]) if type(bits) is int}):
-        if not 1 <= bits <= MAX_BITS or _spikes_at_most(bits, threshold):
+        if not 1 <= bits <= MAX_BITS or _spikes_at_most(bits, threshold, full_scale):
             continue
-        enough = next((more for more in range(bits + 1, MAX_BITS + 1) if _spikes_at_most(more, threshold)), None)
+        enough = next(
+            (more for more in range(bits + 1, MAX_BITS + 1) if _spikes_at_most(more, threshold, full_scale)), None
+        )
         advice = f"use at least {enough} bits (quantization.state_bits={enough}), or" if enough else "use"
         yield (
             f"quantization.membrane_bits={bits} cannot reach neuron.threshold={threshold:g}: the largest state of {bits} bits "
-            f"is {symmetric(bits).largest:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
+            f"is {symmetric(bits, full_scale).largest:g}, so no neuron would ever spike; {advice} a lower neuron.threshold"
         )
 
 

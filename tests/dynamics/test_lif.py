@@ -37,6 +37,13 @@ def test_lif_equals_the_golden_spikes_and_states(name: str, golden: Path, backen
         to_codes(activity.synapse, symmetric(g.lif.synapse_bits))
 
 
+def test_state_range_gives_room_above_the_threshold_and_as_many_codes(backend: Backend) -> None:
+    wide = run(backend, 4 * current(), PARAMETERS._replace(state_range=4.0))
+    for state in wide.synapse, wide.membrane:
+        to_codes(state, symmetric(8, 4.0))
+        assert 1 < state.abs().max() <= 4 - 4 / 128
+
+
 @pytest.mark.parametrize("name", QUANTIZED)
 def test_lif_backward_equals_the_golden_errors_of_the_output_layer(name: str, golden: Path, backend: Backend) -> None:
     g = golden_pattern(golden / f"pattern_{name}.npz")

@@ -12,14 +12,19 @@ from qsnn.quantization import from_codes, in_range, quantize, symmetric
 
 
 @pytest.mark.parametrize("bits", range(1, 17))
-@pytest.mark.parametrize("theta", [0.9, 0.25, 1e-9, 1.7])
-def test_threshold_codes_compare_as_the_float_step_does_for_every_code(bits: int, theta: float) -> None:
+@pytest.mark.parametrize(
+    ("theta", "full_scale"), [(0.9, 1.0), (0.25, 1.0), (1e-9, 1.0), (1.7, 1.0), (0.9, 4.0), (1.7, 2.0)]
+)
+def test_threshold_codes_compare_as_the_float_step_does_for_every_code(
+    bits: int, theta: float, full_scale: float
+) -> None:
     codes = membrane_codes(bits) if bits > 1 else torch.tensor([-1, 1])
-    membrane, found = from_codes(codes, symmetric(bits)), threshold_codes(theta, bits)
+    fmt = symmetric(bits, full_scale)
+    membrane, found = from_codes(codes, fmt), threshold_codes(theta, bits, full_scale)
     spikes, _ = lif_step(torch.zeros(1, len(codes)), LIFState(torch.zeros(1, len(codes)), membrane[None]),
-                         LIFParameters(0.75, 0.875, theta, 1.0, bits, bits, 8))  # fmt: skip
+                         LIFParameters(0.75, 0.875, theta, 1.0, bits, bits, 8, state_range=full_scale))  # fmt: skip
     assert torch.equal(spikes[0] > 0, codes >= found.spike)
-    assert torch.equal(in_range(membrane - theta, symmetric(bits)), codes >= found.mask)
+    assert torch.equal(in_range(membrane - theta, fmt), codes >= found.mask)
 
 
 def test_threshold_codes_of_the_pattern_net_are_those_of_its_float_step() -> None:
@@ -27,16 +32,19 @@ def test_threshold_codes_of_the_pattern_net_are_those_of_its_float_step() -> Non
 
 
 @pytest.mark.parametrize("slope", [1.0, 5.0, 100.0, 0.3])
-@pytest.mark.parametrize(("bits", "surrogate_bits"), [(1, 13), (2, 8), (8, 13), (9, 20)])
+@pytest.mark.parametrize(
+    ("bits", "surrogate_bits", "full_scale"), [(1, 13, 1.0), (2, 8, 1.0), (8, 13, 1.0), (9, 20, 1.0), (8, 13, 4.0)]
+)
 def test_surrogate_table_is_the_equation_rounded_to_its_fraction_bits(
-    slope: float, bits: int, surrogate_bits: int
+    slope: float, bits: int, surrogate_bits: int, full_scale: float
 ) -> None:
-    table, high = surrogate_table(0.9, slope, bits, surrogate_bits), symmetric(bits).high
+    fmt = symmetric(bits, full_scale)
+    table, high = surrogate_table(0.9, slope, bits, surrogate_bits, full_scale), fmt.high
     assert len(table) == 2 * high + 1
     assert 0 <= table.min() <= table.max() <= 2**surrogate_bits
     for code in (-high, high) if bits == 1 else range(-high, high + 1):
-        membrane = from_codes(torch.tensor(code), symmetric(bits))
-        distance = Fraction(quantize(membrane - 0.9, symmetric(bits)).item())
+        membrane = from_codes(torch.tensor(code), fmt)
+        distance = Fraction(quantize(membrane - 0.9, fmt).item())
         assert table[code + high] == round(2**surrogate_bits / (Fraction(slope) * abs(distance) + 1) ** 2)
 
 

@@ -133,7 +133,7 @@ def test_a_layer_of_lif_neurons_both_ways(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     alpha, beta = (float(decay) for decay in torch.rand(2, generator=generator))
-    neuron = LIFParameters(alpha, beta, 0.4, 5.0, *bits, mask, surrogate_bits)
+    neuron = LIFParameters(alpha, beta, 0.4, 5.0, *bits, mask, surrogate_bits, state_range=(1.0, 4.0)[seed % 2])
     channels, height, width = case.geometry.neurons(case.inputs)
     size = 2, channels * height * width
     state = (

@@ -15,6 +15,7 @@ from qsnn.kernels.eager import EAGER
 from qsnn.kernels.numba.gradients import fused_gradients
 from qsnn.quantization import initial_weights, random_stream
 
+RANGES = st.sampled_from([1.0, 4.0, 16.0])
 SLOPES = st.sampled_from([1.0, 5.0, 100.0])
 
 
@@ -22,13 +23,21 @@ def integers(generator: torch.Generator, limit: int, *shape: int) -> Tensor:
     return strided(torch.randint(-limit, limit + 1, shape, generator=generator).float(), generator)
 
 
-@given(SEEDS, WIDTHS, WIDTHS, WIDTHS, SLOPES, st.integers(8, 20), SIZES, st.booleans())
+@given(SEEDS, WIDTHS, WIDTHS, WIDTHS, SLOPES, st.integers(8, 20), SIZES, st.booleans(), RANGES)
 @few
 def test_backward_pass_by_the_table_has_the_bits_of_plain_torch(
-    seed: int, syn: int, mem: int, err: int, slope: float, surrogate_bits: int, neurons: int, mask: bool
+    seed: int,
+    syn: int,
+    mem: int,
+    err: int,
+    slope: float,
+    surrogate_bits: int,
+    neurons: int,
+    mask: bool,
+    state_range: float,
 ) -> None:
     generator, shape = torch.Generator().manual_seed(seed), (6, 3, neurons)
-    neuron = LIFParameters(0.75, 0.875, 0.4, slope, syn, mem, err, mask, surrogate_bits)
+    neuron = LIFParameters(0.75, 0.875, 0.4, slope, syn, mem, err, mask, surrogate_bits, state_range)
     current, grad = integers(generator, 600, *shape) / 256, integers(generator, 2**14, *shape)
     activity = EAGER.lif_sequence(current, None, neuron)
     arguments = (grad, current, activity, None, neuron)

@@ -18,6 +18,7 @@ from qsnn.quantization import RNG_RULES, RandomStream, quantize, symmetric
 
 PARAMETERS = LIFParameters(0.75, 0.875, 0.9, 100.0, 8, 8, 8)
 BITS = st.one_of(st.none(), st.integers(1, 16))
+RANGES = st.sampled_from([1.0, 1.0, 4.0, 16.0])
 BATCHES = st.sampled_from([1, 3, 64])
 
 
@@ -59,7 +60,7 @@ def test_errors_of_extreme_size(largest: float, bits: int) -> None:
         same(*(kernels.round_gradient(error, RandomStream(1), rounding) for kernels in (NUMBA, EAGER)))
 
 
-@given(SEEDS, BITS, BITS, BITS, BATCHES, SIZES, st.booleans(), st.booleans())
+@given(SEEDS, BITS, BITS, BITS, BATCHES, SIZES, st.booleans(), st.booleans(), RANGES)
 @few
 def test_the_recurrence_and_its_backward_pass(
     seed: int,
@@ -70,12 +71,14 @@ def test_the_recurrence_and_its_backward_pass(
     neurons: int,
     per_neuron: bool,
     threshold_mask: bool,
+    state_range: float,
 ) -> None:
     generator, shape = torch.Generator().manual_seed(seed), (6, batch, neurons)
     alpha, beta = torch.rand(2, neurons, generator=generator)
     decays = (alpha, beta) if per_neuron else (float(alpha[0]), float(beta[0]))
-    parameters = LIFParameters(*decays, 0.4, 100.0, syn, mem, err, threshold_mask)
-    current, grad = values(generator, *shape, sparse=0.9).clamp(-2, 2), values(generator, *shape)
+    parameters = LIFParameters(*decays, 0.4, 100.0, syn, mem, err, threshold_mask, state_range=state_range)
+    reach = 2 * state_range
+    current, grad = values(generator, *shape, sparse=0.9).clamp(-reach, reach), values(generator, *shape)
     initial = LIFState(*(values(generator, batch, neurons).clamp(-1, 1) for _ in range(2)))
     activity = EAGER.lif_sequence(current, initial, parameters)
     same(NUMBA.lif_sequence(current, initial, parameters), activity)

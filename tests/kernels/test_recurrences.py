@@ -43,7 +43,8 @@ def neurons(draw: st.DrawFn, null: bool) -> LIFParameters | LeakyParameters:
     if draw(st.booleans()):
         leak = draw(st.sampled_from([1.0, 0.875, 0.9]))
         return LeakyParameters(leak, threshold, slope, bits[0], bits[2], mask, surrogate_bits=table)
-    return LIFParameters(0.75, draw(st.sampled_from([0.875, 0.81])), threshold, slope, *bits, mask, table)
+    decay, state_range = draw(st.sampled_from([0.875, 0.81])), draw(st.sampled_from([1.0, 4.0]))
+    return LIFParameters(0.75, decay, threshold, slope, *bits, mask, table, state_range)
 
 
 def weights(generator: torch.Generator, size: int, bits: int | None) -> WeightSettings:

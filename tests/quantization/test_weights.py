@@ -1,5 +1,6 @@
 """Initial weights and attenuation."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,13 @@ def test_weight_init_equals_the_golden_table(golden: Path) -> None:
 
 def test_weight_init_uses_the_pattern_experiments_beta_by_default() -> None:
     assert weight_init(784, 4) == weight_init(784, 4, 7.5)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, None])
+def test_weight_init_of_a_smallest_weight_is_the_same_at_every_width(bits: int | None) -> None:
+    assert weight_init(128, bits, 1.5, quantized_gradients=True, smallest=0.5) == (0.5, 4.0)
+    assert weight_init(20, bits, quantized_gradients=True, smallest=0.25) == (math.sqrt(3 / 20), 1.0)
+    assert weight_init(300, None, smallest=0.5) == (0.1, 1.0)
 
 
 def test_weight_init_attenuates_nothing_in_full_precision() -> None:

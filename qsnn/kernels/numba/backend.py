@@ -24,7 +24,7 @@ from qsnn.kernels.numba.neurons import filters, lif
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products import products
 from qsnn.kernels.numba.recurrences import NEURONS, has_kernel
-from qsnn.kernels.numba.rounding.calls import backward_grids, found_already, grid, grids, largest, or_eager
+from qsnn.kernels.numba.rounding.calls import backward_grids, found_already, grid, largest, or_eager, state_grids
 from qsnn.kernels.numba.rounding.quantizers import error_factors, to_floats
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
@@ -63,7 +63,7 @@ def lif_sequence(current: Tensor, state: LIFState | None, parameters: NeuronPara
     if not has_kernel(parameters) or not isinstance(parameters, LIFParameters):
         return EAGER.lif_sequence(current, state, parameters)
     p, shape, out = parameters, current.shape[1:], empty(3, *current.shape)
-    formats = grids(p.synapse_bits, p.membrane_bits)
+    formats = state_grids(p.synapse_bits, p.membrane_bits, p.state_range)
     sizes = split(
         lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
         matrix(current), states(state, shape), decays(p, shape), p.threshold,
@@ -91,7 +91,7 @@ def lif_sequence_backward(
     if not known or not isinstance(parameters, LIFParameters):
         return EAGER.lif_sequence_backward(grad_spikes, current, activity, initial, parameters, over)
     p, shape, out = parameters, current.shape[1:], empty(*current.shape)
-    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask, p.state_range)
     team = max(1, min(torch.get_num_threads(), shape.numel() // NEURONS))
     factor = surrogate(p)
     size = run_together(

@@ -110,7 +110,7 @@ def _layers_fit(x: Tensor, target: Tensor, layers: Sequence[LayerSettings]) -> b
 def _formats(layer: LayerSettings) -> tuple[tuple[float, ...], ...] | None:
     """The formats of a layer, None if one is not ordinary or the errors have more than 8 bits."""
     p = _lif(layer)
-    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask, p.state_range)
     return formats if len(formats[0]) == 2 and formats[2][1] <= 127 else None
 
 

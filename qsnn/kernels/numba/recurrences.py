@@ -16,7 +16,7 @@ from qsnn.kernels.numba.neurons import lif, recurrent, stepwise
 from qsnn.kernels.numba.neurons.states import decays, states, surrogate
 from qsnn.kernels.numba.products.blocks import GROUP, ErrorWeights, grouped, has_dot_products, padded_columns
 from qsnn.kernels.numba.products.products import LARGEST_SUM, Codes, weight_codes
-from qsnn.kernels.numba.rounding.calls import backward_grids, grid, grids, or_eager, tell_of_definition
+from qsnn.kernels.numba.rounding.calls import backward_grids, grid, or_eager, state_grids, tell_of_definition
 from qsnn.kernels.numba.runtime.arrays import array, matrix
 from qsnn.kernels.numba.runtime.buffers import empty
 from qsnn.kernels.numba.runtime.memory import remember
@@ -58,7 +58,7 @@ def _summed_codes(codes: Codes, size: int, ordinary: bool) -> tuple[np.ndarray, 
 def _forward(current: Tensor, state: LIFState | None, parameters: NeuronParameters, codes: Codes | None) -> LIFActivity:
     """`sequence`, the feedback added to ``current``."""
     p, (T, B, N), out = _cuba(parameters), current.shape, empty(3, *current.shape)
-    formats = grids(p.synapse_bits, p.membrane_bits)
+    formats = state_grids(p.synapse_bits, p.membrane_bits, p.state_range)
     integers, kind = NO_CODES if codes is None else _summed_codes(codes, N, len(formats[0]) == 2)
     spikes = array(out[0]).view(np.int32)
     sizes = split(
@@ -81,7 +81,7 @@ def _backward(
 ) -> Tensor:  # fmt: skip
     """`sequence_backward`."""
     p, (B, N), out = _cuba(parameters), current.shape[1:], empty(*current.shape)
-    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    formats = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask, p.state_range)
     team = max(1, min(torch.get_num_threads(), B, B * N // NEURONS))
     integers = weights.weights.dtype == np.int8
     columns, factor = weights.weights.shape[1] // (GROUP if integers else 1), surrogate(p)
@@ -154,7 +154,7 @@ def _turned(weights: WeightSettings, parameters: NeuronParameters) -> ErrorWeigh
         return None
     N, (levels, high, _) = len(weights.weight), grid(parameters.error_bits)
     p = _cuba(parameters)
-    ordinary = len(grids(p.synapse_bits, p.membrane_bits, p.error_bits)[0]) == 2
+    ordinary = len(backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, False)[0]) == 2
     fits = ordinary and N * codes.high * high <= EXACT_SUM
     if fits and codes.integers.dtype == np.int8 and high <= 127 and has_dot_products():
         return grouped(codes.integers, N, codes.step / levels)
@@ -193,7 +193,7 @@ def integrator_sequence(
 ) -> IntegratorActivity:
     """`qsnn.dynamics.integrator.integrator_sequence`."""
     p, shape, out = _as_lif(parameters), current.shape[1:], empty(3, *current.shape)
-    formats, initial = grids(p.synapse_bits, p.membrane_bits), states(state, shape)
+    formats, initial = state_grids(p.synapse_bits, p.membrane_bits), states(state, shape)
     sizes = split(
         lif.lif_forward[len(formats[0])], shape.numel(), 3 * current.numel(),
         matrix(current), initial, decays(p, shape), p.threshold, *formats, array(out).reshape(3, len(current), -1),

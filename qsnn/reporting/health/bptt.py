@@ -19,7 +19,7 @@ def _states_health(name: str, layer: Layer, activity: SpikingActivity) -> dict[s
     figures = {}
     for state, bits in zip(("membrane", "synapse"), reversed(layer.state_widths()), strict=True):
         if bits:
-            for figure, value in code_health(getattr(raw, state), symmetric(bits)).items():
+            for figure, value in code_health(getattr(raw, state), symmetric(bits, layer.state_range)).items():
                 figures[f"{name}.{state}/{figure}"] = value
     return figures
 
@@ -65,7 +65,9 @@ def measure_health(state: TrainingState, step: StepResult) -> dict[str, float]:
 def observe_step(run: Run, step: StepResult, health: bool) -> Observation:
     """Health of the quantization, if asked for, and membranes."""
     membranes = {
-        f"membrane/{name}": Values(step.activity[name].membrane.detach(), symmetric(layer.state_widths()[1]))
+        f"membrane/{name}": Values(
+            step.activity[name].membrane.detach(), symmetric(layer.state_widths()[1], layer.state_range)
+        )
         for name, layer in run.state.model.layers.items()
     }
     return Observation(measure_health(run.state, step) if health else {}, membranes)

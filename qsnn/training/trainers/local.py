@@ -129,6 +129,9 @@ class Local(Option):
             return
         if "quantization" in right:
             yield from config.quantization.problems_at(num_layers)
+        if "model" in right and getattr(config.model, "init_range", None) is not None:
+            allowed = "local learning takes model.init_beta: set null"
+            yield impossible("model.init_range", config.model.init_range, allowed)
         if "trainer" in right and len(self.weight_mult) not in (1, num_layers):
             wanted = f"it needs 1 entry or {num_layers}, one for each layer"
             yield impossible("trainer.weight_mult", self.weight_mult, wanted)

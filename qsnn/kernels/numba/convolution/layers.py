@@ -15,7 +15,7 @@ from qsnn.kernels.numba.convolution.geometry import Kernel, Places
 from qsnn.kernels.numba.convolution.products import Drive, convolution_current, drive_of, kernel_of
 from qsnn.kernels.numba.neurons.states import states, surrogate
 from qsnn.kernels.numba.products.products import Spikes
-from qsnn.kernels.numba.rounding.calls import backward_grids, grids, largest
+from qsnn.kernels.numba.rounding.calls import backward_grids, largest, state_grids
 from qsnn.kernels.numba.rounding.scalars import INFINITY
 from qsnn.kernels.numba.runtime.arrays import array, matrix
 from qsnn.kernels.numba.runtime.buffers import empty
@@ -47,7 +47,7 @@ def is_plain(neuron: LIFParameters, pooling: int) -> bool:
         return False
     widths = neuron.synapse_bits, neuron.membrane_bits, neuron.error_bits
     # One bit has no zero: neurons that are no winners would have errors as well. Other fields than these are other equations.
-    return None not in widths and 1 not in widths and neuron == LIFParameters(*neuron[:9])
+    return None not in widths and 1 not in widths and neuron == LIFParameters(*neuron[:10])
 
 
 def _bytes(rows: int, columns: int) -> Tensor:
@@ -94,7 +94,8 @@ def _sequence(
         current = empty(T, *shape)
     lists, weights, places, zero, work = drive or _no_drive()
     out, output, tape = empty(3, T, *shape), empty(T, B, *windows), Tape.empty(T, shape.numel(), B * math.prod(windows))
-    constants, formats = (p.synapse_decay, p.membrane_decay, p.threshold), grids(p.synapse_bits, p.membrane_bits)
+    constants = p.synapse_decay, p.membrane_decay, p.threshold
+    formats = state_grids(p.synapse_bits, p.membrane_bits, p.state_range)
     sizes = split(
         neurons.forward[zero.dtype], B, work + 10 * current.numel(), (tuple(lists), weights, tuple(places), zero), kernel.maps,
         pooling, matrix(current), states(state, shape), constants, formats, array(out).reshape(3, T, -1),
@@ -120,7 +121,9 @@ def sequence_backward(grad: Tensor, done: ConvolutionPass, neuron: NeuronParamet
     assert isinstance(neuron, LIFParameters)
     tape, p, (channels, height, width) = done.tape, neuron, done.maps
     T, B = grad.shape[:2]
-    _, mem, err, passing = backward_grids(p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask)
+    _, mem, err, passing = backward_grids(
+        p.synapse_bits, p.membrane_bits, p.error_bits, p.threshold_mask, p.state_range
+    )
     errors, factor = empty(T, grad[0].numel()), surrogate(p)
     arguments = matrix(grad), array(tape.membranes), p.threshold, factor, (mem, err, passing), array(errors)
     if not all(split(neurons.threshold_errors[len(factor)], T, 8 * grad.numel(), *arguments)):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics import LIFParameters, LIFState
-from qsnn.dynamics.surrogate import HasThreshold, table_of
+from qsnn.dynamics.surrogate import HasThreshold, range_of, table_of
 from qsnn.kernels.numba.runtime.arrays import array
 
 
@@ -36,4 +36,4 @@ def states(state: LIFState | None, shape: torch.Size) -> np.ndarray:
 def surrogate(neuron: HasThreshold) -> tuple[float] | tuple[np.ndarray, float]:
     """What `lif` calls ``surrogate``: the slope, or the table and the membrane's levels."""
     table = table_of(neuron)
-    return (neuron.surrogate_slope,) if table is None else (array(table[0]), 2.0 ** (table[1] - 1))
+    return (neuron.surrogate_slope,) if table is None else (array(table[0]), 2.0 ** (table[1] - 1) / range_of(neuron))

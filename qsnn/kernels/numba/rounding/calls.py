@@ -22,25 +22,35 @@ ANY_RANGE: Grid = (1.0, 2.0**127, False)  # levels and highest code of a format 
 
 
 @functools.cache
-def grid(bits: int | None) -> Grid:
-    """symmetric(bits) as the kernels want it: levels (0 for full precision), highest code, whether it has no zero."""
-    fmt = symmetric(bits)
-    return (0.0, 0.0, False) if fmt is None else (float(fmt.levels), float(fmt.high), not fmt.has_zero)
+def grid(bits: int | None, full_scale: float = 1.0) -> Grid:
+    """symmetric(bits) as the kernels want it: levels in 1 (0 for full precision), highest code, whether it has no zero."""
+    fmt = symmetric(bits, full_scale)
+    return (0.0, 0.0, False) if fmt is None else (fmt.levels / full_scale, float(fmt.high), not fmt.has_zero)
 
 
-@functools.cache
-def grids(*bits: int | None) -> tuple[tuple[float, ...], ...]:
+def _short(all_grids: tuple[Grid, ...]) -> tuple[tuple[float, ...], ...]:
     """The formats with levels and highest code alone, if all are such that this says everything."""
-    all_grids = tuple(grid(width) for width in bits)
     return tuple(entry[:2] for entry in all_grids) if all(g[0] and not g[2] for g in all_grids) else all_grids
 
 
 @functools.cache
+def state_grids(
+    synapse_bits: int | None, membrane_bits: int | None, state_range: float = 1.0
+) -> tuple[tuple[float, ...], ...]:
+    """The formats of synapse and membrane."""
+    return _short((grid(synapse_bits, state_range), grid(membrane_bits, state_range)))
+
+
+@functools.cache
 def backward_grids(
-    synapse_bits: int | None, membrane_bits: int | None, error_bits: int | None, threshold_mask: bool
+    synapse_bits: int | None,
+    membrane_bits: int | None,
+    error_bits: int | None,
+    threshold_mask: bool,
+    state_range: float = 1.0,
 ) -> tuple[tuple[float, ...], ...]:
     """The formats of synapse, membrane and errors, and one in whose range the threshold lets errors pass."""
-    formats = grids(synapse_bits, membrane_bits, error_bits)
+    formats = _short((grid(synapse_bits, state_range), grid(membrane_bits, state_range), grid(error_bits)))
     return (*formats, formats[1] if threshold_mask else ANY_RANGE[: len(formats[1])])
 
 
