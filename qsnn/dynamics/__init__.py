@@ -1,13 +1,7 @@
 """Time constants, the LIF and van Rossum recurrences and the weight updates in plain torch: the definitions."""
 
-from qsnn.dynamics.cuba_lif import (
-    LIFActivity,
-    LIFParameters,
-    LIFState,
-    NeuronParameters,
-    lif_sequence,
-    lif_sequence_backward,
-)
+from qsnn.dynamics.cuba_lif import LIFParameters, lif_sequence, lif_sequence_backward
+from qsnn.dynamics.neuron import LIFActivity, LIFState, NeuronParameters
 from qsnn.dynamics.schedules import SCHEDULES, schedule_factor
 from qsnn.dynamics.time_constants import DECAY_RULES, decay_factor
 from qsnn.dynamics.van_rossum import van_rossum_codes, van_rossum_distance, van_rossum_gradient

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
 from qsnn.dynamics.lif import LeakyParameters
+from qsnn.dynamics.neuron import INTEGER_STEP, SPIKES
 from qsnn.dynamics.time_constants import LONGEST_STEP, SHORTEST_STEP
 from qsnn.options import MAX_FACTOR, Option, key, option
 

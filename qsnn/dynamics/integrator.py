@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from qsnn.dynamics.cuba_lif import LIFState, masked_errors
+from qsnn.dynamics.neuron import LIFState, masked_errors
 from qsnn.quantization import in_range, quantize, symmetric
 from qsnn.quantization.reductions import ALONE, Reductions
 

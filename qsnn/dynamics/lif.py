@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from qsnn.dynamics.cuba_lif import (
+from qsnn.dynamics.neuron import (
     INTEGER_STEP,
     SPIKES,
     Feedback,

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
-from qsnn.dynamics.cuba_lif import states_before
+from qsnn.dynamics.neuron import states_before
 from qsnn.kernels.backend import Backend, ConvolutionPass, ConvolutionSettings
 from qsnn.quantization import quantize, quantize_error, symmetric
 from qsnn.quantization.reductions import ALONE, Reductions

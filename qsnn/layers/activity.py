@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from qsnn.dynamics import LIFActivity, LIFState, NeuronParameters
-from qsnn.dynamics.cuba_lif import states_before
+from qsnn.dynamics.neuron import states_before
 from qsnn.layers.stored_weight import StoredWeights
 
 

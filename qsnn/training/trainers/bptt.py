@@ -12,7 +12,7 @@ from qsnn.data.events.windows import input_shape
 from qsnn.data.sources.pattern import Pattern, fingerprint
 from qsnn.data.words import CLASSES
 from qsnn.dynamics import UpdateRule
-from qsnn.dynamics.cuba_lif import INTEGER_STEP, SPIKES
+from qsnn.dynamics.neuron import INTEGER_STEP, SPIKES
 from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.base import OUTPUT_ERRORS
 from qsnn.losses.whole_batch import WholeBatchLoss
