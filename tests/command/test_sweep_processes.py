@@ -153,7 +153,14 @@ def test_error_that_nobody_foresaw_costs_its_job(tmp_path: Path, monkeypatch: py
 
 def test_killed_worker_costs_its_seeds_a_signal_stops_all_and_the_same_command_goes_on(tmp_path: Path) -> None:
     place = tmp_path / PLACE
-    words = [*AS_ONE, "seed=0,1", "quantization.weight_bits=2,4", "hydra/launcher=processes", "hydra.launcher.n_jobs=2"]
+    words = [
+        *AS_ONE,
+        "trainer.checkpoint_every=2",
+        "seed=0,1",
+        "quantization.weight_bits=2,4",
+        "hydra/launcher=processes",
+        "hydra.launcher.n_jobs=2",
+    ]
     with sweep(tmp_path, *ENDLESS, *words) as parent:
         wait_for(lambda: len(training(place)) == 4)
         workers = {folder.name: process for folder, process in training(place)}
@@ -168,7 +175,7 @@ def test_killed_worker_costs_its_seeds_a_signal_stops_all_and_the_same_command_g
         assert read_job(place / f"2_{seed}").reason().startswith("killed by SIGKILL (")
         assert read_job(place / f"4_{seed}").status == "stopped"
     epochs = read_job(place / "4_0").summary["epochs"]
-    near = f"trainer.epochs={epochs + 100}"
+    near = f"trainer.epochs={epochs + 2}"
     for path in place.glob("*/summary.json"):  # what goes on is the same run, to a nearer end
         path.write_text(path.read_text().replace("trainer.epochs=10000000", near))
     result = in_process("train", "-m", *ENDLESS[:1], near, *ENDLESS[2:], *words, folder=tmp_path)
