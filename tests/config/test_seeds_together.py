@@ -38,9 +38,10 @@ def test_jobs_that_differ_in_the_seed_alone_are_a_group() -> None:
 def test_jobs_of_a_group_have_the_configs_that_hydra_would_compose(tmp_path: Path) -> None:
     jobs = [[*SMALL, "dataset.seed=${seed}", f"seed={seed}"] for seed in (3, 11)]
     for number, job in enumerate(compose_jobs(jobs, [], tmp_path, [4, 5])):
+        seed = (3, 11)[number]
         assert without_hydra(job.cfg) == compose_config(jobs[number])
-        assert OmegaConf.select(job.cfg, "dataset.seed") == (3, 11)[number]
-        assert job.folder == tmp_path / folder_name(",".join(sorted(jobs[number])))
+        assert OmegaConf.select(job.cfg, "dataset.seed") == seed
+        assert job.folder == tmp_path / folder_name(",".join(sorted(jobs[number])).replace("${seed}", str(seed)))
         assert job.cfg.hydra.job.num == 4 + number
 
 
