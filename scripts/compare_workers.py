@@ -1,6 +1,6 @@
 """Random small nets, learning in several processes and in one: every bit of what they come to must be the same.
 
-    python scripts/compare_workers.py [--nets 40] [--processes 2 3 4] [--seed 0] [--cache <folder>]
+    python scripts/compare_workers.py [--nets 40] [--processes 2 3 4] [--seed 0] [--skip 0]
 
 Both ways to learn; dense, recurrent and convolutional nets, spikes and membranes that are read out, floats between codes and
 integers, plain torch and kernels, batches that the processes cannot share evenly and some without a sample for each. Compared
