@@ -23,6 +23,8 @@ ENDLESS = [
     "logging.tensorboard=false", "kernels=eager",
 ]  # fmt: skip
 QUICK = [*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"]
+AS_ONE = ["sweep.name=x", "trainer.vectorize=seed", "hydra.sweep.subdir=${quantization.weight_bits}_${seed}"]
+PLACE = Path("outputs/multirun/quick/x")
 
 
 def wait_for(met: Callable[[], object]) -> None:
@@ -147,3 +149,65 @@ def test_error_that_nobody_foresaw_costs_its_job(tmp_path: Path, monkeypatch: py
     result = in_process("train", "-m", *QUICK, "sweep.name=x", "seed=0,1", folder=tmp_path)
     assert result.returncode == 1
     assert result.stderr.count("error: ZeroDivisionError: a mistake of ours [seed=") == 2
+
+
+def test_killed_worker_costs_its_seeds_a_signal_stops_all_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    place = tmp_path / PLACE
+    words = [
+        *AS_ONE,
+        "trainer.checkpoint_every=2",
+        "seed=0,1",
+        "quantization.weight_bits=2,4",
+        "hydra/launcher=processes",
+        "hydra.launcher.n_jobs=2",
+    ]
+    with sweep(tmp_path, *ENDLESS, *words) as parent:
+        wait_for(lambda: len(training(place)) == 4)
+        workers = {folder.name: process for folder, process in training(place)}
+        assert workers["2_0"] == workers["2_1"] != workers["4_0"] == workers["4_1"]
+        os.kill(workers["2_0"], signal.SIGKILL)
+        wait_for(lambda: read_job(place / "2_0").status == read_job(place / "2_1").status == "failed")
+        assert [read_job(place / f"4_{seed}").status for seed in (0, 1)] == ["running"] * 2
+        parent.terminate()
+        assert parent.wait(120) == 128 + signal.SIGTERM
+    assert not is_there(workers["4_0"])
+    for seed in (0, 1):
+        assert read_job(place / f"2_{seed}").reason().startswith("killed by SIGKILL (")
+        assert read_job(place / f"4_{seed}").status == "stopped"
+    epochs = read_job(place / "4_0").summary["epochs"]
+    near = f"trainer.epochs={epochs + 2}"
+    for path in place.glob("*/summary.json"):  # what goes on is the same run, to a nearer end
+        path.write_text(path.read_text().replace("trainer.epochs=10000000", near))
+    result = in_process("train", "-m", *ENDLESS[:1], near, *ENDLESS[2:], *words, folder=tmp_path)
+    jobs = [read_job(folder) for folder in place.glob("*_*")]
+    assert [job.status for job in jobs] == ["finished"] * 4, result.stderr
+    assert f"after epoch {epochs}\n" in (place / "4_0" / "train.log").read_text()
+
+
+def test_seed_that_fails_or_is_another_process_is_left_out_of_its_group(tmp_path: Path) -> None:
+    damaged, held = (tmp_path / PLACE / f"2_{seed}" for seed in (0, 2))
+    (damaged / "checkpoints").mkdir(parents=True)
+    (damaged / "checkpoints" / "last.pt").write_bytes(b"no checkpoint")
+    words = ["-m", *QUICK, *AS_ONE, "seed=0,1,2,3", "quantization.weight_bits=2"]
+    with locked(held):
+        (held / "summary.json").write_text(json.dumps({"status": "running", "pid": 1, "host": "here", "since": "noon"}))
+        result = in_process("train", *words, folder=tmp_path)
+        states = [read_job(tmp_path / PLACE / f"2_{seed}").status for seed in range(4)]
+    assert states == ["failed", "finished", "running", "finished"], result.stderr
+    assert result.returncode == 1
+    assert "error: " in (damaged / "train.log").read_text()
+    assert "2_0/checkpoints/last.pt" in read_job(damaged).reason()
+    assert "3 runs" not in (tmp_path / PLACE / "2_1" / "train.log").read_text()
+    assert not (held / "train.log").exists()
+
+
+def test_error_that_nobody_foresaw_costs_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr("qsnn.config.run.build_run", broken)  # workers are forks of this process
+    words = ["-m", *QUICK, *AS_ONE, "seed=0,1", "quantization.weight_bits=2"]
+    result = in_process("train", *words, folder=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.count("error: ZeroDivisionError: a mistake of ours [seed=") == 2
+    assert [job.status for job in find_jobs(tmp_path / PLACE)] == ["failed"] * 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL, command, in_process
+from helpers import SMALL, in_process
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -18,10 +18,11 @@ from qsnn.config.composition import without_hydra
 from qsnn.config.paths import quoted
 from qsnn.config.sweeps.composing import changed
 from qsnn.config.sweeps.planning import Planned
-from qsnn.config.together.jobs import SweepJob, group_by_seed, sweep_job, units_of
-from qsnn.config.together.training import train_together
+from qsnn.config.sweeps.together.jobs import SweepJob, group_by_seed, sweep_job, units_of
+from qsnn.config.sweeps.together.training import train_together
 from qsnn.errors import ConfigError
 from qsnn.training.checkpoint import load_checkpoint
+from qsnn.training.loop import Outcome
 
 WORDS = [
     *SMALL,
@@ -102,9 +103,8 @@ def assert_same_folders(ours: Path, theirs: Path) -> None:
 
 
 def test_sweep_over_seeds_leaves_what_each_run_leaves_alone(tmp_path: Path) -> None:
-    done = command("train", "-m", *WORDS, "seed=0,7", "hydra.sweep.dir=sweep", folder=tmp_path)
+    done = in_process("train", "-m", *WORDS, "seed=0,7", "hydra.sweep.dir=sweep", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "2 runs as one batch of nets" in done.stdout
     folders = {path.parent.name: path.parent for path in (tmp_path / "sweep").glob("*/summary.json")}
     assert len(folders) == 2
     for seed in (0, 7):
@@ -115,7 +115,6 @@ def test_sweep_over_seeds_leaves_what_each_run_leaves_alone(tmp_path: Path) -> N
         lines = (ours / "train.log").read_text()
         assert "2 runs as one batch of nets" in lines
         assert lines.count("status                 finished") == 1
-        assert f"[seed {seed}] \n  status                 finished" in done.stdout
 
 
 def test_seeds_that_are_not_equally_far_go_on_together(tmp_path: Path) -> None:
@@ -138,7 +137,7 @@ def planned_job(folder: Path, seed: int) -> SweepJob:
     return sweep_job(compose_config([*WORDS, f"seed={seed}", *own], return_hydra_config=True))
 
 
-def test_job_that_cannot_be_run_is_told_and_ends_alone(tmp_path: Path) -> None:
+def test_job_that_cannot_be_run_is_told_and_ends_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [planned_job(tmp_path, seed) for seed in (0, 1)]
     checkpoint = jobs[0].folder / "checkpoints" / "last.pt"
     checkpoint.parent.mkdir(parents=True)
@@ -146,8 +145,12 @@ def test_job_that_cannot_be_run_is_told_and_ends_alone(tmp_path: Path) -> None:
     outcomes = train_together(jobs)
     assert isinstance(outcomes[0], str)
     assert "already holds a run" in outcomes[0]
-    assert not isinstance(outcomes[1], str)
+    assert isinstance(outcomes[1], Outcome)
     assert outcomes[1].status == "finished"
+    output = capsys.readouterr().out
+    assert "[seed 0] error: " in output
+    assert "\n1 runs as one batch of nets\n" in output
+    assert "[seed 1] \n  status                 finished" in output
     assert not (jobs[0].folder / ".hydra").exists()
 
 

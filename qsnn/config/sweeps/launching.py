@@ -24,7 +24,7 @@ from qsnn.config.sweeps.job import SEEDS_ALONE, run_job
 from qsnn.config.sweeps.launchers import cpu_count, register_launchers, workers_of
 from qsnn.config.sweeps.planning import Planned, folder_names, plan
 from qsnn.config.sweeps.processes import run_in_processes
-from qsnn.config.together.jobs import units_of
+from qsnn.config.sweeps.together.jobs import units_of
 from qsnn.errors import ConfigError
 from qsnn.training.runs import Job
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 
 from qsnn.config.sweeps import job
 from qsnn.config.sweeps.composing import Composer
-from qsnn.config.together.training import run_jobs
+from qsnn.config.sweeps.together.training import run_jobs
 from qsnn.training.interrupt import Interruptible, Stopped
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent ends, however that ends

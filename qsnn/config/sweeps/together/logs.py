@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hydra.core.utils import configure_log
 from tqdm import tqdm
 
-from qsnn.config.together.jobs import SEED, SweepJob
+from qsnn.config.sweeps.together.jobs import SEED, SweepJob
 
 
 class _BesideBar(logging.StreamHandler):

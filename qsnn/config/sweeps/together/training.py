@@ -23,8 +23,8 @@ from qsnn.config.run import (
     reporter_of,
 )
 from qsnn.config.sweeps.job import NOT_RUN, claimed, is_told, record_early_stop
-from qsnn.config.together.jobs import SweepJob, sweep_job
-from qsnn.config.together.logs import Turns, turns_of
+from qsnn.config.sweeps.together.jobs import SweepJob, sweep_job
+from qsnn.config.sweeps.together.logs import Turns, turns_of
 from qsnn.errors import QsnnError, naming
 from qsnn.training.folders.state import told_as_running, write_death
 from qsnn.training.interrupt import Stopped, raise_if_stopped
