@@ -20,7 +20,16 @@ from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder, sweep_name
+from qsnn.config.sweep_jobs import (
+    Sweep,
+    all_jobs,
+    check_launcher,
+    expand_glob,
+    jobs_to_try,
+    own_sweeper,
+    sweep_folder,
+    sweep_name,
+)
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -282,6 +291,7 @@ def _try_run(overrides: list[Override]) -> DictConfig:
 
 def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
+    check_launcher(overrides)
     tried = jobs_to_try(overrides, group_options())
     first = compose_config([*tried[0], *sweep_name(overrides), *_hydra(overrides)], return_hydra_config=True)
     names = [first.name, *(compose_like(first, tried[0], job, group_options()).name for job in tried[1:])]

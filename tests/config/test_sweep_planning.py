@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from qsnn.config.command_line import compose_config, read_command_line
 from qsnn.config.paths import MAX_FOLDER_NAME, wrong_name
 from qsnn.config.run import start
+from qsnn.config.sweep_jobs import is_installed
 from qsnn.config.sweeps.composing import changed
 from qsnn.config.sweeps.launchers import BASIC, JOBLIB, PROCESSES, cpu_count, workers_of
 from qsnn.config.sweeps.planning import folder_names, plan
@@ -203,6 +204,12 @@ def test_settings_that_our_processes_do_not_have_are_refused() -> None:
         workers_of(hydra_config(PROCESSES, 0))
     with pytest.raises(ConfigError, match=r"hydra\.launcher\.backend=threading is not taken"):
         workers_of(hydra_config(JOBLIB, 1, "hydra.launcher.backend=threading"))
+
+
+@pytest.mark.skipif(is_installed("hydra_plugins.hydra_ray_launcher"), reason="it is installed")
+def test_launcher_that_is_not_installed_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match=r'^hydra/launcher=ray needs packages .*: pip install "qsnn\[ray\]"$'):
+        read_command_line(["-m", "hydra/launcher=ray", "seed=0"])
 
 
 def hydra_config(launcher: str, n_jobs: int, *overrides: str) -> DictConfig:

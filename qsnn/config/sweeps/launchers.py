@@ -1,6 +1,6 @@
 """``hydra/launcher=processes``, and the launchers of Hydra that our own processes stand in for: basic and joblib."""
 
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from qsnn.config.paths import quoted
+from qsnn.config.sweep_jobs import is_installed
 from qsnn.config.sweeps.planning import Planned, folder_names
 from qsnn.errors import ConfigError
 
@@ -81,17 +82,10 @@ def register_launchers() -> None:
     """Make ``hydra/launcher=processes`` known to Hydra, and ``joblib`` where Hydra's plugin of that name is not installed."""
     store = ConfigStore.instance()
     store.store(group="hydra/launcher", name="processes", node=ProcessesConf, provider="qsnn")
-    if not _is_installed(JOBLIB_PACKAGE):
+    if not is_installed(JOBLIB_PACKAGE):
         store.store(group="hydra/launcher", name="joblib", node=ProcessesConf, provider="qsnn")
     _make_module()
     Plugins.instance().register(ProcessesLauncher)
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def workers_of(cfg: DictConfig) -> int:
