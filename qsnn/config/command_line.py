@@ -203,7 +203,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
     overrides = arguments.overrides
     flags = [text for text in rest if text not in overrides]
     if path == Path(AUTO):
-        _check_auto(overrides, arguments.multirun)
+        check_auto(overrides, arguments.multirun)
         overrides = [*overrides, f"resume={AUTO}"]
     elif path is not None:
         if arguments.multirun:
@@ -259,14 +259,6 @@ def _instead_of(flag: str, words: list[str]) -> str:
     key = nearest_key(name.replace("-", "_"))
     example = f"{key}={value or '<value>'}" if key else "key=value, such as quantization.weight_bits=4"
     return f"{flag} is not a flag: write {example}; `--help` shows more"
-
-
-def _check_auto(overrides: list[str], multirun: bool) -> None:
-    """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
-    keys = ("hydra.sweep.dir", "sweep.name") if multirun else ("hydra.run.dir",)
-    if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
-        needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
-        raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
 
 
 def _check_folder_is_named(key: str, folder: str) -> None:

@@ -87,6 +87,14 @@ def jobs_to_try(overrides: list[Override], groups: dict[str, list[str]]) -> list
     return jobs
 
 
+def check_auto(overrides: list[str], multirun: bool) -> None:
+    """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
+    keys = ("hydra.sweep.dir", "sweep.name") if multirun else ("hydra.run.dir",)
+    if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
+        needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
+        raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
+
+
 def check_launcher(overrides: list[Override]) -> None:
     """Raise ConfigError for a launcher that is not installed."""
     for override in overrides:
