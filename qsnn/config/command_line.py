@@ -23,13 +23,14 @@ from qsnn.config.search_path import config_folders, note_search_path
 from qsnn.config.sweep_jobs import (
     Sweep,
     all_jobs,
+    check_auto,
     check_launcher,
     expand_glob,
     jobs_to_try,
     own_sweeper,
     sweep_folder,
     sweep_name,
-)
+)  # fmt: skip
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
