@@ -211,3 +211,10 @@ def test_error_that_nobody_foresaw_costs_its_group(tmp_path: Path, monkeypatch: 
     assert result.returncode == 1
     assert result.stderr.count("error: ZeroDivisionError: a mistake of ours [seed=") == 2
     assert [job.status for job in find_jobs(tmp_path / PLACE)] == ["failed"] * 2
+
+
+def test_sweeper_of_hydras_plugin_interface_can_have_our_processes(tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "hydra/sweeper=basic", "hydra/launcher=processes", "hydra.launcher.n_jobs=2", "seed=0,1"]
+    result = in_process("train", *words, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sweep of 2 jobs: 2 finished" in result.stdout
