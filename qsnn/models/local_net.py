@@ -23,7 +23,8 @@ from qsnn.quantization.bit_widths import FULL_PRECISION_BITS, BitWidths
 
 class LocalInit(NamedTuple):
     """How weights start, and the readout. ``weight_mult``: one for each layer; ``fan_in`` (None: each layer's own),
-    ``init_beta``, ``bias_gain``: `initial_tensors`; ``readout_amplitude``: `readout_scale`; ``l1``, ``l2``: regularisers."""
+    ``init_beta``, ``init_range``, ``bias_gain``: `initial_tensors`; ``readout_amplitude``: `readout_scale`; ``l1``, ``l2``:
+    regularisers."""
 
     weight_mult: list[float]
     fan_in: int | None
@@ -32,6 +33,7 @@ class LocalInit(NamedTuple):
     readout_amplitude: float
     l1: float
     l2: float
+    init_range: float | None = None
 
 
 def readout_scale(readout_weight_bits: int | None, amplitude: float, num_features: int) -> float:
@@ -71,13 +73,17 @@ def initial_tensors(
 ) -> tuple[dict[str, Tensor], float]:  # fmt: skip
     """The tensors of a fresh layer and its attenuation (`weight_init`, with limit 1/sqrt(fan_in)).
 
-    w ~ Uniform(+-max(1/sqrt(fan_in), init_beta / 2^(b-1))), bias with bias_gain/sqrt(fan_in), both then on the weights'
-    grid; time constants ~ Uniform over the neuron's ranges, one pair for each input neuron.
+    w ~ Uniform(+-max(1/sqrt(fan_in), w_min)), w_min = init_range or, if that is None, init_beta / 2^(b-1), bias with
+    bias_gain/sqrt(fan_in), both then on the weights' grid; time constants ~ Uniform over the neuron's ranges, one pair for each
+    input neuron.
     """
     channels, kernel, fmt = geometry.channels, geometry.kernel_size, symmetric(bits.weight_bits)
     fan_in = inputs[0] * kernel * kernel if init.fan_in is None else init.fan_in
-    start = weight_init(3 * fan_in, bits.weight_bits, init.init_beta)  # its own limit is sqrt(3 / fan_in)
-    smallest = 0.0 if fmt is None else init.init_beta / fmt.levels
+    # Its own limit is sqrt(3 / fan_in).
+    start = weight_init(3 * fan_in, bits.weight_bits, init.init_beta, smallest=init.init_range)
+    smallest = 0.0
+    if fmt is not None:
+        smallest = init.init_beta / fmt.levels if init.init_range is None else init.init_range
     bias_limit = max(init.bias_gain / math.sqrt(fan_in), smallest)
     weight = _symmetric_uniform(seed, f"{name}.weight/init", (channels, inputs[0], kernel, kernel), start.limit)
     bias = _symmetric_uniform(seed, f"{name}.bias/init", (channels,), bias_limit)

@@ -129,9 +129,6 @@ class Local(Option):
             return
         if "quantization" in right:
             yield from config.quantization.problems_at(num_layers)
-        if "model" in right and getattr(config.model, "init_range", None) is not None:
-            allowed = "local learning takes model.init_beta: set null"
-            yield impossible("model.init_range", config.model.init_range, allowed)
         if "trainer" in right and len(self.weight_mult) not in (1, num_layers):
             wanted = f"it needs 1 entry or {num_layers}, one for each layer"
             yield impossible("trainer.weight_mult", self.weight_mult, wanted)
@@ -158,7 +155,10 @@ class Local(Option):
         model, loss, geometries = config.model, config.loss, config.model.geometries()
         mults = self.weight_mult * (len(geometries) if len(self.weight_mult) == 1 else 1)
         beta = USUAL_INIT_BETA if model.init_beta is None else model.init_beta
-        init = LocalInit(mults, model.fan_in, beta, self.bias_gain, self.readout_amplitude, loss.l1, loss.l2)
+        init = LocalInit(
+            mults, model.fan_in, beta, self.bias_gain, self.readout_amplitude, loss.l1, loss.l2,
+            getattr(model, "init_range", None),
+        )  # fmt: skip
         return build_local_net(
             model.input_maps(inputs), geometries, num_outputs, config.neuron, config.quantization.by_layer(len(geometries)),
             init, config.seed, select_local_backend(machine.backend.name), select_integer_local_backend(machine.backend.name),
