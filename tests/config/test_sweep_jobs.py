@@ -34,7 +34,8 @@ def test_all_jobs_are_those_of_hydras_sweeper(words: list[str]) -> None:
 
 def test_glob_sweeps_the_options_that_it_matches() -> None:
     assert plan("experiment=quick", "optimizer=glob(ada*)")[1] == [
-        ["experiment=quick", f"optimizer={name}"] for name in ("adam", "adam_conv", "adam_gesture_demo", "adam_nmnist_small", "adamax")
+        ["experiment=quick", f"optimizer={name}"]
+        for name in ("adam", "adam_conv", "adam_gesture_demo", "adam_nmnist_small", "adam_search", "adamax")
     ]  # fmt: skip
     assert plan("optimizer=glob(adam*, exclude=*_*)")[1] == [["optimizer=adam"], ["optimizer=adamax"]]
     assert plan("optimizer=glob(adam*, exclude=[*_*,*max])")[1] == [["optimizer=adam"]]
