@@ -20,7 +20,17 @@ from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import MORE_GROUPS, Config, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import Sweep, all_jobs, expand_glob, jobs_to_try, own_sweeper, sweep_folder, sweep_name
+from qsnn.config.sweep_jobs import (
+    Sweep,
+    all_jobs,
+    check_auto,
+    check_launcher,
+    expand_glob,
+    jobs_to_try,
+    own_sweeper,
+    sweep_folder,
+    sweep_name,
+)  # fmt: skip
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -194,7 +204,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
     overrides = arguments.overrides
     flags = [text for text in rest if text not in overrides]
     if path == Path(AUTO):
-        _check_auto(overrides, arguments.multirun)
+        check_auto(overrides, arguments.multirun)
         overrides = [*overrides, f"resume={AUTO}"]
     elif path is not None:
         if arguments.multirun:
@@ -252,14 +262,6 @@ def _instead_of(flag: str, words: list[str]) -> str:
     return f"{flag} is not a flag: write {example}; `--help` shows more"
 
 
-def _check_auto(overrides: list[str], multirun: bool) -> None:
-    """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
-    keys = ("sweep.name", "hydra.sweep.dir") if multirun else ("hydra.run.dir",)
-    if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
-        needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
-        raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
-
-
 def _check_folder_is_named(key: str, folder: str) -> None:
     """Raise ConfigError for an empty name, by which a run would lie about in the folder that one is in."""
     if not str(folder).strip():
@@ -282,6 +284,7 @@ def _try_run(overrides: list[Override]) -> DictConfig:
 
 def _try_sweep(overrides: list[Override]) -> Sweep:
     """A sweep whose jobs all compose. Raises ConfigError."""
+    check_launcher(overrides)
     tried = jobs_to_try(overrides, group_options())
     first = compose_config([*tried[0], *sweep_name(overrides), *_hydra(overrides)], return_hydra_config=True)
     names = [first.name, *(compose_like(first, tried[0], job, group_options()).name for job in tried[1:])]

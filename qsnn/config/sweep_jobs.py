@@ -1,5 +1,6 @@
 """What the overrides of a sweep mean: the jobs that they make, those to try before the first one runs, and one folder."""
 
+import importlib.util
 import itertools
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,15 @@ from qsnn.config.paths import folder_name
 from qsnn.errors import ConfigError
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+EXTRAS = {
+    "submitit_local": ("submitit", "hydra_plugins.hydra_submitit_launcher"),
+    "submitit_slurm": ("submitit", "hydra_plugins.hydra_submitit_launcher"),
+    "ray": ("ray", "hydra_plugins.hydra_ray_launcher"),
+    "ray_aws": ("ray", "hydra_plugins.hydra_ray_launcher"),
+}
+"""Launchers with the extra that installs each, and the module that it brings."""
 
 
 class Sweep(NamedTuple):
@@ -75,6 +85,32 @@ def jobs_to_try(overrides: list[Override], groups: dict[str, list[str]]) -> list
         if key not in groups:
             jobs += [[*(v[0] for k, v in values.items() if k != key), text] for text in texts[1:]]
     return jobs
+
+
+def check_auto(overrides: list[str], multirun: bool) -> None:
+    """Raise ConfigError unless the folder in which ``resume=auto`` looks is the same at every start."""
+    keys = ("hydra.sweep.dir", "sweep.name") if multirun else ("hydra.run.dir",)
+    if not any(text.startswith(f"{key}=") for text in overrides for key in keys):
+        needed = " or ".join(f"{key}=<{'name' if key == 'sweep.name' else 'folder'}>" for key in keys)
+        raise ConfigError(f"resume=auto needs {needed}: without it every start has a folder of its own")
+
+
+def check_launcher(overrides: list[Override]) -> None:
+    """Raise ConfigError for a launcher that is not installed."""
+    for override in overrides:
+        extra, module = EXTRAS.get(str(override.value()), ("", ""))
+        if override.key_or_group == "hydra/launcher" and extra and not is_installed(module):
+            raise ConfigError(
+                f'{override.input_line} needs packages that are not installed: pip install "qsnn[{extra}]"'
+            )
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
 
 
 def sweep_name(overrides: list[Override]) -> list[str]:

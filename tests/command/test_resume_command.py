@@ -1,6 +1,7 @@
 """Stopping and going on: signals, kill -9, resume, evaluate."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -100,8 +101,10 @@ def test_stopped_sweep_does_not_start_its_next_run(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 128 + signal.SIGINT
-    (summary,) = tmp_path.glob("outputs/multirun/quick/*/*/summary.json")
-    assert json.loads(summary.read_text())["status"] == "stopped"
+    (sweep,) = tmp_path.glob("outputs/multirun/quick/*")
+    assert [json.loads((sweep / run / "summary.json").read_text())["status"] for run in sorted(os.listdir(sweep)) if
+            (sweep / run).is_dir()] == ["stopped", "queued"]  # fmt: skip
+    assert len(list(sweep.glob("*/metrics.jsonl"))) == 1
 
 
 def test_resume_with_more_epochs_equals_a_run_of_that_length(train: Train, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_seed_that_fails_or_is_another_process_is_left_out_of_its_group(tmp_path
     assert result.returncode == 1
     assert "error: " in (damaged / "train.log").read_text()
     assert "2_0/checkpoints/last.pt" in read_job(damaged).reason()
-    assert "3 runs" not in (tmp_path / PLACE / "2_1" / "train.log").read_text()
+    assert "2 runs in one process" in (tmp_path / PLACE / "2_1" / "train.log").read_text()
     assert not (held / "train.log").exists()
 
 
@@ -211,3 +211,10 @@ def test_error_that_nobody_foresaw_costs_its_group(tmp_path: Path, monkeypatch: 
     assert result.returncode == 1
     assert result.stderr.count("error: ZeroDivisionError: a mistake of ours [seed=") == 2
     assert [job.status for job in find_jobs(tmp_path / PLACE)] == ["failed"] * 2
+
+
+def test_sweeper_of_hydras_plugin_interface_can_have_our_processes(tmp_path: Path) -> None:
+    words = ["-m", *QUICK, "hydra/sweeper=basic", "hydra/launcher=processes", "hydra.launcher.n_jobs=2", "seed=0,1"]
+    result = in_process("train", *words, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sweep of 2 jobs: 2 finished" in result.stdout

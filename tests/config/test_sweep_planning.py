@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from qsnn.config.command_line import compose_config, read_command_line
 from qsnn.config.paths import MAX_FOLDER_NAME, wrong_name
 from qsnn.config.run import start
+from qsnn.config.sweep_jobs import is_installed
 from qsnn.config.sweeps.composing import changed
-from qsnn.config.sweeps.launchers import cpu_count, register_launchers, workers_of
+from qsnn.config.sweeps.launchers import BASIC, JOBLIB, PROCESSES, cpu_count, workers_of
 from qsnn.config.sweeps.planning import folder_names, plan
 from qsnn.errors import ConfigError
 from qsnn.training.folders.lock import locked
@@ -115,7 +116,7 @@ VALUES = {
 WORDS = st.fixed_dictionaries(VALUES).map(lambda values: [f"{key}={values[key]}" for key in VALUES])
 
 
-@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@settings(max_examples=2, deadline=None, phases=[Phase.generate])
 @given(before=WORDS, now=WORDS)
 def test_config_made_from_the_last_jobs_is_that_which_hydra_composes(before: list[str], now: list[str]) -> None:
     configs = [compose_config(["experiment=quick", *words], return_hydra_config=True) for words in (before, now)]
@@ -183,13 +184,33 @@ def test_job_that_another_process_runs_is_planned_and_left_as_it_is(tmp_path: Pa
     assert read_job(folder).status == "killed"
 
 
-def test_number_of_processes_is_that_of_the_launcher() -> None:
-    register_launchers()
-    cores = cpu_count()
-    for words, number in (
-        ([], 1), (["hydra/launcher=processes"], cores), (["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"], 3),
-        (["hydra/launcher=processes", "hydra.launcher.n_jobs=-2"], max(1, cores - 1)),
-    ):  # fmt: skip
-        assert workers_of(compose_config(words, return_hydra_config=True)) == number
-    with pytest.raises(ConfigError, match=r"n_jobs=0 is not possible"):
-        workers_of(compose_config(["hydra/launcher=processes", "hydra.launcher.n_jobs=0"], return_hydra_config=True))
+@pytest.mark.parametrize(
+    ("launcher", "n_jobs", "number"),
+    [
+        (BASIC, 0, 1),
+        (PROCESSES, -1, cpu_count()),
+        (PROCESSES, 3, 3),
+        (JOBLIB, -2, max(1, cpu_count() - 1)),
+        ("other", 2, 0),
+    ],
+)
+def test_number_of_processes_is_that_of_the_launcher(launcher: str, n_jobs: int, number: int) -> None:
+    assert workers_of(hydra_config(launcher, n_jobs)) == number
+
+
+def test_settings_that_our_processes_do_not_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.n_jobs=0 is not possible"):
+        workers_of(hydra_config(PROCESSES, 0))
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.backend=threading is not taken"):
+        workers_of(hydra_config(JOBLIB, 1, "hydra.launcher.backend=threading"))
+
+
+@pytest.mark.skipif(is_installed("hydra_plugins.hydra_ray_launcher"), reason="it is installed")
+def test_launcher_that_is_not_installed_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match=r'^hydra/launcher=ray needs packages .*: pip install "qsnn\[ray\]"$'):
+        read_command_line(["-m", "hydra/launcher=ray", "seed=0"])
+
+
+def hydra_config(launcher: str, n_jobs: int, *overrides: str) -> DictConfig:
+    chosen = {"launcher": {"_target_": launcher, "n_jobs": n_jobs}, "overrides": {"hydra": list(overrides)}}
+    return OmegaConf.create({"hydra": chosen})

@@ -1,11 +1,13 @@
 """``hydra/launcher=processes``, and the launchers of Hydra that our own processes stand in for: basic and joblib."""
 
-import importlib.util
+import importlib
 import os
+import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -15,10 +17,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from qsnn.config.paths import quoted
+from qsnn.config.sweep_jobs import is_installed
 from qsnn.config.sweeps.planning import Planned, folder_names
 from qsnn.errors import ConfigError
 
-MODULE = "hydra_plugins.qsnn"  # Hydra takes plugins of modules of that name only
+PLUGINS = "hydra_plugins"
+MODULE = f"{PLUGINS}.qsnn"  # Hydra takes plugins of modules of that name only
 PROCESSES = f"{MODULE}.ProcessesLauncher"
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -59,20 +63,29 @@ class ProcessesLauncher(Launcher):
 ProcessesLauncher.__module__ = MODULE
 
 
+def _make_module() -> None:
+    """Let Hydra find the class where it looks for plugins. A folder ``hydra_plugins`` would be shared with other packages."""
+    try:
+        importlib.import_module(PLUGINS)
+    except ModuleNotFoundError:  # no plugin is installed
+        sys.modules[PLUGINS] = ModuleType(PLUGINS)
+        sys.modules[PLUGINS].__path__ = []
+    module = sys.modules.setdefault(MODULE, ModuleType(MODULE))
+    for owner, name, value in (
+        (module, "ProcessesLauncher", ProcessesLauncher),
+        (sys.modules[PLUGINS], "qsnn", module),
+    ):
+        setattr(owner, name, value)
+
+
 def register_launchers() -> None:
     """Make ``hydra/launcher=processes`` known to Hydra, and ``joblib`` where Hydra's plugin of that name is not installed."""
     store = ConfigStore.instance()
     store.store(group="hydra/launcher", name="processes", node=ProcessesConf, provider="qsnn")
-    if not _is_installed(JOBLIB_PACKAGE):
+    if not is_installed(JOBLIB_PACKAGE):
         store.store(group="hydra/launcher", name="joblib", node=ProcessesConf, provider="qsnn")
+    _make_module()
     Plugins.instance().register(ProcessesLauncher)
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def workers_of(cfg: DictConfig) -> int:
