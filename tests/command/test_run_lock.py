@@ -116,9 +116,7 @@ def test_auto_starts_where_a_killed_process_left_no_checkpoint_and_goes_on_where
     assert list(folder.rglob("*.tmp")) == []
 
 
-@pytest.mark.parametrize(
-    ("words", "key"), [([], "hydra.run.dir"), (["-m", "seed=0,1"], "sweep.name=<name> or hydra.sweep.dir")]
-)
+@pytest.mark.parametrize(("words", "key"), [([], "hydra.run.dir"), (["-m", "seed=0,1"], "hydra.sweep.dir")])
 def test_auto_needs_a_folder_that_is_the_same_at_every_start(words: list[str], key: str) -> None:
     with pytest.raises(ConfigError, match=f"resume=auto needs {key}=<folder>"):
         read_command_line(["resume=auto", *words])
