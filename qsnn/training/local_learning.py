@@ -22,6 +22,15 @@ from qsnn.training.state import TrainingState
 Learn = Callable[[str, LayerStep, Tensor, int], None]
 
 
+def _count_spikes(tally: LayerTally, step: LayerStep, by_neuron: bool) -> None:
+    """Add those of a step, before pooling."""
+    tally.spikes += int(step.membrane.num_spikes)
+    tally.neuron_steps += step.membrane.membrane.numel()
+    if by_neuron:
+        spiked = (step.membrane.membrane >= 0).sum(0, dtype=torch.float64).flatten()
+        tally.by_neuron = spiked if tally.by_neuron is None else tally.by_neuron + spiked
+
+
 def run_batch(
     model: LocalNet, batch: Batch, burn_in: int, weights: dict[str, tuple[Tensor, Tensor]],
     constants: dict[str, LayerConstants], learn: Learn | None = None, keep_raster: bool = False, by_neuron: bool = False,
@@ -48,11 +57,7 @@ def run_batch(
         for name, layer in layers.items():
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
             spikes, tally = step.activation.spikes, tallies[name]
-            tally.spikes += int(step.membrane.num_spikes)
-            tally.neuron_steps += step.membrane.membrane.numel()
-            if by_neuron:
-                spiked = (step.membrane.membrane >= 0).sum(0, dtype=torch.float64).flatten()
-                tally.by_neuron = spiked if tally.by_neuron is None else tally.by_neuron + spiked
+            _count_spikes(tally, step, by_neuron)
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())
             if time >= burn_in:
