@@ -39,7 +39,7 @@ LOCAL_EXPERIMENTS = (
     "nmnist_small_full_precision", "nmnist_local_integer",
 )  # fmt: skip
 CLASS_EXPERIMENTS = (
-    "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "shd", "yin_yang",
+    "gesture_bptt", "nmnist_bptt", "nmnist_integer", "randman", "randman_integer", "shd", "yin_yang", "yin_yang_full_precision",
 )  # fmt: skip
 PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
 DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
