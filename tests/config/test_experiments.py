@@ -40,7 +40,7 @@ LOCAL_EXPERIMENTS = (
 )  # fmt: skip
 CLASS_EXPERIMENTS = (
     "gesture_bptt", "gesture_conv", "nmnist_bptt", "nmnist_conv", "nmnist_integer", "objects", "randman", "randman_integer",
-    "search_bits", "shd", "yin_yang",
+    "search_bits", "shd", "yin_yang", "yin_yang_full_precision",
 )  # fmt: skip
 PATTERNS = entries({"dataset": ("pattern", "pattern_quick")})
 DATASETS = [entry for entry in OPTIONS if entry[0] == "dataset" and entry not in PATTERNS]
