@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-from qsnn.config.command_line import compose_config, parse_overrides, prepare_arguments, read_command_line
+from qsnn.config.command_line import (
+    compose_config,
+    group_options,
+    parse_overrides,
+    prepare_arguments,
+    read_command_line,
+)
 from qsnn.config.paths import MAX_FOLDER_NAME, folder_name
 from qsnn.config.sweep_jobs import all_jobs, check_objective
 from qsnn.errors import ConfigError
@@ -33,7 +39,8 @@ def test_all_jobs_are_those_of_hydras_sweeper(words: list[str]) -> None:
 
 
 def test_glob_sweeps_the_options_that_it_matches() -> None:
-    names = ["adam", "adam_conv", "adam_gesture_demo", "adam_nmnist_small", "adam_search", "adam_spike_times", "adamax"]
+    names = [name for name in group_options()["optimizer"] if name.startswith("ada")]
+    assert {"adam", "adamax"} < set(names)
     jobs = plan("experiment=quick", "optimizer=glob(ada*)")[1]
     assert jobs == [["experiment=quick", f"optimizer={name}"] for name in names]
     assert plan("optimizer=glob(adam*, exclude=*_*)")[1] == [["optimizer=adam"], ["optimizer=adamax"]]
