@@ -31,7 +31,7 @@ def entries(by_group: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 NO_PATTERN = entries({
     "model": ("conv", "gesture_conv", "gesture_small", "nmnist_conv", "nmnist_integer", "nmnist_small"),
     "neuron": ("trace_lif", "traces_60ms", "traces_30ms", "traces_30ms_integer"),
-    "loss": ("cross_entropy", "local_readout", "spike_count"),
+    "loss": ("cross_entropy", "cross_entropy_flat", "local_readout", "spike_count"),
     "trainer": ("local", "local_gesture_small", "local_nmnist_small", "local_objects"),
 })  # fmt: skip
 LOCAL_EXPERIMENTS = (
@@ -48,7 +48,9 @@ CHANNELS = entries({"dataset": ("arrays", "randman", "randman_small", "shd", "ss
 OF_RECORDINGS = [*DATASETS, *entries({"experiment": (*LOCAL_EXPERIMENTS, *CLASS_EXPERIMENTS)})]
 PATTERN = [entry for entry in OPTIONS if entry not in [*NO_PATTERN, *OF_RECORDINGS]]
 ANY_NET = [entry for entry in OPTIONS if entry[0] in ("model", "quantization", "optimizer", "logging")]
-NO_LOCAL = entries({"loss": ("cross_entropy", "spike_count"), "model": ("gesture_conv", "recurrent", "shd")})
+NO_LOCAL = entries(
+    {"loss": ("cross_entropy", "cross_entropy_flat", "spike_count"), "model": ("gesture_conv", "recurrent", "shd")}
+)
 LOCAL = [
     *(entry for entry in NO_PATTERN if entry not in NO_LOCAL),
     *(entry for entry in ANY_NET if entry not in [*NO_PATTERN, *NO_LOCAL]),
@@ -58,7 +60,7 @@ LOCAL = [
 CLASSES = [
     *ANY_NET,
     *(entry for entry in OPTIONS if entry[0] == "neuron" and entry not in NO_PATTERN),
-    *entries({"loss": ("auto", "cross_entropy", "spike_count")}),
+    *entries({"loss": ("auto", "cross_entropy", "cross_entropy_flat", "spike_count")}),
     *(entry for entry in OPTIONS if entry[0] == "trainer" and entry not in NO_PATTERN),
     *DATASETS,
     *entries({"experiment": CLASS_EXPERIMENTS}),
@@ -95,15 +97,15 @@ def words_with(group: str, option: str, beside: list[str], data: Path) -> list[s
 
     An experiment keeps its own net; ``beside`` are what other options have around them.
     """
-    words = [f"{group}={option}"]
+    words, own_data = [f"{group}={option}"], group in ("dataset", "experiment")
     if group != "experiment":
-        words = [*beside, *([] if group == "dataset" else ["dataset=nmnist"]), *words]
-    dataset = dataset_of(words)
+        words = [*beside, *([] if own_data else ["dataset=nmnist"]), *words]
+    dataset = dataset_of(words) if own_data else "nmnist"  # a composition takes as long as the step
     words += ["dataset.downsample=2"] if dataset == "nmnist" and group != "experiment" else []
     windows = (
         ["dataset.window_train=0.09", "dataset.window_test=0.09"] if dataset not in ("randman", "yin_yang") else []
     )
-    if compose_config(words).dataset.get("piece_duration"):
+    if dataset == "event_folder":
         windows += ["dataset.piece_duration=0.09"]  # of files that are shorter than the pieces of real ones
     return [*words, *windows, "trainer.epochs=1", "trainer.batch_size=4", *data_folder(data, dataset)]
 
