@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from qsnn.dynamics.refractory_lif import MembraneStep
-from qsnn.quantization import quantize, quantize_error, symmetric, unsigned
+from qsnn.quantization import Format, quantize, quantize_error, symmetric, unsigned
 from qsnn.quantization.accumulators import FLOAT32_CODES
 from qsnn.quantization.reductions import ALONE, Reductions
 
@@ -121,23 +121,20 @@ def readout_sums(features: Tensor, parameters: ReadoutParameters) -> Tensor:
 
 def readout_is_exact(parameters: ReadoutParameters) -> bool:
     """Whether `readout_sums` are sums of codes that float32 holds, in whatever order."""
-    p, unit = parameters, unsigned(parameters.sigmoid_bits)
-    if unit is None or p.readout_weight_bits is None:
-        return False
-    fmt = symmetric(p.readout_weight_bits)
-    assert fmt is not None
-    largest = p.weight.abs().sum(1, dtype=torch.float64).max() * fmt.levels * unit.high
-    return bool(largest <= FLOAT32_CODES)
+    return _sums_are_exact(parameters.weight, 1, unsigned(parameters.sigmoid_bits), parameters)
 
 
 def feedback_is_exact(parameters: ReadoutParameters) -> bool:
     """Whether the sums of readout errors through the feedback matrix are."""
-    p, error = parameters, symmetric(parameters.error_bits)
-    if error is None or p.readout_weight_bits is None:
+    return _sums_are_exact(parameters.feedback, 0, symmetric(parameters.error_bits), parameters)
+
+
+def _sums_are_exact(matrix: Tensor, dim: int, codes: Format | None, parameters: ReadoutParameters) -> bool:
+    """Of a fixed matrix along ``dim`` with values of a format; None: full precision, of which nothing is known."""
+    fmt = symmetric(parameters.readout_weight_bits)
+    if codes is None or fmt is None:
         return False
-    fmt = symmetric(p.readout_weight_bits)
-    assert fmt is not None
-    return bool(p.feedback.abs().sum(0, dtype=torch.float64).max() * fmt.levels * error.high <= FLOAT32_CODES)
+    return bool(matrix.abs().sum(dim, dtype=torch.float64).max() * fmt.levels * codes.high <= FLOAT32_CODES)
 
 
 def readout_error(readout: Tensor, target: Tensor, mask: Tensor, error_bits: int | None) -> ReadoutError:

@@ -6,25 +6,11 @@ the error format divides by the power of two near the maximum, and a factor that
 precision the gradient is that of the loss as it is.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-class _Prescribed(torch.autograd.Function):
-    """A scalar with a gradient that is given beside it."""
-
-    @staticmethod
-    def forward(ctx: Any, output: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return grads[0] * gradient, None, None
+from qsnn.losses.prescribed import prescribed
 
 
 class ClassLoss:
@@ -58,7 +44,7 @@ class ClassLoss:
             value, gradient = self.value(logits, labels, len(output)), self.gradient(output, logits, labels)
             if not self.quantized:
                 gradient = gradient * self.factor(output)
-        return _Prescribed.apply(output, value, gradient)
+        return prescribed(output, value, gradient)
 
 
 def counts(output: Tensor) -> Tensor:

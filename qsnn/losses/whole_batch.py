@@ -10,20 +10,7 @@ import torch
 from torch import Tensor
 
 from qsnn.kernels.workers import Workers
-
-
-class _OwnPart(torch.autograd.Function):
-    """A scalar with a gradient that is given beside it."""
-
-    @staticmethod
-    def forward(ctx: Any, output: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return grads[0] * gradient, None, None
+from qsnn.losses.prescribed import prescribed
 
 
 class WholeBatchLoss:
@@ -43,8 +30,7 @@ class WholeBatchLoss:
             value.backward()
         gradient = torch.zeros_like(whole) if leaf.grad is None else leaf.grad
         own = gradient[:, self.workers.own(len(labels))].contiguous()
-        result: Tensor = _OwnPart.apply(output, value.detach(), own)
-        return result
+        return prescribed(output, value.detach(), own)
 
     def logits(self, output: Tensor) -> Tensor:
         """Those of the loss."""
