@@ -14,6 +14,7 @@ from qsnn.deploy.training.recipe import (
     Extent,
     LocalRule,
     Loss,
+    Raster,
     Recipe,
     Softmax,
     SpikeCount,
@@ -58,7 +59,8 @@ def learning_of(run: Run, source: Source, dt: float) -> tuple[Model, Recipe]:
     extent = Extent(task.num_steps, samples, task.batches_per_epoch, run.settings.epochs)
     rules = tuple(_rule(run, name, layer) for name, layer in run.state.model.layers.items())
     stored = {name: _stored(run, name, tensor) for name, tensor in run.state.model.trained_tensors().items()}
-    return model, Recipe(rules, stored, _loss(run, extent.steps), _update(run, extent), extent)
+    pattern = Raster(*map(_whole, task.pattern)) if isinstance(task, PatternTask) else None
+    return model, Recipe(rules, stored, _loss(run, extent.steps), _update(run, extent), extent, pattern)
 
 
 def _stored(run: Run, name: str, tensor: Tensor) -> Stored:

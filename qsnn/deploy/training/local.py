@@ -58,7 +58,9 @@ def membrane_errors(
     outer = error_codes(held.check("readout_error", difference), bits)
     e = error_codes(held.products("feedback", outer, rule.feedback.codes), bits)
     u, windows = whole(state.membrane), winners(layer, state.membrane)
-    elsewhere = held.check("membrane_total", _potential_term(rule, u, layer.membrane.u_bits))
+    total = held.check("membrane_total", TENTHS * u.sum(keepdims=True).ravel())
+    low = int(total[0]) < u.size << (layer.membrane.u_bits - 1)
+    elsewhere = np.array([-rounded_share(rule.l2, u.size) if low else 0])
     slope = rule.slope[windows.membrane + highest_code(layer.membrane.u_bits)]
     g = ((e << SLOPE_FRACTION) + rounded_share(rule.l1, e.size)).reshape(slope.shape) * slope + elsewhere
     held.check("membrane_error", g)
@@ -66,12 +68,6 @@ def membrane_errors(
     most = max(largest(g), largest(elsewhere) if gaps else 0)
     at_winners, rest = (error_codes(part, bits, most) for part in (g, elsewhere))
     return spread(layer, at_winners, windows.place, int(rest[0]))
-
-
-def _potential_term(rule: LocalRule, u: Whole, u_bits: int) -> Whole:
-    """L2, (1,)."""
-    low = TENTHS * int(u.sum()) < u.size << (u_bits - 1)
-    return np.array([-rounded_share(rule.l2, u.size) if low else 0])
 
 
 def rounded_share(numerator: int, count: int) -> int:

@@ -102,14 +102,23 @@ class Extent(NamedTuple):
     epochs: int
 
 
+class Raster(NamedTuple):
+    """A pattern, the same in every batch: 0 and 1, (T, 1, I) and (T, 1, N)."""
+
+    input: Whole
+    target: Whole
+
+
 class Recipe(NamedTuple):
-    """How a `Model` learns: ``rules`` of its layers, input first; ``stored`` by name."""
+    """How a `Model` learns: ``rules`` of its layers, input first; ``stored`` by name; ``pattern``: what there is to learn from, None
+    of recordings."""
 
     rules: tuple[SpikingRule | LocalRule, ...]
     stored: dict[str, Stored]
     loss: Loss
     update: Update
     extent: Extent
+    pattern: Raster | None = None
 
 
 DROPOUT_BITS = 24

@@ -156,11 +156,14 @@ def _before_rounding(largest: int, error_bits: int) -> int:
 def _local(layer: LocalLayer, rule: LocalRule, recipe: Recipe, signed: bool) -> dict[str, int]:
     assert layer.readout is not None
     forward = {name: max(-found.low, found.high) for name, found in ranges(layer, signed, fixed=False).items()}
+    readout = ranges(layer, signed)["readout"]  # of a matrix that stays as it is
+    forward["readout"] = max(-readout.low, readout.high)
     error, bits = highest_code(rule.error_bits), rule.error_bits
     errors = recipe.extent.samples * size(layer.neurons[1:]) * error
     outer = (error << SLOPE_FRACTION) + rule.l1
     return {
-        **forward, "readout_error": _before_rounding(1 << (layer.readout.bits + 1), bits),
+        **forward, "refractory": int(layer.membrane.subtracted.max()), "scaled_error": 1 << bits,
+        "readout_error": _before_rounding(1 << (layer.readout.bits + 1), bits),
         "feedback": _before_rounding(error * int(abs(rule.feedback.codes).sum(0).max()), bits),
         "membrane_total": 80 * recipe.extent.samples * size(layer.neurons) * highest_code(layer.membrane.u_bits),
         "membrane_error": _before_rounding(outer * int(rule.slope.max()) + rule.l2, bits),
