@@ -17,7 +17,10 @@ def export(arguments: list[str]) -> str:
     """Write the export; what it is, as text. Raises QsnnError and OSError."""
     words = Words("export", arguments, KEYS, (*MACHINE, *DATA))
     training = words.truth("training")
-    name, overwrite = words.choice("format", LEARNING if training else tuple(FORMATS), "artefact"), words.truth("overwrite")
+    name, overwrite = (
+        words.choice("format", LEARNING if training else tuple(FORMATS), "artefact"),
+        words.truth("overwrite"),
+    )
     form, out = FORMATS[name], words.path("out") or split_checkpoint(words.run())[0] / name
     if split_checkpoint(words.run())[0].is_dir():
         form.check(out, overwrite)

@@ -31,9 +31,7 @@ class Learned(NamedTuple):
     below: Term | None
 
 
-def backward(
-    layer: SpikingLayer, rule: SpikingRule, done: Pass, grad: Term, held: Held, wants_input: bool
-) -> Learned:
+def backward(layer: SpikingLayer, rule: SpikingRule, done: Pass, grad: Term, held: Held, wants_input: bool) -> Learned:
     """From the gradient at the output (T, B, outputs)."""
     found = _current_errors(layer, rule, done, (unpooled(layer, done.before, grad[0]), grad[1]), held)
     errors = error_codes(found, rule.error_bits)
@@ -118,7 +116,12 @@ def _input_gradient(layer: SpikingLayer, errors: Whole, held: Held) -> Whole:
 
 def _maps_gradient(layer: SpikingLayer, errors: Whole, held: Held) -> Whole:
     """Of a step, (B, N) to (B, I): what each place of a kernel gives back."""
-    (channels, height, width), side, stride, padding = layer.inputs, layer.weight.codes.shape[2], layer.stride, layer.padding
+    (channels, height, width), side, stride, padding = (
+        layer.inputs,
+        layer.weight.codes.shape[2],
+        layer.stride,
+        layer.padding,
+    )
     spread = held.products("input_gradient", rows_of(errors, layer.neurons[0]), _kernels(layer))
     rows, columns = layer.neurons[1:]
     spread = spread.reshape(len(errors), rows, columns, channels, side, side)

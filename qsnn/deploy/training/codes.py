@@ -1,8 +1,8 @@
 """Errors, random numbers and stochastic rounding in whole numbers. Sources: [WAGE] equations 8 to 11; NUMERICS sections 1 and 6.
 
-    E(x)       clamp(rint(x 2^(bits-1) / 2^s)), 2^s the power of two nearest to max|x| on a log scale
-    random     number n of a stream is mix(key + (n + 1) GAMMA), its uppermost bits (SplitMix64, modulo 2^64)
-    G(g)       t = rint(|g| 2^(log_eta + rng_bits - s));  sign(g) ((t >> rng_bits) + [t mod 2^rng_bits > u]),  u random
+E(x)       clamp(rint(x 2^(bits-1) / 2^s)), 2^s the power of two nearest to max|x| on a log scale
+random     number n of a stream is mix(key + (n + 1) GAMMA), its uppermost bits (SplitMix64, modulo 2^64)
+G(g)       t = rint(|g| 2^(log_eta + rng_bits - s));  sign(g) ((t >> rng_bits) + [t mod 2^rng_bits > u]),  u random
 """
 
 import numpy as np
@@ -40,7 +40,9 @@ def significant(x: Whole) -> Whole:
         return x
     size = np.abs(x)
     for shift in range(int(size.max()).bit_length() - SIGNIFICANT, 0, -1):
-        wide = size >> (SIGNIFICANT + shift - 1) == 1  # of these numbers, shift bits go; a carry leaves fewer than would
+        wide = (
+            size >> (SIGNIFICANT + shift - 1) == 1
+        )  # of these numbers, shift bits go; a carry leaves fewer than would
         size = np.where(wide, half_even(size, shift) << shift, size)
     return np.sign(x) * size
 

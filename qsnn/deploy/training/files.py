@@ -1,9 +1,9 @@
 """What a machine needs to learn, as files of an artefact: training.json and ``training-*.bin``, beside model.json.
 
-    training.json                      format and version, extent, loss, update, rules of layers, tensors, widths of all sums
-    training-<layer>.<part>.bin        stored codes before the first batch
-    training-<layer>.feedback.bin      of a layer that learns locally
-    training-input.bin, -target.bin    of a pattern, which is the same in every batch; recordings come from the run's own data
+training.json                      format and version, extent, loss, update, rules of layers, tensors, widths of all sums
+training-<layer>.<part>.bin        stored codes before the first batch
+training-<layer>.feedback.bin      of a layer that learns locally
+training-input.bin, -target.bin    of a pattern, which is the same in every batch; recordings come from the run's own data
 """
 
 from pathlib import Path
@@ -65,7 +65,9 @@ def read_training(folder: Path) -> tuple[Model, Recipe]:
         raise DataError(f"{fields.where} does not say how a net learns: its format is not {FORMAT!r}")
     version = fields.take("version")
     if version != VERSION or type(version) is not int:
-        raise DataError(f"{fields.where} is of version {shown(version)}, this qsnn reads {VERSION}: export the run again")
+        raise DataError(
+            f"{fields.where} is of version {shown(version)}, this qsnn reads {VERSION}: export the run again"
+        )
     stated = fields.take("accumulators")
 
     def load(name: str, array: Array) -> Whole:

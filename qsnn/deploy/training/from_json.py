@@ -43,7 +43,9 @@ def recipe_of(fields: Fields, model: Model, load: Load) -> Recipe:
     described = fields.objects("layers", len(model.layers))
     names = [entry.name("name") for entry in described]
     if names != [layer.name for layer in model.layers]:
-        raise DataError(f"{fields.where}.layers are {names}, those of the model are {[one.name for one in model.layers]}")
+        raise DataError(
+            f"{fields.where}.layers are {names}, those of the model are {[one.name for one in model.layers]}"
+        )
     rules = tuple(_rule(entry, layer, load) for entry, layer in zip(described, model.layers, strict=True))
     shapes = _shapes(model)
     stored = [_stored(entry, shapes, load) for entry in fields.objects("tensors", len(shapes))]
@@ -82,7 +84,9 @@ def _loss(fields: Fields | None, extent: Extent, where: str, local: bool) -> Los
         bits = fields.integer("bits", 1, TABLE_BITS)
         found = Softmax(np.array(fields.integers("table", extent.steps + 1, 0, 1 << bits), np.int64), bits)
         if found.table[0] != 1 << bits:
-            raise DataError(f"{fields.where}.table begins with {found.table[0]}, not with {1 << bits}, which stands for 1")
+            raise DataError(
+                f"{fields.where}.table begins with {found.table[0]}, not with {1 << bits}, which stands for 1"
+            )
     fields.end()
     return found
 

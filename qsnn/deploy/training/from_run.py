@@ -23,7 +23,7 @@ from qsnn.deploy.training.recipe import (
     Update,
     VanRossum,
 )
-from qsnn.dynamics import SGD
+from qsnn.dynamics import SGD, UpdateRule
 from qsnn.dynamics.dropout import dropout_threshold
 from qsnn.dynamics.surrogate import table_of
 from qsnn.dynamics.time_constants import fraction_bits
@@ -37,9 +37,12 @@ from qsnn.models.local_net import LocalNet
 from qsnn.options import impossible
 from qsnn.quantization import symmetric, to_codes
 from qsnn.training.pattern_task import PatternTask
-from qsnn.training.run import Run
+from qsnn.training.run import Run, RunSettings
+from qsnn.training.state import TrainingState
 
-IN_INTEGERS = "only a run that learns in integers can be repeated in integers: train with quantization.arithmetic=integer"
+IN_INTEGERS = (
+    "only a run that learns in integers can be repeated in integers: train with quantization.arithmetic=integer"
+)
 
 
 def learning_of(run: Run, source: Source, dt: float) -> tuple[Model, Recipe]:
@@ -57,26 +60,40 @@ def learning_of(run: Run, source: Source, dt: float) -> tuple[Model, Recipe]:
     model = model_of(run.state.model, inputs, task.classes, run.learner, source, all_readouts=True)
     samples = 1 if isinstance(task, PatternTask) else task.settings.batch_size
     extent = Extent(task.num_steps, samples, task.batches_per_epoch, run.settings.epochs)
-    rules = tuple(_rule(run, name, layer) for name, layer in run.state.model.layers.items())
-    stored = {name: _stored(run, name, tensor) for name, tensor in run.state.model.trained_tensors().items()}
     pattern = Raster(*map(_whole, task.pattern)) if isinstance(task, PatternTask) else None
-    return model, Recipe(rules, stored, _loss(run, extent.steps), _update(run, extent), extent, pattern)
+    return model, recipe_of(run.state, run.learner, run.settings, extent)._replace(pattern=pattern)
 
 
-def _stored(run: Run, name: str, tensor: Tensor) -> Stored:
+def recipe_of(state: TrainingState, learner: Any, settings: RunSettings, extent: Extent) -> Recipe:
+    """From a state before its first batch, how it learns and with which rates. Raises ConfigError."""
+    net = state.model
+    rules = tuple(
+        _local_rule(layer, learner, state.streams[f"{name}/dropout"].key)
+        if isinstance(layer, IntegerLocalLayer)
+        else _spiking_rule(layer)
+        for name, layer in net.layers.items()
+    )
+    stored = {
+        name: _stored(name, tensor, net, settings, state.streams[name].key)
+        for name, tensor in net.trained_tensors().items()
+    }
+    loss = None if isinstance(net, LocalNet) else _loss(learner.loss, extent.steps)
+    return Recipe(rules, stored, loss, _update(state.rule, settings, extent), extent)
+
+
+def _stored(name: str, tensor: Tensor, net: Any, settings: RunSettings, key: int) -> Stored:
     layer = name.partition(".")[0]
-    rounding, module = run.settings.rounding[layer], run.state.model.layers[layer]
+    rounding, module = settings.rounding[layer], net.layers[layer]
     assert rounding.gradient_bits is not None
     if isinstance(module, IntegerLocalLayer):
         assert module.settings.weight_bits is not None
         weight_bits, bits = module.settings.weight_bits, rounding.gradient_bits
         limit = highest_code(bits)
     else:
-        weight_bits = run.state.model.weights()[name].weight_bits
+        weight_bits = net.weights()[name].weight_bits
         bits = max(weight_bits, rounding.gradient_bits)
         limit = highest_code(weight_bits) << (bits - weight_bits)
     start = np.clip(on_grid(tensor, bits), -limit, limit)  # as training clamps it before the first pass
-    key = run.state.streams[name].key
     return Stored(name, start, bits - 1, limit, weight_bits, rounding.gradient_bits, rounding.rng_bits, key)
 
 
@@ -89,24 +106,26 @@ def on_grid(tensor: Tensor, bits: int) -> Whole:
     return codes
 
 
-def _rule(run: Run, name: str, layer: Any) -> SpikingRule | LocalRule:
-    if isinstance(layer, IntegerLocalLayer):
-        return _local_rule(run, name, layer)
+def _spiking_rule(layer: Any) -> SpikingRule:
     neuron = neuron_of(layer)
     found = table_of(neuron)
     assert found is not None
     return SpikingRule(neuron.error_bits, _whole(found[0]), neuron.surrogate_bits, bool(neuron.threshold_mask))
 
 
-def _local_rule(run: Run, name: str, layer: IntegerLocalLayer) -> LocalRule:
+def _local_rule(layer: IntegerLocalLayer, learner: Any, key: int) -> LocalRule:
     _, _, readout = layer.constants()
     bits = layer.settings.readout_weight_bits
     assert bits is not None
-    learner: Any = run.learner
     feedback = Weights(_whole(to_codes(layer.readout_feedback, symmetric(bits))), bits, bits - 1)
-    key = run.state.streams[f"{name}/dropout"].key
     return LocalRule(
-        readout.error_bits, feedback, _whole(readout.slope), readout.l1, readout.l2, dropout_threshold(learner.dropout), key
+        readout.error_bits,
+        feedback,
+        _whole(readout.slope),
+        readout.l1,
+        readout.l2,
+        dropout_threshold(learner.dropout),
+        key,
     )
 
 
@@ -114,10 +133,7 @@ def _whole(tensor: Tensor) -> Whole:
     return np.ascontiguousarray(tensor.detach().cpu().numpy()).astype(np.int64)
 
 
-def _loss(run: Run, steps: int) -> Loss:
-    if isinstance(run.state.model, LocalNet):
-        return None
-    loss: Any = run.learner.loss  # type: ignore[attr-defined]
+def _loss(loss: Any, steps: int) -> Loss:
     if isinstance(loss, VanRossumDistance) and loss.filter_bits is not None:
         shift = fraction_bits(loss.decay)
         return VanRossum(round(loss.decay * 2**shift), shift, loss.filter_bits)
@@ -125,19 +141,20 @@ def _loss(run: Run, steps: int) -> Loss:
         return SpikeCount(round(loss.true_rate * steps), round(loss.false_rate * steps))
     if isinstance(loss, IntegerCrossEntropyLoss):
         return Softmax(_whole(softmax_table(loss.temperature, steps, loss.softmax_bits)), loss.softmax_bits)
-    raise ConfigError(impossible("loss", type(loss).__name__, "the trainer knows van_rossum, spike_count and cross_entropy"))
+    raise ConfigError(
+        impossible("loss", type(loss).__name__, "the trainer knows van_rossum, spike_count and cross_entropy")
+    )
 
 
-def _update(run: Run, extent: Extent) -> Update:
+def _update(rule: UpdateRule, settings: RunSettings, extent: Extent) -> Update:
     """The rule; eta's halvings are looked up in the schedule of the run itself, whatever it rounds."""
-    rule = run.state.rule
     if not isinstance(rule, SGD) or rule.lr != 1:
         raise ConfigError(impossible("optimizer", type(rule).__name__, "the trainer knows SGD with optimizer.lr=1"))
     momentum, below = rule.momentum.as_integer_ratio()
 
     def log_eta(batch: int) -> int:
         epoch, place = divmod(batch, extent.batches)
-        (eta,) = {r.eta for r in run.settings.rates_at(epoch + 1, place, extent.batches).rounding.values()}
+        (eta,) = {r.eta for r in settings.rates_at(epoch + 1, place, extent.batches).rounding.values()}
         return math.frexp(eta)[1] - 1
 
     last = max(0, extent.epochs * extent.batches - 1)
@@ -154,5 +171,3 @@ def _halvings(log_eta: Any, low: int, high: int, above: int, below: int) -> list
     middle = (low + high) // 2
     between = log_eta(middle)
     return _halvings(log_eta, low, middle, above, between) + _halvings(log_eta, middle, high, between, below)
-
-

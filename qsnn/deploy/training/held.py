@@ -1,13 +1,10 @@
-"""Sums that are checked against the width that was proved for them, and products of codes in the narrowest words that hold them."""
+"""Sums that are checked against the width that was proved for them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
+from qsnn.deploy.accumulate import exact_products
 from qsnn.deploy.arithmetic import Codes, Whole
-
-NARROW_BITS = 32
 
 
 class Held(NamedTuple):
@@ -26,14 +23,5 @@ class Held(NamedTuple):
         return x
 
     def products(self, name: str, rows: Codes, columns: Codes) -> Whole:
-        """``rows @ columns``, (R, I) and (I, N) to (R, N), int64; summed in 32 bits where the proof allows it. Rows and columns of
-        zeros are left out, as they change nothing."""
-        kind = np.int32 if self.bits[name] <= NARROW_BITS else np.int64
-        out = np.zeros((len(rows), columns.shape[1]), np.int64)
-        used, busy = np.flatnonzero(rows.any(0)), np.flatnonzero(rows.any(1))
-        if used.size and busy.size:
-            part = rows if used.size == rows.shape[1] and busy.size == len(rows) else rows[np.ix_(busy, used)]
-            found = np.einsum("ri,in->rn", part.astype(kind), columns[used].astype(kind))
-            assert found.dtype == kind
-            out[busy] = found
-        return self.check(name, out)
+        """``rows @ columns``, (R, I) and (I, N) to (R, N)."""
+        return self.check(name, exact_products(rows, columns, self.bits[name]))

@@ -38,7 +38,9 @@ def kept_readouts(rule: LocalRule, drawn: int, steps: int, samples: int) -> Whol
     return (numbers >= rule.dropout).astype(np.int64).reshape(shape)
 
 
-def gradients(layer: LocalLayer, rule: LocalRule, state: LocalState, target: Whole, kept: Whole, held: Held) -> dict[str, Whole]:
+def gradients(
+    layer: LocalLayer, rule: LocalRule, state: LocalState, target: Whole, kept: Whole, held: Held
+) -> dict[str, Whole]:
     """Of weight and bias, from what the layer holds after a step; ``target`` one-hot and ``kept`` (B, K)."""
     errors = membrane_errors(layer, rule, state, target, kept, held)
     rows = rows_of(errors, layer.neurons[0])

@@ -1,8 +1,8 @@
 """The gradient at a net's output spikes (T, B, K), integers, of the losses that have one. Source: NUMERICS sections 5 and 6.
 
-    van_rossum     u[t] = trunc(d u[t-1]) + 2^F (s[t] - y[t]);   g[t] = trunc(d g[t+1]) + u[t]
-    spike_count    g[t] = c - c*,  c the counts of output spikes, in every step
-    cross_entropy  E = table[max c - c], S = sum E;  g[t] = floor((2 2^f E + S) / 2 S) - 2^f [label], in every step
+van_rossum     u[t] = trunc(d u[t-1]) + 2^F (s[t] - y[t]);   g[t] = trunc(d g[t+1]) + u[t]
+spike_count    g[t] = c - c*,  c the counts of output spikes, in every step
+cross_entropy  E = table[max c - c], S = sum E;  g[t] = floor((2 2^f E + S) / 2 S) - 2^f [label], in every step
 """
 
 import numpy as np

@@ -106,5 +106,3 @@ def agreement_with(recipe: Recipe, state: TrainerState, weights: dict[str, Tenso
     """How many codes are those of a checkpoint's ``weights``, of how many."""
     same = [codes_of(stored, weights[name]) == state.tensors[name].codes for name, stored in recipe.stored.items()]
     return sum(int(np.count_nonzero(part)) for part in same), sum(part.size for part in same)
-
-

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from qsnn.deploy import local as engine_step
 from qsnn.deploy.accumulate import Accumulators
 from qsnn.deploy.arithmetic import WORD_BITS, Codes, Whole, whole
-from qsnn.deploy.model import Layer, LocalLayer, Model, SpikingLayer, size
+from qsnn.deploy.model import Layer, LocalLayer, Model, SpikingLayer, answers, size
 from qsnn.deploy.training.backward import backward
 from qsnn.deploy.training.codes import significant
 from qsnn.deploy.training.forward import Pass, forward
 from qsnn.deploy.training.held import Held
 from qsnn.deploy.training.local import gradients, kept_readouts
 from qsnn.deploy.training.losses import output_gradient
-from qsnn.deploy.training.recipe import LocalRule, Recipe, SpikingRule
+from qsnn.deploy.training.recipe import LocalRule, Recipe, SpikingRule, VanRossum
 from qsnn.deploy.training.update import Moving, at_start, computing, moved
 from qsnn.deploy.training.widths import Widths, learning_widths
 from qsnn.errors import ConfigError, DataError
@@ -71,7 +71,8 @@ class IntegerTrainer:
     def learn(self, state: TrainerState, inputs: NDArray[Any], target: NDArray[Any]) -> tuple[TrainerState, Whole]:
         """A batch: inputs (T, B, ...) and labels (B), or a raster (T, B, N), all of whole numbers, to the next state and to what the net
         answered meanwhile: output spikes (T, B, N) or, of local learning, votes (B, K) of the last layer. Raises DataError."""
-        x, wanted = self._checked(inputs), _whole_numbers(target, "targets")
+        x = self._checked(inputs)
+        wanted = self._checked_target(target, x)
         local = isinstance(self.model.layers[0], LocalLayer)
         tensors, dropped, answer = (self._local if local else self._backpropagated)(state, x, wanted)
         assert all(part.dtype.kind == "i" for tensor in tensors.values() for part in tensor[:2])
@@ -88,6 +89,17 @@ class IntegerTrainer:
         if x.min() < low or x.max() > 1:
             raise DataError(f"inputs reach from {x.min()} to {x.max()}, the net takes {low} to 1")
         return x.reshape(*x.shape[:2], -1).astype(np.int8)
+
+    def _checked_target(self, target: NDArray[Any], x: Codes) -> Whole:
+        """Labels, or a raster."""
+        found, outputs = _whole_numbers(target, "targets"), answers(self.model.layers[-1])
+        raster = isinstance(self.recipe.loss, VanRossum)
+        shape, high = ((*x.shape[:2], outputs), 1) if raster else ((x.shape[1],), outputs - 1)
+        if found.shape != shape:
+            raise DataError(f"targets are {list(found.shape)}, the loss takes {list(shape)}")
+        if found.min() < 0 or found.max() > high:
+            raise DataError(f"targets reach from {found.min()} to {found.max()}, the loss takes 0 to {high}")
+        return found
 
     def _log_eta(self, state: TrainerState) -> int:
         return self.recipe.update.log_eta_at(state.batch)

@@ -1,7 +1,7 @@
 """Stored weights: which codes a layer computes with, and how a gradient moves them.
 
-    w   = clamp(rint(stored 2^-(point - (weight_bits - 1))))                 what the layer computes with; of one bit the sign
-    b'  = trunc(momentum 2^-shift b) + G;  stored' = clamp(stored - b' 2^step)    without momentum b' is G
+w   = clamp(rint(stored 2^-(point - (weight_bits - 1))))                 what the layer computes with; of one bit the sign
+b'  = trunc(momentum 2^-shift b) + G;  stored' = clamp(stored - b' 2^step)    without momentum b' is G
 """
 
 from typing import NamedTuple

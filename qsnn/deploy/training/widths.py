@@ -128,7 +128,7 @@ def _spiking(layer: SpikingLayer, rule: SpikingRule, recipe: Recipe, above: Boun
         own = _weight(layer.recurrent).times(size(layer.neurons))
         back = own.times(error.largest, error.point)
         current, at_spikes = current.plus(own), at_spikes.plus(back)
-        found |= {"recurrent": own.largest, "recurrent_error": back.largest}
+        found |= {"current": current.largest, "recurrent": own.largest, "recurrent_error": back.largest}
         found["recurrent_weight_gradient"] = error.largest * samples
     reset, states = Bound(1, 0), [_state(layer.membrane)]
     if layer.synapse is None:
