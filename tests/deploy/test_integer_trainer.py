@@ -1,20 +1,19 @@
 """The integer trainer beside the real one: stored codes, momentum and streams equal after every update, nets of every kind."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from qsnn.data.events.batches import Batch
 from qsnn.deploy import IntegerTrainer
 from qsnn.deploy.exporting import model_of
 from qsnn.deploy.model import Input, Source
-from qsnn.deploy.training.from_run import recipe_of
 from qsnn.deploy.training.codes import significant
+from qsnn.deploy.training.from_run import recipe_of
 from qsnn.deploy.training.held import Held
 from qsnn.deploy.training.recipe import Extent, Recipe, VanRossum
 from qsnn.deploy.training.replay import codes_of
@@ -147,7 +146,7 @@ def test_widths_are_those_that_training_is_checked_by(kind: str) -> None:
 def test_a_number_beyond_its_proof_is_an_error() -> None:
     held = Held("hidden", {"current": 4})
     assert held.check("current", np.array([-8, 7])) is not None
-    with pytest.raises(OverflowError, match="current of layer hidden reaches 0 .. 8"):
+    with pytest.raises(OverflowError, match=r"current of layer hidden reaches 0 \.\. 8"):
         held.check("current", np.array([0, 8]))
 
 

@@ -1,4 +1,5 @@
-"""`qsnn.verify training=true` and `qsnn.export training=true`: a run repeated from its start, and what a machine needs for it."""
+"""`qsnn.verify training=true` and `qsnn.export training=true`: a run repeated from its start, and what a machine needs for
+it."""
 
 import json
 from collections.abc import Callable
@@ -123,5 +124,5 @@ def test_file_that_nothing_refers_to_is_refused(artefact: Path, tmp_path: Path) 
 
 
 def test_run_with_floats_is_refused_with_the_key(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="quantization.arithmetic=float"):
+    with pytest.raises(ConfigError, match=r"quantization\.arithmetic=float"):
         learning_of(make_run(tmp_path, "kernels=eager"), Source("small", "last", 0, "0"), 0.001)

@@ -38,8 +38,8 @@ def begun(run: Exported, folder: Path) -> Run:
 
 
 def learning(run: Exported, folder: Path) -> tuple[Run, Model, Recipe]:
-    """The run as it began, its net as it is now, with all readouts, and how that learned. Raises ConfigError, with the run's name, for
-    training that is not of integers."""
+    """The run as it began, its net as it is now, with all readouts, and how that learned. Raises ConfigError, with the run's
+    name, for training that is not of integers."""
     made = begun(run, folder)
     start, recipe = learning_of(made, run.model.source, run.saved.config.neuron.dt)
     now = model_of(run.saved.net, start.input, run.saved.classes, run.learner, run.model.source, all_readouts=True)

@@ -1,14 +1,15 @@
 """Errors on their way back through a layer, and its weight gradients, in codes. Sources: [ISCAS]; NUMERICS sections 3, 5 and 6.
 
-With E of `codes`, from the last step on, g_s the gradient at the spikes, D the table over the membrane before the step, and masks
-of where the states were in range:
+With E of `codes`, from the last step on, g_s the gradient at the spikes, D the table over the membrane before the step, and
+masks of where the states were in range:
 
     e_thr  = E(g_s D[m]) [m >= mask]     e_mem  = E(g_mem) [mem' in range]     e_syn = E(g_syn) [syn' in range]
     g_mem' = beta e_mem + e_thr          g_syn' = alpha e_syn + e_mem          (multiplier e + e 2^shift)
     e      = e_syn, or e_mem where there is no synapse;  g_s of the step before, of a recurrent layer, has e w_r^T added
     e_h    = E(e) over the whole sequence;  dw = x^T e_h;  dw_r = s[t-1]^T e_h[t];  g_x = e_h w^T
 
-Of a pooled window the winner, the neuron with the largest membrane before the step, of equals the first, has all of its gradient.
+Of a pooled window the winner, the neuron with the largest membrane before the step, of equals the first, has all of its
+gradient.
 """
 
 from typing import NamedTuple
@@ -24,8 +25,8 @@ from qsnn.deploy.training.recipe import SpikingRule
 
 
 class Learned(NamedTuple):
-    """Weight gradients by part, ``weight`` and ``recurrent_weight``, exact sums of errors; and the gradient at the layer's inputs
-    with its point, None where nobody wants it."""
+    """Weight gradients by part, ``weight`` and ``recurrent_weight``, exact sums of errors; and the gradient at the layer's
+    inputs with its point, None where nobody wants it."""
 
     gradients: dict[str, Whole]
     below: Term | None
@@ -66,7 +67,10 @@ def _current_errors(layer: SpikingLayer, rule: SpikingRule, done: Pass, grad: Te
 def _through_threshold(layer: SpikingLayer, rule: SpikingRule, g_s: Whole, before: Whole, held: Held) -> Whole:
     product = held.check("surrogate", g_s * rule.surrogate[whole(before) + highest_code(layer.membrane.bits)])
     e_thr = error_codes(product, rule.error_bits)
-    return e_thr * (before >= layer.mask) if rule.mask else e_thr
+    if not rule.mask:
+        return e_thr
+    assert layer.mask is not None
+    return e_thr * (before >= layer.mask)
 
 
 def _decayed(state: State, error: Whole, arriving: Whole) -> Whole:
@@ -83,7 +87,7 @@ def unpooled(layer: SpikingLayer, before: Codes, grad: Whole) -> Whole:
     maps = before.reshape(found.shape)[:, :, : height * side, : width * side]
     windows = maps.reshape(-1, channels, height, side, width, side).transpose(0, 1, 2, 4, 3, 5)
     winner = windows.reshape(*windows.shape[:4], -1).argmax(-1)
-    sample, channel, row, column = np.indices(winner.shape, sparse=True)
+    sample, channel, row, column = np.ogrid[tuple(map(slice, winner.shape))]
     found[sample, channel, row * side + winner // side, column * side + winner % side] = grad.reshape(winner.shape)
     return found.reshape(before.shape)
 

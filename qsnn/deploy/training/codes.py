@@ -1,4 +1,5 @@
-"""Errors, random numbers and stochastic rounding in whole numbers. Sources: [WAGE] equations 8 to 11; NUMERICS sections 1 and 6.
+"""Errors, random numbers and stochastic rounding in whole numbers. Sources: [WAGE] equations 8 to 11; NUMERICS sections 1 and
+6.
 
 E(x)       clamp(rint(x 2^(bits-1) / 2^s)), 2^s the power of two nearest to max|x| on a log scale
 random     number n of a stream is mix(key + (n + 1) GAMMA), its uppermost bits (SplitMix64, modulo 2^64)

@@ -15,7 +15,7 @@ from qsnn.deploy.artefact import MORE, SUMS, Contents, files_of, in_lines, read_
 from qsnn.deploy.fields import Fields, shown
 from qsnn.deploy.model import Model, size
 from qsnn.deploy.packing import pack
-from qsnn.deploy.training.from_json import VERSION, FORMAT, recipe_of
+from qsnn.deploy.training.from_json import FORMAT, VERSION, recipe_of
 from qsnn.deploy.training.recipe import (
     LocalRule,
     Loss,

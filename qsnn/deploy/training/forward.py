@@ -1,4 +1,5 @@
-"""A sample presented to a layer that learns by backpropagation, with all that its way back needs. T time, B batch, flat neurons.
+"""A sample presented to a layer that learns by backpropagation, with all that its way back needs. T time, B batch, flat
+neurons.
 
 The step is that of `qsnn.deploy.spiking`. Kept of every step: the membrane before it, whether the states were in range before
 they were rounded, spikes, and what the next layer sees.
@@ -9,19 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from qsnn.deploy.accumulate import Truths
 from qsnn.deploy.arithmetic import Codes, Whole, code_type, highest_code, rounded_code
 from qsnn.deploy.model import CONV, Shape, SpikingLayer, State, size
 from qsnn.deploy.spiking import pooled
 from qsnn.deploy.training.held import Held
 
-Truths = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 Term = tuple[Whole, int]
 """Codes, and their point."""
 
 
 class Pass(NamedTuple):
-    """All (T, B, ...), int64 or narrower, or truth values. ``before``: membrane codes before the step; ``synapse``, ``membrane``:
-    whether the state after it was in range; ``spikes`` of the neurons; ``output``, pooled."""
+    """All (T, B, ...), int64 or narrower, or truth values. ``before``: membrane codes before the step; ``synapse``,
+    ``membrane``: whether the state after it was in range; ``spikes`` of the neurons; ``output``, pooled."""
 
     x: Codes
     before: Codes
@@ -37,27 +38,24 @@ def forward(layer: SpikingLayer, x: Codes, held: Held) -> Pass:
     drive = currents(layer, x, held)
     membrane = synapse = spikes = np.zeros((samples, neurons), np.int64)
     highest = highest_code(layer.membrane.bits)
-    kind = code_type(-highest, highest)
-    done: list[list[Codes]] = [[] for _ in range(5)]
+    kind, done = code_type(-highest, highest), list[tuple[Codes, Truths, Truths, Codes, Codes]]()
+    assert layer.spike is not None
     for t in range(steps):
         arriving = [(drive[t], layer.weight.point)]
         if layer.recurrent is not None:
             fed_back = held.products("recurrent", spikes, layer.recurrent.codes)
             arriving.append((fed_back, layer.recurrent.point))
         spikes = (membrane >= layer.spike).astype(np.int64)
-        before, synapse_in = membrane, np.zeros((samples, 0), np.bool_)
-        after = synapse
+        before, after = membrane, synapse
+        synapse_in: Truths = np.zeros((samples, 0), np.bool_)
         if layer.synapse is not None:
             after, synapse_in = _next(layer.synapse, synapse, arriving, held, "raw_synapse")
             arriving = [(synapse, layer.synapse.point)]
         membrane, membrane_in = _next(layer.membrane, membrane, [*arriving, (-spikes, 0)], held, "raw_membrane")
         synapse = after
         output = pooled(layer, spikes).astype(np.int8)
-        parts = before.astype(kind), synapse_in, membrane_in, spikes.astype(np.int8), output
-        for record, part in zip(done, parts, strict=True):
-            record.append(part)
-    before, synapse_in, membrane_in, spikes, output = (np.array(record) for record in done)
-    return Pass(x, before, synapse_in, membrane_in, spikes, output)
+        done.append((before.astype(kind), synapse_in, membrane_in, spikes.astype(np.int8), output))
+    return Pass(x, *(np.array(record) for record in zip(*done, strict=True)))
 
 
 def _next(state: State, codes: Whole, arriving: list[Term], held: Held, name: str) -> tuple[Whole, Truths]:

@@ -33,7 +33,8 @@ LOSSES = ("van_rossum", "spike_count", "cross_entropy")
 
 
 def recipe_of(fields: Fields, model: Model, load: Load) -> Recipe:
-    """The recipe for ``model``; ``load`` is asked for every array. Raises DataError, naming the place, for what no recipe has."""
+    """The recipe for ``model``; ``load`` is asked for every array. Raises DataError, naming the place, for what no recipe
+    has."""
     given = fields.object("extent")
     extent = Extent(*(given.integer(name, int(name != "epochs"), MAX_COUNT) for name in Extent._fields))
     given.end()
@@ -74,7 +75,8 @@ def _loss(fields: Fields | None, extent: Extent, where: str, local: bool) -> Los
         raise DataError(f"{where}.loss belongs to nets that learn by backpropagation, and to them alone")
     if fields is None:
         return None
-    kind, found = fields.text("kind", LOSSES), None
+    kind = fields.text("kind", LOSSES)
+    found: Loss
     if kind == "van_rossum":
         decay = _factor(fields, "multiplier", "shift")
         found = VanRossum(*decay, fields.integer("filter_bits", 1, MAX_BITS))
@@ -82,11 +84,10 @@ def _loss(fields: Fields | None, extent: Extent, where: str, local: bool) -> Los
         found = SpikeCount(*(fields.integer(name, 0, extent.steps) for name in SpikeCount._fields))
     else:
         bits = fields.integer("bits", 1, TABLE_BITS)
-        found = Softmax(np.array(fields.integers("table", extent.steps + 1, 0, 1 << bits), np.int64), bits)
-        if found.table[0] != 1 << bits:
-            raise DataError(
-                f"{fields.where}.table begins with {found.table[0]}, not with {1 << bits}, which stands for 1"
-            )
+        table = fields.integers("table", extent.steps + 1, 0, 1 << bits)
+        if table[0] != 1 << bits:
+            raise DataError(f"{fields.where}.table begins with {table[0]}, not with {1 << bits}, which stands for 1")
+        found = Softmax(np.array(table, np.int64), bits)
     fields.end()
     return found
 

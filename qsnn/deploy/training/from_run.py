@@ -46,8 +46,8 @@ IN_INTEGERS = (
 
 
 def learning_of(run: Run, source: Source, dt: float) -> tuple[Model, Recipe]:
-    """``run``: as built, its weights those of the start; steps of ``dt`` seconds. Raises ConfigError, naming the key, if its training is none
-    of integers."""
+    """``run``: as built, its weights those of the start; steps of ``dt`` seconds. Raises ConfigError, naming the key, if its
+    training is none of integers."""
     if "accumulator_bits" not in run.facts:
         raise ConfigError(impossible("quantization.arithmetic", "float", IN_INTEGERS))
     task: Any = run.task

@@ -14,7 +14,8 @@ class Held(NamedTuple):
     bits: Mapping[str, int]
 
     def check(self, name: str, x: Whole) -> Whole:
-        """``x`` itself. Raises OverflowError for a number that the accumulator ``name`` would not hold: its proof is wrong then."""
+        """``x`` itself. Raises OverflowError for a number that the accumulator ``name`` would not hold: its proof is wrong
+        then."""
         end = 1 << (self.bits[name] - 1)
         if x.size and (int(x.max()) >= end or int(x.min()) < -end):
             raise OverflowError(

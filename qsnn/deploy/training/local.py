@@ -95,6 +95,6 @@ def winners(layer: LocalLayer, membrane: Codes) -> Winners:
 def spread(layer: LocalLayer, at_winners: Whole, place: Whole, elsewhere: int) -> Whole:
     """(B, N): codes at the winners, ``elsewhere`` at all other places."""
     found, side = np.full((len(place), *layer.neurons), elsewhere, np.int64), layer.pooling
-    sample, channel, row, column = np.indices(place.shape, sparse=True)
+    sample, channel, row, column = np.ogrid[tuple(map(slice, place.shape))]
     found[sample, channel, row * side + place // side, column * side + place % side] = at_winners
     return found.reshape(len(place), -1)

@@ -1,4 +1,5 @@
-"""What an integer machine needs to learn, beside `qsnn.deploy.model`: plain data; no floats. Equations: docs/integer_training.md.
+"""What an integer machine needs to learn, beside `qsnn.deploy.model`: plain data; no floats. Equations:
+docs/integer_training.md.
 
 A tensor that learns has a name ``<layer>.<part>``, such as ``hidden.weight``; so has its stream of random numbers.
 """
@@ -29,9 +30,9 @@ class Stored(NamedTuple):
 
 
 class SpikingRule(NamedTuple):
-    """How errors pass a layer that learns by backpropagation. ``surrogate``: for every code of the membrane, from the lowest, what a
-    spike's gradient is multiplied by, integers of ``surrogate_bits`` + 1 bits; ``mask``: whether membranes below the layer's mask
-    constant stop errors."""
+    """How errors pass a layer that learns by backpropagation. ``surrogate``: for every code of the membrane, from the lowest,
+    what a spike's gradient is multiplied by, integers of ``surrogate_bits`` + 1 bits; ``mask``: whether membranes below the
+    layer's mask constant stop errors."""
 
     error_bits: int
     surrogate: Whole
@@ -40,9 +41,9 @@ class SpikingRule(NamedTuple):
 
 
 class LocalRule(NamedTuple):
-    """How a layer learns locally. ``feedback``: codes (K, F), features in the order C, H, W; ``slope``: the sigmoid's derivative for every
-    code of the membrane; ``l1`` and ``l2`` before they are divided by the count; a readout is kept where a number of 24 bits from
-    the stream ``key`` is at least ``dropout``."""
+    """How a layer learns locally. ``feedback``: codes (K, F), features in the order C, H, W; ``slope``: the sigmoid's
+    derivative for every code of the membrane; ``l1`` and ``l2`` before they are divided by the count; a readout is kept where a
+    number of 24 bits from the stream ``key`` is at least ``dropout``."""
 
     error_bits: int
     feedback: Weights
@@ -80,8 +81,8 @@ Loss = VanRossum | SpikeCount | Softmax | None
 
 
 class Update(NamedTuple):
-    """``b' = trunc(momentum 2^-momentum_shift b) + G``, momentum 0: there is no b. The largest gradient becomes about 2^log_eta; in
-    batch ``halvings[n]``, counted from 0, and after it that is halved for the (n + 1)th time."""
+    """``b' = trunc(momentum 2^-momentum_shift b) + G``, momentum 0: there is no b. The largest gradient becomes about
+    2^log_eta; in batch ``halvings[n]``, counted from 0, and after it that is halved for the (n + 1)th time."""
 
     momentum: int
     momentum_shift: int
@@ -110,8 +111,8 @@ class Raster(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How a `Model` learns: ``rules`` of its layers, input first; ``stored`` by name; ``pattern``: what there is to learn from, None
-    of recordings."""
+    """How a `Model` learns: ``rules`` of its layers, input first; ``stored`` by name; ``pattern``: what there is to learn from,
+    None of recordings."""
 
     rules: tuple[SpikingRule | LocalRule, ...]
     stored: dict[str, Stored]

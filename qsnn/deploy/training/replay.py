@@ -1,4 +1,5 @@
-"""The integer trainer beside the run that it repeats: both learn the same batches, and their stored codes are compared after each."""
+"""The integer trainer beside the run that it repeats: both learn the same batches, and their stored codes are compared after
+each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ class Difference(NamedTuple):
 
 @dataclass
 class Repetition:
-    """``agreed`` of ``total`` codes by tensor, those of all ``updates`` together; ``first``: the earliest that differs; ``streams``:
-    whether as many random numbers are gone."""
+    """``agreed`` of ``total`` codes by tensor, those of all ``updates`` together; ``first``: the earliest that differs;
+    ``streams``: whether as many random numbers are gone."""
 
     agreed: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
@@ -56,7 +57,8 @@ class Repetition:
 
 def batch_of(batch: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Inputs and target of a batch of the run's data as integers."""
-    return tuple(part.cpu().numpy().astype(np.int8 if part.dtype != torch.int64 else np.int64) for part in batch[:2])  # type: ignore[return-value]
+    inputs, target = (part.cpu().numpy().astype(np.int64) for part in batch[:2])
+    return inputs.astype(np.int8), target
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """The integer trainer: repeats a run's updates with integers alone, from codes of inputs and labels to codes of weights.
 
-A batch goes through the layers as training had it, by backpropagation or by local learning, and moves the stored codes. No array of
-floats is ever made; every sum is checked against the width that was proved for it.
+A batch goes through the layers as training had it, by backpropagation or by local learning, and moves the stored codes. No
+array of floats is ever made; every sum is checked against the width that was proved for it.
 """
 
 from typing import Any, NamedTuple
@@ -26,7 +26,8 @@ from qsnn.errors import ConfigError, DataError
 
 
 class TrainerState(NamedTuple):
-    """``tensors`` by name; ``dropped``: numbers that are gone from the streams of dropout, by layer; ``batch``: how many are done."""
+    """``tensors`` by name; ``dropped``: numbers that are gone from the streams of dropout, by layer; ``batch``: how many are
+    done."""
 
     tensors: dict[str, Moving]
     dropped: dict[str, int]
@@ -69,8 +70,9 @@ class IntegerTrainer:
         return layer._replace(weight=weight, recurrent=recurrent)
 
     def learn(self, state: TrainerState, inputs: NDArray[Any], target: NDArray[Any]) -> tuple[TrainerState, Whole]:
-        """A batch: inputs (T, B, ...) and labels (B), or a raster (T, B, N), all of whole numbers, to the next state and to what the net
-        answered meanwhile: output spikes (T, B, N) or, of local learning, votes (B, K) of the last layer. Raises DataError."""
+        """A batch: inputs (T, B, ...) and labels (B), or a raster (T, B, N), all of whole numbers, to the next state and to
+        what the net answered meanwhile: output spikes (T, B, N) or, of local learning, votes (B, K) of the last layer. Raises
+        DataError."""
         x = self._checked(inputs)
         wanted = self._checked_target(target, x)
         local = isinstance(self.model.layers[0], LocalLayer)

@@ -15,7 +15,8 @@ from qsnn.deploy.training.recipe import Stored, Update
 
 
 class Moving(NamedTuple):
-    """A tensor as it is: ``codes``; ``momentum`` codes b, (0,) where there is none; ``drawn``: numbers that are gone from its stream."""
+    """A tensor as it is: ``codes``; ``momentum`` codes b, (0,) where there is none; ``drawn``: numbers that are gone from its
+    stream."""
 
     codes: Codes
     momentum: Codes
