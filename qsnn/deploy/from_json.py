@@ -13,6 +13,8 @@ from qsnn.deploy.model import (
     DECISIONS,
     DENSE,
     EVENTS,
+    HALF_EVEN,
+    HALF_UP,
     INTEGRATOR,
     LOCAL,
     MAX,
@@ -37,7 +39,7 @@ from qsnn.deploy.model import (
 )
 from qsnn.errors import DataError
 
-MAX_BITS, MAX_POINT, MAX_SHIFT, MAX_LAYERS, MAX_SIDE, MAX_VALUES = 32, 62, 40, 1000, 2**24, 2**31
+MAX_BITS, MAX_POINT, MAX_SHIFT, MAX_LAYERS, MAX_SIDE, MAX_VALUES = 32, 62, 40, 1000, 2**24, 2**26
 TABLE_BITS = 16
 """A table has an entry for each code of at most so many bits."""
 
@@ -62,7 +64,7 @@ def from_json(content: Fields, load: Load) -> Model:
 def _shape(fields: Fields, name: str) -> Shape:
     found = fields.integers(name, None, 1, MAX_SIDE)
     if len(found) not in (1, 3) or math.prod(found) > MAX_VALUES:
-        raise DataError(f"{fields.where}.{name} is {list(found)}, allowed are [N] and [C, H, W] of up to 2^31 places")
+        raise DataError(f"{fields.where}.{name} is {list(found)}, allowed are [N] and [C, H, W] of up to 2^26 places")
     return found
 
 
@@ -184,7 +186,7 @@ def _spiking(fields: Fields, name: str, kind: str, shapes: tuple[Shape, ...], lo
     if threshold is not None:
         spike, mask = threshold.integer("spike", -end, end), threshold.integer("mask", -end, end)
         threshold.end()
-    fields.text("rounding", ("half_even",))
+    fields.text("rounding", (HALF_EVEN,))
     return SpikingLayer(
         name, kind, shapes[0], shapes[1], shapes[2], weight, recurrent, stride, padding, pooling, synapse, membrane, spike, mask
     )  # fmt: skip
@@ -215,7 +217,7 @@ def _local(fields: Fields, name: str, shapes: tuple[Shape, ...], load: Load) -> 
     traces = _traces(fields.object("traces"), name, shapes[0], load)
     given = fields.optional("readout")
     readout = None if given is None else _readout(given, name, math.prod(shapes[2]), membrane.u_bits, load)
-    fields.text("rounding")
+    fields.text("rounding", (HALF_UP,))
     return LocalLayer(name, shapes[0], shapes[1], shapes[2], weight, bias, padding, pooling, traces, membrane, readout)
 
 
