@@ -52,7 +52,7 @@ class _Bin:
         if self.settings.mode in SIGNED_MODES:
             self.sums[(slice(None), *place)] += 1 if event.on else -1
         else:
-            self.sums[(int(event.on) if self.settings.mode == 0 else 0, *place)] = 1
+            self.sums[(int(not event.on and self.settings.mode == 0), *place)] = 1
 
     def finished(self) -> Whole:
         """(1, C, H, W), and begin anew."""
