@@ -83,7 +83,10 @@ def spiking_layer(rng: np.random.Generator, name: str, kind: str, inputs: Shape)
         neurons = outputs = (int(rng.integers(1, 10)),)
         shape = (inputs[0], neurons[0])
     membrane = state(rng)
-    spike = None if kind == INTEGRATOR else int(rng.integers(-1, highest_code(membrane.bits) // 3 + 2))
+    highest = highest_code(membrane.bits)
+    ends = (-highest - 1, -highest, 0, highest, highest + 1)
+    spike = int(rng.choice(ends)) if rng.integers(8) == 0 else int(rng.integers(-1, highest // 3 + 2))
+    spike = None if kind == INTEGRATOR else spike
     recurrent = weights(rng, (neurons[0], neurons[0]), int(rng.integers(1, 9))) if kind == RECURRENT else None
     synapse = state(rng) if kind == INTEGRATOR or rng.integers(3) else None
     return SpikingLayer(

@@ -10,6 +10,6 @@ The sums are those of `qsnn.deploy.spiking` and `qsnn.deploy.local`, in the widt
 proof gives at most 31 bits, else int64_t. No allocation, no floats, nothing but stdint.h; no negative number is ever shifted.
 """
 
-from qsnn.deploy.c.write import MARK, files_of, write_c
+from qsnn.deploy.c.write import MARK, check_c, files_of, write_c
 
-__all__ = ["MARK", "files_of", "write_c"]
+__all__ = ["MARK", "check_c", "files_of", "write_c"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from qsnn.deploy.arithmetic import Whole, half_up, highest_code
 from qsnn.deploy.c.text import literal, packed, signed_type, unsigned_type, values, word_bits
-from qsnn.deploy.model import CONV, INTEGRATOR, LocalLayer, Model, SpikingLayer, State, Weights, size
+from qsnn.deploy.model import CONV, INTEGRATOR, LocalLayer, Model, SpikingLayer, State, size
 from qsnn.deploy.widths import Range, Ranges, of_state, ranges
 
 Values = dict[str, Any]
@@ -33,19 +33,14 @@ def layer_values(model: Model, number: int) -> Values:
     return {**common, **found}
 
 
-def _maps(layer: SpikingLayer | LocalLayer, stride: int) -> Values:
+def _maps(layer: SpikingLayer | LocalLayer, weights: Whole) -> Values:
     (channels, height, width), (maps, rows, columns) = layer.inputs, layer.neurons
     _, pooled_rows, pooled_columns = layer.outputs
     return {
         "channels": channels, "height": height, "width": width, "maps": maps, "rows": rows, "columns": columns,
         "pooled_rows": pooled_rows, "pooled_columns": pooled_columns, "kernel": layer.weight.codes.shape[3],
-        "stride": stride, "padding": layer.padding, "weights": packed(_rows(layer.weight), layer.weight.bits),
+        "padding": layer.padding, "weights": packed(weights, layer.weight.bits),
     }  # fmt: skip
-
-
-def _rows(weight: Weights) -> Whole:
-    """Of a convolution (O, C k k), else as they are."""
-    return weight.codes.reshape(len(weight.codes), -1)
 
 
 def _spiking(layer: SpikingLayer, signed: bool) -> Values:
@@ -56,18 +51,24 @@ def _spiking(layer: SpikingLayer, signed: bool) -> Values:
     if layer.kind != INTEGRATOR:
         members.append(Member("spikes", "int8_t", neurons))
     maps = layer.kind == CONV
+    # of a convolution (C k k, O): an input that spikes meets all maps at a time
+    rows = layer.weight.codes.reshape(len(layer.weight.codes), -1).T if maps else layer.weight.codes
     return {
-        "template": "spiking.c.jinja", "members": members, "threshold": _literal(layer.spike),
-        "current_bits": word_bits(found["current"]), "scratch": neurons // layer.neurons[0] if maps else neurons,
+        "template": "spiking.c.jinja", "members": members, "threshold": _fired(layer),
+        "current_bits": word_bits(found["current"]), "scratch": neurons,
         "recurrent_bits": word_bits(found["recurrent"]) if layer.recurrent is not None else 0,
-        **(_maps(layer, layer.stride) if maps else {"weights": packed(layer.weight.codes, layer.weight.bits)}),
+        **(_maps(layer, rows) if maps else {"weights": packed(rows, layer.weight.bits)}), "stride": layer.stride,
         "recurrent": None if layer.recurrent is None else packed(layer.recurrent.codes, layer.recurrent.bits),
         **_updates(layer, found),
     }  # fmt: skip
 
 
-def _literal(value: int | None) -> str | None:
-    return None if value is None else literal(value)
+def _fired(layer: SpikingLayer) -> str | None:
+    """Whether membrane m spikes; a compiler warns where no code of its type, or every one, does."""
+    if layer.spike is None:
+        return None
+    highest = highest_code(layer.membrane.bits)
+    return "0" if layer.spike > highest else "1" if layer.spike <= -highest else f"m >= {literal(layer.spike)}"
 
 
 def _state_type(state: State) -> str:
@@ -130,7 +131,7 @@ def _local(layer: LocalLayer, signed: bool) -> Values:
     bias = half_up(m.b1 * layer.bias, m.b2)
     return {
         "template": "local.c.jinja", "members": members, "scratch": size(layer.neurons[1:]), "recurrent_bits": 0,
-        "current_bits": word_bits(found["convolution"], found["drive"]), **_maps(layer, 1),
+        "current_bits": word_bits(found["convolution"], found["drive"]), **_maps(layer, layer.weight.codes.reshape(len(layer.weight.codes), -1)),
         "bias": values(bias), "membrane_word": word_bits(found["membrane_product"]), "potential": _potential(layer, found),
         "first": literal(highest_code(m.u_bits)), "multiplier": literal(m.u1),
         "half": literal(0 if m.u_bits == 1 else 1 << m.u2 >> 1), "levels": 2**m.r_bits,

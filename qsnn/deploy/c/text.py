@@ -60,32 +60,51 @@ def values(codes: NDArray[Any] | list[int]) -> str:
     return ",\n    ".join(", ".join(words[n : n + per_line]) for n in range(0, len(words), per_line))
 
 
+class Part(NamedTuple):
+    """Weights ``start`` .. ``stop`` - 1 of a row: ``get`` is that of ``n``."""
+
+    start: int
+    stop: int
+    get: str
+
+
 class Packed(NamedTuple):
     """Weights as they lie in C. ``type`` of an element; ``content``: of the initializer; ``row``: elements of a row;
-    ``count``: of all; ``get``: expression of weight ``n`` of row ``row``; ``how``: for people."""
+    ``count``: of all; ``parts``: of a row; ``get``: expression of any weight ``n`` of ``row``; ``how``: for people."""
 
     type: str
     content: str
     row: int
     count: int
+    parts: tuple[Part, ...]
     get: str
     how: str
 
 
 def packed(codes: Whole, bits: int) -> Packed:
-    """Rows (R, N) of codes: of 1, 2 or up to 4 bits 8, 4 or 2 a byte, the first in the least significant bits, as codes from 0
-    on; wider ones in the integer type that holds them."""
+    """Rows (R, N) of codes: of 1, 2 or up to 4 bits 8, 4 or 2 a byte, as codes from 0 on; wider ones in the integer type that
+    holds them.
+
+    A row of L bytes is one of bit fields side by side: its byte j has the weights j, j + L, j + 2 L, ..., the first in the least
+    significant bits. So a loop over bytes takes one field of each, with one shift for all: compilers make vectors of it."""
     rows, length = codes.shape
     if bits > 4:
         kind = signed_type(2 ** (bits - 1) - 1)
-        return Packed(kind, values(codes), length, codes.size, "row[n]", f"{bits} bits in {kind}")
+        whole_row = (Part(0, length, "row[n]"),)
+        return Packed(kind, values(codes), length, codes.size, whole_row, "row[n]", f"{bits} bits in {kind}")
     width = bits if bits <= 2 else 4
-    each = 8 // width
-    lowest, step = (1, 2) if bits == 1 else (2 ** (width - 1), 1)
+    each, lowest, step = 8 // width, *((1, 2) if bits == 1 else (2 ** (width - 1), 1))
     line = -(-length // each)
-    padded = np.zeros((rows, line * each), np.int64)
-    padded[:, :length] = (codes + lowest) // step
-    content = (padded.reshape(rows, line, each) << (np.arange(each) * width)).sum(2)
-    byte = f"row[n >> {each.bit_length() - 1}] >> ((n & {each - 1}) * {width}) & {2**width - 1}"
-    get = f"2 * ({byte}) - 1" if bits == 1 else f"({byte}) - {lowest}"
-    return Packed("uint8_t", values(content), line, content.size, get, f"{bits} bits, {each} in a byte")
+    padded = np.zeros((rows, each, line), np.int64)
+    padded.reshape(rows, -1)[:, :length] = (codes + lowest) // step
+    content = (padded << (np.arange(each) * width)[:, None]).sum(1)
+    parts = [
+        Part(start, min(start + line, length), _code(f"row[n - {start}] >> {field * width}", width, lowest, step))
+        for field, start in enumerate(range(0, length, line))
+    ]
+    get = _code(f"row[n % {line}] >> n / {line} * {width}", width, lowest, step)
+    return Packed("uint8_t", values(content), line, content.size, tuple(parts), get, f"{bits} bits, {each} in a byte")
+
+
+def _code(field: str, width: int, lowest: int, step: int) -> str:
+    return f"{f'{step} * ' if step > 1 else ''}({field} & {2**width - 1}) - {lowest}"
