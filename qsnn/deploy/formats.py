@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qsnn.deploy.artefact import SUMS, check_vacant, write_artefact
+from qsnn.deploy.c import check_c, write_c
 from qsnn.deploy.model import Model
 
 
@@ -23,4 +24,5 @@ def _check_artefact(out: Path, overwrite: bool) -> None:
 
 FORMATS: dict[str, ExportFormat] = {
     "artefact": ExportFormat("a folder for qsnn.deploy.IntegerEngine", write_artefact, _check_artefact),
+    "c": ExportFormat("C99: header, source, a check of itself, a reader of recordings", write_c, check_c),
 }
