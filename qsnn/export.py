@@ -11,8 +11,9 @@ Writes the net of a run for a machine without floats: a folder with model.json (
 widths of accumulators) and the weights at their true width, each file with a checksum. out= is <run>/artefact unless given;
 nothing is written over without overwrite=true. The weights are the run's best, or its last; run=.../checkpoints/<name>.pt names
 others. A net whose forward pass is not one of integers is refused, with the keys that make it so. docs/integer.md says what
-every number means; python -m qsnn.verify run=... replays the run's test samples in integers. With training=true the artefact
-also has all that a machine needs to repeat the run's training (training.json, docs/integer_training.md).
+every number means; python -m qsnn.verify run=... replays the run's test samples in integers. With training=true it
+writes all that a machine needs to repeat the run's training, to <run>/<format>_training: format=artefact adds training.json,
+format=c is a program that learns (docs/integer_training.md).
 """
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from learning_nets import BATCH, CLASSES, EAGER, MAPS, MODELS, NAMES, NEURONS, SOURCE, STEPS, UPDATES, local_state
 
 from qsnn.data.events.batches import Batch
 from qsnn.deploy import IntegerTrainer
 from qsnn.deploy.exporting import model_of
-from qsnn.deploy.model import Input, Source
+from qsnn.deploy.model import Input
 from qsnn.deploy.training.codes import significant
 from qsnn.deploy.training.from_run import recipe_of
 from qsnn.deploy.training.held import Held
@@ -19,41 +20,16 @@ from qsnn.deploy.training.recipe import Extent, Recipe, VanRossum
 from qsnn.deploy.training.replay import codes_of
 from qsnn.deploy.training.widths import learning_widths
 from qsnn.dynamics import SGD
-from qsnn.dynamics.cuba_lif import CubaLIF
-from qsnn.dynamics.integrate_and_fire import IF
-from qsnn.dynamics.lif import LIF
-from qsnn.dynamics.trace_lif import TraceLIF
 from qsnn.kernels.backend import GradientRounding
-from qsnn.kernels.dispatch import select_backend, select_integer_local_backend, select_local_backend
 from qsnn.losses.cross_entropy import IntegerCrossEntropyLoss
 from qsnn.losses.spike_count import SpikeCountLoss
 from qsnn.losses.van_rossum import VanRossumDistance
 from qsnn.models.accumulators import Lesson, accumulators
-from qsnn.models.conv import Conv
-from qsnn.models.feedforward import Feedforward
-from qsnn.models.geometry import Geometry
-from qsnn.models.local_net import LocalInit, build_local_net
-from qsnn.models.recurrent import Recurrent
 from qsnn.quantization.bit_widths import INTEGER, BitWidths
 from qsnn.training.bptt import BPTTLearner
-from qsnn.training.local_learning import LocalLearner, dropout_streams
 from qsnn.training.run import RunSettings
 from qsnn.training.state import TrainingState, new_training_state
 
-STEPS, BATCH, CLASSES, MAPS, UPDATES = 10, 3, 4, (2, 6, 5), 3
-EAGER = select_backend("eager", "cpu")
-SOURCE = Source("small", "last", 0, "0")
-NAMES = tuple(map(str, range(CLASSES)))
-MODELS = {
-    "dense": Feedforward(hidden=[9, 8]), "recurrent": Recurrent(hidden=[8]),
-    "pooled": Conv(channels=[4, 3], kernel_size=[3, 2], padding=[1, 0], pooling=[2, 1], stride=[1]),
-    "strided": Conv(channels=[3], kernel_size=[3], padding=[2], pooling=[1], stride=[2]),
-}  # fmt: skip
-NEURONS = (
-    CubaLIF(threshold=0.6, surrogate_slope=5.0), CubaLIF(threshold=0.9, surrogate_slope=5.0, state_range=4.0),
-    CubaLIF(threshold=0.6, surrogate_slope=100.0, decay="exponential", decay_bits=6, threshold_mask=True),
-    LIF(threshold=0.7, threshold_mask=True), IF(threshold=0.8),
-)  # fmt: skip
 LOSSES = {
     "spike_count": lambda: SpikeCountLoss(0.4, 0.1, True), "van_rossum": lambda: VanRossumDistance(0.75, 5e-3, EAGER, 6),
     "cross_entropy": lambda: IntegerCrossEntropyLoss(0.5, 7),
@@ -161,17 +137,6 @@ def test_trainer_repeats_the_van_rossum_distance(kind: str) -> None:
     widths = {"weight_bits": 2, "state_bits": 8, "error_bits": 8, "gradient_bits": 12, "rng_bits": 16}
     state, _ = check_spiking(kind, NEURONS[0], widths, "van_rossum", 0.75, False, 5)
     assert any((codes != 0).any() for codes in state.slots["output.weight"])  # it learned
-
-
-def local_state(bits: BitWidths, l2: float, dropout: float) -> tuple[TrainingState, LocalLearner]:
-    neuron = TraceLIF(tau_syn_upper=0.02, decay_bits=14, trace_cap=0.5)
-    geometries, init = (
-        [Geometry(4, 3, 1, 2), Geometry(3, 3, 1, 1)],
-        LocalInit([2e-3, 1e-3], None, 1.5, 1.0, 4.0, 0.001, l2),
-    )
-    kernels = select_local_backend("eager"), select_integer_local_backend("eager")
-    net = build_local_net(MAPS, geometries, CLASSES, neuron, [bits, bits], init, 0, *kernels)
-    return new_training_state(net, SGD(1.0), 0, dropout_streams(net)), LocalLearner(2, dropout, EAGER)
 
 
 LOCAL = ("weight_bits", "membrane_bits", "error_bits", "gradient_bits", "rng_bits", "synapse_trace_bits",

@@ -39,7 +39,7 @@ def artefact(run: Path) -> Path:
     done = in_process("export", f"run={run}", "training=true", folder=run)
     assert done.returncode == 0, done.stderr
     assert "wrote" in done.stdout
-    return run / "artefact"
+    return run / "artefact_training"
 
 
 def test_verify_repeats_all_updates_and_the_checkpoint(run: Path) -> None:

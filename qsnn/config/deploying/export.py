@@ -6,28 +6,25 @@ from qsnn.config.deploying.training import export_training
 from qsnn.config.paths import split_checkpoint
 from qsnn.deploy.formats import FORMATS
 from qsnn.deploy.model import Model
+from qsnn.deploy.training.formats import TRAINING_FORMATS
 from qsnn.deploy.widths import widths_of
 
 KEYS = ("run", "format", "out", "overwrite", "weights", "training")
-LEARNING = ("artefact",)
-"""Formats that can hold how a net learns."""
 
 
 def export(arguments: list[str]) -> str:
     """Write the export; what it is, as text. Raises QsnnError and OSError."""
     words = Words("export", arguments, KEYS, (*MACHINE, *DATA))
     training = words.truth("training")
-    name, overwrite = (
-        words.choice("format", LEARNING if training else tuple(FORMATS), "artefact"),
-        words.truth("overwrite"),
-    )
-    form, out = FORMATS[name], words.path("out") or split_checkpoint(words.run())[0] / name
+    known = tuple(TRAINING_FORMATS if training else FORMATS)
+    name, overwrite = words.choice("format", known, "artefact"), words.truth("overwrite")
+    out = words.path("out") or split_checkpoint(words.run())[0] / (f"{name}_training" if training else name)
     if split_checkpoint(words.run())[0].is_dir():
-        form.check(out, overwrite)
+        (TRAINING_FORMATS[name] if training else FORMATS[name]).check(out, overwrite)
     if training:
-        return export_training(words, out, overwrite)
+        return export_training(words, TRAINING_FORMATS[name], out, overwrite)
     model = exported(words).model
-    form.write(model, out, overwrite)
+    FORMATS[name].write(model, out, overwrite)
     return f"{described(model)}\nwrote {out}"
 
 

@@ -13,6 +13,7 @@ from qsnn.config.start_from import begin_with_source
 from qsnn.deploy.exporting import model_of
 from qsnn.deploy.model import Model
 from qsnn.deploy.training.files import read_training, write_training
+from qsnn.deploy.training.formats import TrainingFormat
 from qsnn.deploy.training.from_run import learning_of
 from qsnn.deploy.training.recipe import Recipe
 from qsnn.deploy.training.replay import Repetition, agreement_with, repeat
@@ -46,11 +47,11 @@ def learning(run: Exported, folder: Path) -> tuple[Run, Model, Recipe]:
     return made, now, recipe
 
 
-def export_training(words: Words, out: Path, overwrite: bool) -> str:
-    """Write an artefact that can learn; the widths of its sums, as text."""
+def export_training(words: Words, form: TrainingFormat, out: Path, overwrite: bool) -> str:
+    """Write what can learn as the run did; the widths of its sums, as text."""
     run = exported(words)
     _, model, recipe = learning(run, split_checkpoint(words.run())[0])
-    write_training(model, recipe, out, overwrite)
+    form.write(model, recipe, out, overwrite)
     return f"{widths_told(IntegerTrainer(model, recipe))}\nwrote {out}"
 
 
