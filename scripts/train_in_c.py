@@ -45,7 +45,7 @@ def compiled(folder: Path, cc: str) -> Path:
 def updates(program: Path, codes: Path, run: Run, recipe: Recipe, epochs: int) -> Iterator[tuple[Any, list[int]]]:
     """Of every update the batch and the program's digests."""
     pattern = recipe.pattern is not None
-    words = [program, str(epochs * recipe.extent.batches), codes] if pattern else [program, codes]
+    words = [str(program), *([str(epochs * recipe.extent.batches)] if pattern else []), str(codes)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -75,7 +75,7 @@ def repeated(program: Path, codes: Path, run: Run, recipe: Recipe, epochs: int, 
             compared += 1
             if digest(codes_of(recipe.stored[name], tensor)) != found:
                 differ += 1
-                print(f"{name} differs after update {number}" if differ < 10 else "", end="\n" if differ < 10 else "")
+                print(f"{name} differs after update {number}")
     print(f"{epochs} epochs, {epochs * recipe.extent.batches} updates in {time.perf_counter() - begin:.1f} s")
     if beside:
         print(f"after every update: {compared - differ} of {compared} digests of all codes of a tensor agree")

@@ -27,7 +27,7 @@ from qsnn.training.run import RunSettings
 from qsnn.training.state import new_training_state
 
 CC = [name for name in ("gcc", "clang") if shutil.which(name)]
-FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
+FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
 CASES = {
     "dense": (0, SpikeCountLoss(0.4, 0.1, True), 0.875, {"weight_bits": 2, "gradient_bits": 9, "error_bits": 8}),
     "recurrent": (1, IntegerCrossEntropyLoss(0.5, 7), 0.0, {"weight_bits": 5, "gradient_bits": 3, "error_bits": 10}),

@@ -6,6 +6,7 @@ from qsnn.deploy.arithmetic import highest_code
 from qsnn.deploy.c.layers import rounded
 from qsnn.deploy.c.text import NARROW_BITS, literal, signed_type, unsigned_type, values
 from qsnn.deploy.model import CONV, SpikingLayer, State, Weights, size
+from qsnn.deploy.training.codes import SIGNIFICANT
 from qsnn.deploy.training.recipe import Recipe, SpikingRule, Stored
 
 Values = dict[str, Any]
@@ -111,8 +112,8 @@ def _state(state: State, name: str, arriving: list[tuple[str, int]]) -> Values:
     }  # fmt: skip
 
 
-def tensor_values(layer: SpikingLayer, stored: Stored) -> Values:
-    """Of a tensor that learns."""
+def tensor_values(layer: SpikingLayer, stored: Stored, bits: dict[str, int]) -> Values:
+    """Of a tensor that learns; ``bits``: widths of the layer's sums."""
     count = layer.weight.codes.shape[0]
     part = stored.name.partition(".")[2]
     maps = layer.kind == CONV
@@ -121,5 +122,6 @@ def tensor_values(layer: SpikingLayer, stored: Stored) -> Values:
         "start": values(stored.start), "limit": literal(stored.limit), "step": literal(1 << stored.step()),
         "rng_bits": stored.rng_bits, "key": f"{stored.key:016x}",
         "gradient": f"{layer.name}_{'dwr' if part == 'recurrent_weight' else 'dw'}",
+        "exact": "significant" if bits[f"{part.removesuffix('weight')}weight_gradient"] > SIGNIFICANT + 1 else "",
         "place": f"n % {stored.start.size // count} * {count} + n / {stored.start.size // count}" if maps else "n",
     }  # fmt: skip

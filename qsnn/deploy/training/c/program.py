@@ -85,16 +85,17 @@ def _shared(trainer: IntegerTrainer) -> Values:
         assert isinstance(rule, SpikingRule)
         found = layer_values(layer, rule, recipe, trainer.widths[layer.name], above[layer.name])
         stored = [one for key, one in recipe.stored.items() if key.partition(".")[0] == layer.name]
-        found |= {"from": before, "tensors": [tensor_values(layer, one) for one in stored]}
+        found |= {"from": before, "tensors": [tensor_values(layer, one, trainer.widths[layer.name]) for one in stored]}
         if number:
             found |= {"below": layers[-1]["name"], "below_word": layers[-1]["grad_word"]}
         before = f"h->{layer.name}_output"
         layers.append(found)
     widest = max(layer["neurons"] for layer in layers)
     raster = isinstance(recipe.loss, VanRossum)
+    tensors = [tensor for layer in layers for tensor in layer["tensors"]]
     return {
         "name": name, "upper": name.upper(), "title": title(model), "version": model.source.version, "layers": layers,
-        "tensors": [tensor for layer in layers for tensor in layer["tensors"]], "steps": extent.steps,
+        "tensors": tensors, "rounds": any(tensor["exact"] for tensor in tensors), "steps": extent.steps,
         "samples": extent.samples, "inputs": size(model.input.shape), "outputs": size(model.layers[-1].outputs),
         "signed": model.input.signed, "raster": raster, "momentum": recipe.update.momentum,
         "momentum_shift": recipe.update.momentum_shift, "log_eta": recipe.update.log_eta,
