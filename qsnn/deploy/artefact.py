@@ -96,6 +96,8 @@ def write_folder(files: dict[str, bytes], folder: Path, overwrite: bool, mark: s
                 os.rename(folder, old)
             os.rename(temporary, folder)
     finally:
+        if old.exists() and not folder.exists():  # stopped between the two: the old one is put back
+            os.rename(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """Artefacts: whole or not there, read only if unchanged, and whatever else they may say is refused by name."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -74,6 +75,21 @@ def test_artefact_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="do not fit 3 bits"):
         write_artefact(model._replace(layers=(bad, *model.layers[1:])), tmp_path / "artefact")
     assert not list(tmp_path.iterdir())
+
+
+def test_artefact_that_cannot_be_replaced_is_put_back(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, rename = files_of(read_artefact(artefact)), os.rename
+
+    def stop_at_the_second(source: Path, target: Path) -> None:
+        if str(source).endswith(".tmp"):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        write_artefact(small_model(), artefact, overwrite=True)
+    assert files_of(read_artefact(artefact)) == before
+    assert [path.name for path in artefact.parent.iterdir()] == ["artefact"]
 
 
 @pytest.mark.parametrize("name", [MODEL, SUMS, "hidden.weight.bin"])
