@@ -1,9 +1,10 @@
-"""Nanoseconds a synaptic operation: the integer engine in numpy beside the C that `python -m qsnn.export format=c` writes.
+"""Nanoseconds a synaptic operation: the integer engine in numpy beside the C that `qsnn.export format=c` writes.
 
-    python scripts/benchmark_engine.py [--artefacts FOLDER ...] [--steps 100] [--repeats 5] [--rate 0.05] [--cc gcc] [--flags=-O3]
+    python scripts/benchmark_engine.py [--artefacts FOLDER ...] [--steps 100] [--repeats 5] [--rate 0.05] [--cc gcc]
+                                       [--flags=-O3]
 
-A synaptic operation is a weight that meets an input that is not 0, counted in the run itself; in C and numpy the time of all else
-(states, thresholds, zeros that a convolution multiplies) is in it too. Without artefacts: random nets of the shapes of N-MNIST.
+A synaptic operation is a weight that meets an input that is not 0, counted in the run itself; in C and numpy the time of all
+else (states, thresholds, zeros that a convolution multiplies) is in it too. Without artefacts: random nets of the shapes of N-MNIST.
 The engines take turns in one process and the least of the repeats counts.
 """
 
@@ -20,6 +21,7 @@ from qsnn.deploy.arithmetic import Whole, highest_code
 from qsnn.deploy.artefact import read_artefact
 from qsnn.deploy.c.program import program_of
 from qsnn.deploy.engine import IntegerEngine
+from qsnn.deploy.local import LocalState
 from qsnn.deploy.model import (
     CONV,
     COUNT,
@@ -27,7 +29,6 @@ from qsnn.deploy.model import (
     RECURRENT,
     Decision,
     Input,
-    LocalLayer,
     Model,
     Source,
     SpikingLayer,
@@ -68,7 +69,9 @@ def random_net(kind: str, bits: int) -> Model:
     """2 x 34 x 34 inputs, a hidden layer of 512 neurons, or 16 maps of 5 x 5 and 32 more, and 10 outputs."""
     rng = np.random.default_rng(0)
 
-    def layer(name: str, what: str, inputs: tuple[int, ...], neurons: tuple[int, ...], pooling: int = 1) -> SpikingLayer:
+    def layer(
+        name: str, what: str, inputs: tuple[int, ...], neurons: tuple[int, ...], pooling: int = 1
+    ) -> SpikingLayer:
         shape = (neurons[0], inputs[0], 5, 5) if what == CONV else (size(inputs), neurons[0])
         outputs = (neurons[0], neurons[1] // pooling, neurons[2] // pooling) if what == CONV else neurons
         back = _weights(rng, (neurons[0], neurons[0]), bits) if what == RECURRENT else None
@@ -104,7 +107,7 @@ def operations(model: Model, inputs: Whole) -> int:
         arriving = x[None].astype(np.int64)
         for layer in model.layers:
             now = state.layers[layer.name]
-            met = now.p.astype(np.int64) if isinstance(layer, LocalLayer) else arriving
+            met = now.p.astype(np.int64) if isinstance(now, LocalState) else arriving
             found += _met(layer, (met != 0).astype(np.int64))
             if isinstance(layer, SpikingLayer) and layer.recurrent is not None:
                 found += int(np.count_nonzero(before[layer.name].spikes)) * len(layer.recurrent.codes)
@@ -124,7 +127,9 @@ def _met(layer: Any, busy: Whole) -> int:
     ones = np.ones_like(layer.weight.codes[:1])
     stride = getattr(layer, "stride", 1)
     sums: Any = type("Exact", (), {"narrow": staticmethod(lambda name: False)})
-    return int(convolved(busy.reshape(1, *layer.inputs), ones, stride, layer.padding, sums, {}).sum()) * layer.neurons[0]
+    return (
+        int(convolved(busy.reshape(1, *layer.inputs), ones, stride, layer.padding, sums, {}).sum()) * layer.neurons[0]
+    )
 
 
 def built(model: Model, folder: Path, compiler: str, flags: list[str]) -> Path:
@@ -156,7 +161,7 @@ def timed(name: str, model: Model, words: argparse.Namespace) -> None:
         folder = Path(place)
         program = built(model, folder, words.cc, words.flags.split())
         inputs.tofile(folder / "inputs")
-        command = [program, "inputs", str(len(inputs)), str(inputs.shape[1])]
+        command: list[str | Path] = [program, "inputs", str(len(inputs)), str(inputs.shape[1])]
         for _ in range(words.repeats):
             found["numpy"].append(numpy_seconds(model, inputs, 1))
             found["batch"].append(numpy_seconds(model, inputs, BATCH) / BATCH)
@@ -180,7 +185,9 @@ def main() -> None:
     parser.add_argument("--flags", default="-O3")
     words = parser.parse_args()
     print(f"nanoseconds a synaptic operation; {words.cc} {words.flags}; {words.rate:.0%} of the inputs spike")
-    print(f"{'net':<14} {'ops a step':>12} {'numpy':>9} {f'numpy B={BATCH}':>12} {'C':>7} {'numpy/C':>8} {'C us/step':>11}")
+    print(
+        f"{'net':<14} {'ops a step':>12} {'numpy':>9} {f'numpy B={BATCH}':>12} {'C':>7} {'numpy/C':>8} {'C us/step':>11}"
+    )
     for folder in words.artefacts:
         timed(folder.name, read_artefact(folder), words)
     if not words.artefacts:

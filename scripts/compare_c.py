@@ -4,8 +4,8 @@ sanitizer for undefined behaviour, run on their golden vectors.
     python scripts/compare_c.py --nets 100 [--first 0] [--cc gcc clang]
     python scripts/compare_c.py --experiments pattern_w2 nmnist_integer [--root <N-MNIST folder>] [--recordings 20]
 
-Random nets are those of scripts/compare_engine.py. Of an experiment that learns from recordings the C program that reads them is
-run on test recordings too, and its predictions after each step are compared with the engine's.
+Random nets are those of scripts/compare_engine.py. Of an experiment that learns from recordings the C program that reads them
+is run on test recordings too, and its predictions after each step are compared with the engine's.
 """
 
 import argparse
@@ -31,7 +31,16 @@ from qsnn.deploy.model import Model
 from qsnn.deploy.recordings import listen, one_by_one
 from qsnn.errors import ConfigError
 
-STRICT = "-std=c99 -O1 -Wall -Wextra -pedantic -Werror -fsanitize=undefined -fno-sanitize-recover=all".split()
+STRICT = [
+    "-std=c99",
+    "-O1",
+    "-Wall",
+    "-Wextra",
+    "-pedantic",
+    "-Werror",
+    "-fsanitize=undefined",
+    "-fno-sanitize-recover=all",
+]
 
 
 def built(folder: Path, compiler: str, sources: list[str], program: str) -> Path:
@@ -90,7 +99,9 @@ def recordings_agree(model: Model, folder: Path, compiler: str, root: Path, coun
         said = [line.partition(" us: ")[2] for line in done.stdout.splitlines()[:-1]]
         agree += said == expected and done.stdout.splitlines()[-1] == expected[-1]
         steps, right = steps + len(expected), right + (expected[-1] == path.parent.name)
-    print(f"recordings: {agree} of {len(chosen)} with the engine's prediction after each of {steps} steps; {right} right")
+    print(
+        f"recordings: {agree} of {len(chosen)} with the engine's prediction after each of {steps} steps; {right} right"
+    )
     return agree == len(chosen) > 0
 
 

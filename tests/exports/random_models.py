@@ -123,7 +123,9 @@ def local_layer(rng: np.random.Generator, name: str, inputs: Shape, readout: boo
     bias = weights(rng, (neurons[0],), bits).codes
     membrane = local_membrane(rng)
     found = _readout(rng, int(np.prod(outputs)), membrane.u_bits) if readout else None
-    return LocalLayer(name, inputs, neurons, outputs, weight, bias, padding, pooling, _traces(rng, inputs), membrane, found)
+    return LocalLayer(
+        name, inputs, neurons, outputs, weight, bias, padding, pooling, _traces(rng, inputs), membrane, found
+    )
 
 
 def _traces(rng: np.random.Generator, inputs: Shape) -> Traces:
@@ -137,10 +139,14 @@ def local_membrane(rng: np.random.Generator) -> LocalMembrane:
     u_bits, r_bits, u2 = int(rng.integers(1, 9)), int(rng.integers(1, 5)), int(rng.integers(8, 23))
     after = rng.integers(0, 2**r_bits, (2, 2**r_bits))
     b1, b2 = int(rng.integers(0, 200)), int(rng.integers(0, 6))
-    return LocalMembrane(int(rng.integers(1, 2**14)), u2, b1, b2, rng.integers(0, 900, 2**r_bits), after, u_bits, r_bits)
+    return LocalMembrane(
+        int(rng.integers(1, 2**14)), u2, b1, b2, rng.integers(0, 900, 2**r_bits), after, u_bits, r_bits
+    )
 
 
 def _readout(rng: np.random.Generator, features: int, u_bits: int) -> Readout:
     z_bits, bits = int(rng.integers(1, 9)), int(rng.integers(1, 9))
     entries = rng.integers(0, 2**z_bits, 2 * highest_code(u_bits) + 1)
-    return Readout(weights(rng, (3, features), int(rng.integers(1, 9))), int(rng.integers(-2, 8)), entries, z_bits, bits)
+    return Readout(
+        weights(rng, (3, features), int(rng.integers(1, 9))), int(rng.integers(-2, 8)), entries, z_bits, bits
+    )

@@ -11,12 +11,23 @@ from exports.random_models import KINDS, random_model
 from qsnn.deploy.c import MARK, files_of, write_c
 from qsnn.deploy.c.text import identifier, packed, signed_type, text_literal
 from qsnn.deploy.engine import IntegerEngine
+from qsnn.deploy.golden import random_inputs
 from qsnn.deploy.model import INTEGRATOR, Model
 from qsnn.deploy.recordings import Event, listen
 from qsnn.errors import ConfigError
 
 COMPILER = next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
-STRICT = "-std=c99 -O0 -Wall -Wextra -pedantic -Werror -fsanitize=undefined -fno-sanitize-recover=all".split()
+STRICT = [
+    "-std=c99",
+    "-O0",
+    "-Wall",
+    "-Wextra",
+    "-pedantic",
+    "-Werror",
+    "-fsanitize=undefined",
+    "-fno-sanitize-recover=all",
+]
+STEPS = 6
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler (gcc, clang or cc) is there")
 MODELS = [*((seed, kind) for seed, kind in enumerate(KINDS)), (11, "recurrent"), (20, "local")]
 
@@ -28,7 +39,7 @@ def compiled(folder: Path, sources: list[str], *flags: str) -> Path:
 
 
 def write(folder: Path, model: Model) -> None:
-    for name, content in files_of(model).items():
+    for name, content in files_of(model, random_inputs(model, STEPS)).items():
         (folder / name).write_bytes(content)
 
 
@@ -117,7 +128,7 @@ def test_c_packed_codes_of_any_width_come_back() -> None:
         codes = np.where(codes == 0, 1, codes) if bits == 1 else codes
         found = packed(codes, bits)
         stored = [int(word) for word in found.content.replace("\n", " ").split(",")]
-        assert len(stored) == found.count
+        assert len(stored) == found.total
         rows = [stored[n * found.row : (n + 1) * found.row] for n in range(3)]
         get = found.get.replace("/", "//")
         assert [[eval(get, {"row": row, "n": n}) for n in range(7)] for row in rows] == codes.tolist()
@@ -128,7 +139,17 @@ def test_c_packed_codes_of_any_width_come_back() -> None:
 
 def test_c_identifier_odd_names_are_of_c() -> None:
     words = ["nmnist_integer", "2 bits", "", "selftest", "STDINT", "step_by", "*/ x", "größe", "x" * 99]
-    expected = ["nmnist_integer", "net_2_bits", "net", "net_selftest", "net_stdint", "net_step_by", "x", "gr_e", "x" * 40]
+    expected = [
+        "nmnist_integer",
+        "net_2_bits",
+        "net",
+        "net_selftest",
+        "net_stdint",
+        "net_step_by",
+        "x",
+        "gr_e",
+        "x" * 40,
+    ]
     assert [identifier(word) for word in words] == expected
     assert text_literal('a"b\\?\n') == '"a\\042b\\134\\077\\012"'
     assert [signed_type(high) for high in (127, 128, 2**31)] == ["int8_t", "int16_t", "int64_t"]
@@ -143,7 +164,7 @@ def test_c_a_run_with_an_odd_name_ends_no_comment() -> None:
 def test_c_an_integrator_before_the_end_is_refused() -> None:
     model = random_model(3, INTEGRATOR)
     twice = model.layers[-1]._replace(name="again")
-    with pytest.raises(ConfigError, match="format=c: layer .* integrates and others follow it"):
+    with pytest.raises(ConfigError, match=r"format=c: layer .* integrates and others follow it"):
         files_of(model._replace(layers=(*model.layers, twice)))
 
 

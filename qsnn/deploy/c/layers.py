@@ -17,7 +17,7 @@ class Member(NamedTuple):
 
     tensor: str
     type: str
-    count: int
+    length: int
 
 
 def layer_values(model: Model, number: int) -> Values:
@@ -131,7 +131,8 @@ def _local(layer: LocalLayer, signed: bool) -> Values:
     bias = half_up(m.b1 * layer.bias, m.b2)
     return {
         "template": "local.c.jinja", "members": members, "scratch": size(layer.neurons[1:]), "recurrent_bits": 0,
-        "current_bits": word_bits(found["convolution"], found["drive"]), **_maps(layer, layer.weight.codes.reshape(len(layer.weight.codes), -1)),
+        "current_bits": word_bits(found["convolution"], found["drive"]), 
+        **_maps(layer, layer.weight.codes.reshape(len(layer.weight.codes), -1)),
         "bias": values(bias), "membrane_word": word_bits(found["membrane_product"]), "potential": _potential(layer, found),
         "first": literal(highest_code(m.u_bits)), "multiplier": literal(m.u1),
         "half": literal(0 if m.u_bits == 1 else 1 << m.u2 >> 1), "levels": 2**m.r_bits,
@@ -165,7 +166,7 @@ def _traces(layer: LocalLayer, found: Ranges) -> Values:
 
 
 def _readout(layer: LocalLayer, members: list[Member], found: Ranges) -> Values:
-    r, m = layer.readout, layer.membrane
+    r = layer.readout
     assert r is not None
     classes = len(r.weight.codes)
     members.append(Member("readout", signed_type(highest_code(r.bits)), classes))

@@ -50,10 +50,12 @@ def program_of(model: Model) -> Program:
     shared = _shared(model, name, layers)
     header = templates().get_template("header.h.jinja").render(**shared)
     parts = [templates().get_template(layer["template"]).render(l=layer, name=name) for layer in layers]
-    source = templates().get_template("source.c.jinja").render(
-        **shared, layers=parts, helpers=_helpers("".join(parts)), burn_in=model.decision.burn_in
+    source = (
+        templates()
+        .get_template("source.c.jinja")
+        .render(**shared, layers=parts, helpers=_helpers("".join(parts)), burn_in=model.decision.burn_in)
     )
-    return Program(name, _tidy(header), _tidy(source), tuple(layers))
+    return Program(name, tidy(header), tidy(source), tuple(layers))
 
 
 def _refuse(model: Model) -> None:
@@ -65,7 +67,7 @@ def _refuse(model: Model) -> None:
     checked_widths(model)
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """No two empty lines, none at a brace's end, no spaces at the end of a line."""
     text = re.sub(r"[ \t]+\n", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).replace("\n\n}", "\n}").strip("\n") + "\n"
@@ -108,14 +110,14 @@ def _output_type(model: Model) -> str:
 
 def _members(layers: list[Values], classes: int, rule: str) -> Values:
     """Of the state: what is cleared at rest, and room for sums, which is not."""
-    held = [(f"{l['name']}_{m.tensor}", m.type, m.count) for l in layers for m in l["members"]]
-    held += [(f"{l['name']}_output", "int8_t", l["outputs"]) for l in layers if l["pooled"]]
+    held = [(f"{one['name']}_{m.tensor}", m.type, m.length) for one in layers for m in one["members"]]
+    held += [(f"{one['name']}_output", "int8_t", one["outputs"]) for one in layers if one["pooled"]]
     if classes:
         held.append(("votes", "int64_t" if rule == MEAN else "int32_t", classes))
     room = []
     for bits in (32, 64):
         for name, key in (("sums", "current_bits"), ("back", "recurrent_bits")):
-            longest = max((l["scratch"] for l in layers if l[key] == bits), default=0)
+            longest = max((one["scratch"] for one in layers if one[key] == bits), default=0)
             room += [(f"{name}{bits}", f"int{bits}_t", longest)] if longest else []
     return {"members": held + room, "cleared": [(name, count) for name, _, count in held]}
 

@@ -70,12 +70,12 @@ class Part(NamedTuple):
 
 class Packed(NamedTuple):
     """Weights as they lie in C. ``type`` of an element; ``content``: of the initializer; ``row``: elements of a row;
-    ``count``: of all; ``parts``: of a row; ``get``: expression of any weight ``n`` of ``row``; ``how``: for people."""
+    ``total``: of all; ``parts``: of a row; ``get``: expression of any weight ``n`` of ``row``; ``how``: for people."""
 
     type: str
     content: str
     row: int
-    count: int
+    total: int
     parts: tuple[Part, ...]
     get: str
     how: str
@@ -85,15 +85,16 @@ def packed(codes: Whole, bits: int) -> Packed:
     """Rows (R, N) of codes: of 1, 2 or up to 4 bits 8, 4 or 2 a byte, as codes from 0 on; wider ones in the integer type that
     holds them.
 
-    A row of L bytes is one of bit fields side by side: its byte j has the weights j, j + L, j + 2 L, ..., the first in the least
-    significant bits. So a loop over bytes takes one field of each, with one shift for all: compilers make vectors of it."""
+    A row of L bytes is one of bit fields side by side: its byte j has the weights j, j + L, j + 2 L, ..., the first in the
+    least significant bits. So a loop over bytes takes one field of each, with one shift for all, which compilers make vectors of."""
     rows, length = codes.shape
     if bits > 4:
         kind = signed_type(2 ** (bits - 1) - 1)
         whole_row = (Part(0, length, "row[n]"),)
         return Packed(kind, values(codes), length, codes.size, whole_row, "row[n]", f"{bits} bits in {kind}")
     width = bits if bits <= 2 else 4
-    each, lowest, step = 8 // width, *((1, 2) if bits == 1 else (2 ** (width - 1), 1))
+    each = 8 // width
+    lowest, step = (1, 2) if bits == 1 else (2 ** (width - 1), 1)
     line = -(-length // each)
     padded = np.zeros((rows, each, line), np.int64)
     padded.reshape(rows, -1)[:, :length] = (codes + lowest) // step
