@@ -20,6 +20,7 @@ from qsnn.deploy.training.replay import Repetition, agreement_with, repeat
 from qsnn.deploy.training.trainer import IntegerTrainer, TrainerState
 from qsnn.training.run import Run
 
+KEYS = ("run", "training", "epochs")
 USUAL_UPDATES = 100
 
 
@@ -57,7 +58,7 @@ def export_training(words: Words, form: TrainingFormat, out: Path, overwrite: bo
 
 def verify_training(arguments: list[str]) -> Verified:
     """Repeat a run from its start, with what an artefact holds of it. Raises QsnnError and OSError."""
-    words = Words("verify", arguments, ("run", "training", "epochs"), (*MACHINE, *DATA))
+    words = Words("verify", arguments, KEYS, (*MACHINE, *DATA))
     folder = split_checkpoint(words.run())[0]
     run, model, recipe = learning(exported(words), folder)
     usual = min(recipe.extent.epochs, -(-USUAL_UPDATES // recipe.extent.batches))

@@ -3,20 +3,23 @@
 from typing import Any
 
 from qsnn.deploy.arithmetic import highest_code
-from qsnn.deploy.c.layers import rounded
 from qsnn.deploy.c.text import NARROW_BITS, literal, signed_type, unsigned_type, values
 from qsnn.deploy.model import CONV, SpikingLayer, State, Weights, size
 from qsnn.deploy.training.codes import SIGNIFICANT
 from qsnn.deploy.training.recipe import Recipe, SpikingRule, Stored
 
 Values = dict[str, Any]
-WORD = 64
-"""Bits in which single numbers are computed; sums have a word of their own."""
-
 
 def word(bits: int) -> int:
     """32 or 64: of the accumulator of a sum."""
     return 32 if bits <= NARROW_BITS else 64
+
+
+def rounded(shift: int, bits: int) -> str:
+    """``clamp(rint(raw 2^-shift))`` of an int64_t ``raw``; one bit is the sign of raw itself."""
+    if bits == 1:
+        return "(raw < 0 ? -1 : 1)"
+    return f"clamp64({f'rint64(raw, {shift})' if shift else 'raw'}, {literal(highest_code(bits))})"
 
 
 def code_type(bits: int) -> str:
@@ -60,7 +63,7 @@ def _compared(code: str, first: int | None, layer: SpikingLayer) -> str:
 
 def computing(stored: Stored) -> str:
     """The code that a layer computes with, of the stored code ``raw``."""
-    return rounded(WORD, stored.point - (stored.weight_bits - 1), stored.weight_bits)
+    return rounded(stored.point - (stored.weight_bits - 1), stored.weight_bits)
 
 
 def _maps(layer: SpikingLayer) -> Values:
@@ -107,7 +110,7 @@ def _state(state: State, name: str, arriving: list[tuple[str, int]]) -> Values:
     return {
         "terms": " + ".join(f"{text} * {literal(1 << (point - place))}" for text, place in terms),
         "limit": literal(highest_code(state.bits) << (point - state.point)),
-        "code": rounded(WORD, point - state.point, state.bits), "multiplier": literal(state.multiplier),
+        "code": rounded(point - state.point, state.bits), "multiplier": literal(state.multiplier),
         "one": literal(1 << state.shift),
     }  # fmt: skip
 

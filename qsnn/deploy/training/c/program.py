@@ -8,7 +8,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qsnn.deploy.artefact import check_vacant, write_folder
-from qsnn.deploy.c.program import _helpers, _tidy, title
+from qsnn.deploy.c.program import tidy, title
 from qsnn.deploy.c.text import identifier, unsigned_type, values
 from qsnn.deploy.model import LocalLayer, Model, SpikingLayer, size
 from qsnn.deploy.training.c.digests import digest
@@ -41,11 +41,10 @@ def files_of(model: Model, recipe: Recipe) -> dict[str, bytes]:
     for layer in shared["layers"]:
         layer["text"] = _render("layer.c.jinja", shared, l=layer)
     shared["loss"] = _loss(recipe, shared)
-    body = "".join(layer["text"] for layer in shared["layers"]) + "rint64( clamp64("
     name = shared["name"]
     files = {
         f"{name}_learning.h": _render("learning.h.jinja", shared),
-        f"{name}_learning.c": _render("learning.c.jinja", shared, helpers=_helpers(body)),
+        f"{name}_learning.c": _render("learning.c.jinja", shared),
         "learn.c": _render("learn.c.jinja", shared), "selftest.c": _selftest(trainer, shared), MARK: _how(name, recipe),
     }  # fmt: skip
     return {file: content.encode() for file, content in files.items()}
@@ -69,7 +68,7 @@ def _refuse(model: Model, recipe: Recipe) -> None:
 
 
 def _render(template: str, shared: Values, **more: Any) -> str:
-    return _tidy(_templates().get_template(template).render(**{**shared, **more}))
+    return tidy(_templates().get_template(template).render(**{**shared, **more}))
 
 
 def _shared(trainer: IntegerTrainer) -> Values:
