@@ -91,12 +91,12 @@ def spiking_case(kind: str, rng: np.random.Generator, seed: int, kernels: str) -
             padding=rng.integers(0, 2, len(sizes)).tolist(),
             pooling=rng.integers(1, 3, len(sizes)).tolist(), stride=rng.integers(1, 3, len(sizes)).tolist(),
         )  # fmt: skip
-    given = widths(rng, model.num_layers(True), "weight_bits", "membrane_bits", "synapse_bits")
+    given: dict[str, Any] = widths(rng, model.num_layers(True), "weight_bits", "membrane_bits", "synapse_bits")
     bits, signed = BitWidths(**given), bool(rng.random() < 0.3)
     backend, readout = select_backend(kernels, "cpu"), None
     if kind == "readout":
-        decays = (float(d) for d in rng.choice([0.5, 0.75, 0.875, 0.984375], 2))
-        readout = IntegratorParameters(*decays, int(rng.integers(1, 17)), 8)
+        alpha, beta = rng.choice([0.5, 0.75, 0.875, 0.984375], 2).tolist()
+        readout = IntegratorParameters(alpha, beta, int(rng.integers(1, 17)), 8)
     net = model.build_spiking(maps, CLASSES, neuron_of(rng), bits, readout, seed, backend)
     rule = str(rng.choice([MAX, MEAN])) if kind == "readout" else COUNT
     layers_of = spiking_layers(net, maps, signed)
@@ -110,7 +110,7 @@ def local_case(rng: np.random.Generator, seed: int, kernels: str) -> Case:
         "weight_bits", "membrane_bits", "synapse_trace_bits", "membrane_trace_bits", "refractory_bits", "readout_weight_bits",
         "readout_bits", "sigmoid_bits", "error_bits", "gradient_bits",
     ]  # fmt: skip
-    given = widths(rng, number, *names)
+    given: dict[str, Any] = widths(rng, number, *names)
     bits = [BitWidths(arithmetic=INTEGER, **{name: value[n] for name, value in given.items()}) for n in range(number)]
     neuron = TraceLIF(tau_syn_upper=0.02, decay_bits=int(rng.integers(1, 21)), trace_cap=float(rng.choice([0.3, 1.0])))
     shapes = [
@@ -163,7 +163,9 @@ def compared(case: Case, folder: Path | None = None) -> Comparison:
     if folder is not None:
         write_artefact(case.model, folder, overwrite=True)
         engine = IntegerEngine.from_artefact(folder)
-    return compare(engine, case.net, iter([case.x]))
+    found = Comparison()
+    compare(engine, case.net, case.x, found)
+    return found
 
 
 def random_nets(first: int, count: int, kernels: str) -> bool:

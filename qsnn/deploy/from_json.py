@@ -13,6 +13,8 @@ from qsnn.deploy.model import (
     DECISIONS,
     DENSE,
     EVENTS,
+    HALF_EVEN,
+    HALF_UP,
     INTEGRATOR,
     LOCAL,
     MAX,
@@ -37,32 +39,37 @@ from qsnn.deploy.model import (
 )
 from qsnn.errors import DataError
 
-MAX_BITS, MAX_POINT, MAX_SHIFT, MAX_LAYERS, MAX_SIDE, MAX_VALUES = 32, 62, 40, 1000, 2**24, 2**31
+MAX_BITS, MAX_POINT, MAX_SHIFT, MAX_LAYERS, MAX_SIDE, MAX_VALUES = 32, 62, 40, 1000, 2**24, 2**26
 TABLE_BITS = 16
 """A table has an entry for each code of at most so many bits."""
 
 
-def from_json(content: Fields, load: Load) -> Model:
-    """The model; ``load`` is asked for every array. Raises DataError, naming the place, for what no model has."""
+def from_json(content: Fields, load: Load) -> tuple[Model, dict[str, Any]]:
+    """The model, and what is said of the accumulators of its layers, by name; ``load`` is asked for every array.
+
+    Raises DataError, naming the place, for what no model has."""
     source, given = content.object("source"), content.object("input")
     origin = Source(source.text("name"), source.text("weights"), source.integer("epoch", 0), source.text("version"))
     source.end()
     inputs = _input(given)
     layers: list[Layer] = []
+    stated = {}
     for fields in content.objects("layers", MAX_LAYERS):
         before = layers[-1].outputs if layers else inputs.shape
         layers.append(_layer(fields, before, load))
+        stated[layers[-1].name] = fields.take("accumulators")
+        fields.end()
         if [layer.name for layer in layers].count(layers[-1].name) > 1:
             raise DataError(f"{fields.where}.name is that of another layer")
     model = Model(inputs, tuple(layers), _decision(content.object("decision")), origin)
     check_decision(model, f"{content.where}.decision")
-    return model
+    return model, stated
 
 
 def _shape(fields: Fields, name: str) -> Shape:
     found = fields.integers(name, None, 1, MAX_SIDE)
     if len(found) not in (1, 3) or math.prod(found) > MAX_VALUES:
-        raise DataError(f"{fields.where}.{name} is {list(found)}, allowed are [N] and [C, H, W] of up to 2^31 places")
+        raise DataError(f"{fields.where}.{name} is {list(found)}, allowed are [N] and [C, H, W] of up to 2^26 places")
     return found
 
 
@@ -111,9 +118,7 @@ def _layer(fields: Fields, before: Shape, load: Load) -> Layer:
     shapes = tuple(_shape(fields, part) for part in ("inputs", "neurons", "outputs"))
     if math.prod(shapes[0]) != math.prod(before) or (kind == CONV and shapes[0] != before):
         raise DataError(f"{fields.where}.inputs is {list(shapes[0])}, what comes before gives {list(before)}")
-    layer = _local(fields, name, shapes, load) if kind == LOCAL else _spiking(fields, name, kind, shapes, load)
-    fields.end()
-    return layer
+    return _local(fields, name, shapes, load) if kind == LOCAL else _spiking(fields, name, kind, shapes, load)
 
 
 def _weights(fields: Fields, file: str, shape: Shape, load: Load) -> Weights:
@@ -184,7 +189,7 @@ def _spiking(fields: Fields, name: str, kind: str, shapes: tuple[Shape, ...], lo
     if threshold is not None:
         spike, mask = threshold.integer("spike", -end, end), threshold.integer("mask", -end, end)
         threshold.end()
-    fields.text("rounding", ("half_even",))
+    fields.text("rounding", (HALF_EVEN,))
     return SpikingLayer(
         name, kind, shapes[0], shapes[1], shapes[2], weight, recurrent, stride, padding, pooling, synapse, membrane, spike, mask
     )  # fmt: skip
@@ -215,7 +220,7 @@ def _local(fields: Fields, name: str, shapes: tuple[Shape, ...], load: Load) -> 
     traces = _traces(fields.object("traces"), name, shapes[0], load)
     given = fields.optional("readout")
     readout = None if given is None else _readout(given, name, math.prod(shapes[2]), membrane.u_bits, load)
-    fields.text("rounding")
+    fields.text("rounding", (HALF_UP,))
     return LocalLayer(name, shapes[0], shapes[1], shapes[2], weight, bias, padding, pooling, traces, membrane, readout)
 
 

@@ -13,6 +13,7 @@ DENSE, RECURRENT, CONV, INTEGRATOR, LOCAL = "dense", "recurrent", "conv", "integ
 RASTER, COUNT, MAX, MEAN, VOTES = "raster", "count", "max", "mean", "votes"
 DECISIONS = (RASTER, COUNT, MAX, MEAN, VOTES)
 EVENTS = "events"
+HALF_EVEN, HALF_UP = "half_even", "half_up behind multipliers, half_even in the readout"
 Shape = tuple[int, ...]
 
 

@@ -1,7 +1,7 @@
 """Events as they come to the steps of an engine's input: a window from its start, in bins of a step, as a batch of training
 has them.
 
-A pixel of `downsample` pixels of the sensor in both directions; channels by `mode` (dataset.input_mode): 0 ON and OFF, 1 any
+A pixel of `downsample` pixels of the sensor in both directions; channels by `mode` (dataset.input_mode): 0 ON, then OFF, 1 any
 event, 2 the sign of ON less OFF events in the step, 3 that twice. Only the step at hand is kept.
 """
 
@@ -52,7 +52,7 @@ class _Bin:
         if self.settings.mode in SIGNED_MODES:
             self.sums[(slice(None), *place)] += 1 if event.on else -1
         else:
-            self.sums[(int(not event.on and self.settings.mode == 0), *place)] = 1
+            self.sums[(int(self.settings.mode == 0 and not event.on), *place)] = 1
 
     def finished(self) -> Whole:
         """(1, C, H, W), and begin anew."""

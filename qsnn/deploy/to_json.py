@@ -7,7 +7,7 @@ from typing import Any
 
 from qsnn.deploy.arithmetic import Whole, unsigned_bits
 from qsnn.deploy.arrays import Array, Save
-from qsnn.deploy.model import EVENTS, RASTER, LocalLayer, Model, SpikingLayer, Weights
+from qsnn.deploy.model import EVENTS, HALF_EVEN, HALF_UP, RASTER, LocalLayer, Model, SpikingLayer, Weights
 
 
 def to_json(model: Model, save: Save) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _spiking_json(layer: SpikingLayer, save: Save) -> dict[str, Any]:
         "synapse": None if layer.synapse is None else layer.synapse._asdict(),
         "membrane": layer.membrane._asdict(),
         "threshold": None if layer.spike is None else {"spike": layer.spike, "mask": layer.mask},
-        "rounding": "half_even",
+        "rounding": HALF_EVEN,
     }  # fmt: skip
 
 
@@ -72,5 +72,5 @@ def _local_json(layer: LocalLayer, save: Save) -> dict[str, Any]:
             "weight": _weights_json(r.weight, f"{layer.name}.readout.bin", save),
             "shift": r.shift, "activation": r.activation.tolist(), "z_bits": r.z_bits, "bits": r.bits,
         },
-        "rounding": "half_up behind multipliers, half_even in the readout",
+        "rounding": HALF_UP,
     }  # fmt: skip

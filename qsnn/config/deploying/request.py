@@ -55,7 +55,8 @@ class Words:
         return found
 
     def checkpoint(self) -> Path:
-        """What ``run=`` and ``weights=`` name together: the folder, whose best weights are taken if it has some, or a checkpoint."""
+        """What ``run=`` and ``weights=`` name together: the folder, of which the best
+        weights are taken if it has some, or a checkpoint."""
         run, given = self.run(), self.path("weights")
         if given is None:
             return run
