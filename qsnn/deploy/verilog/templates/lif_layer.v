@@ -6,7 +6,8 @@
 //   mem' = clamp(rint((membrane_factor mem + arriving_factor syn - reset s) / 2^membrane_shift))
 //
 // rint rounds halves to even; clamp is to +-(2^(bits-1) - 1), of one bit the sign, 0 upward. Without a synapse, what goes into it goes
-// into the membrane in place of syn. The factors take every term to the finest grid of the sum. Weights lie as (input, neuron).
+// into the membrane in place of syn. The factors take every term to the finest grid of the sum. Weights lie as (input, neuron), of a convolution as
+// (map, channel, row, column); inputs and neurons as (channel, row, column).
 // A step: x (and the signs of its spikes) held, start high for a clock; busy falls when spikes, synapse and membrane are the new ones.
 
 module lif_layer #(
@@ -19,6 +20,14 @@ module lif_layer #(
     parameter SYNAPSE_BITS = 8,
     parameter MEMBRANE_BITS = 8,
     parameter SPIKES = 1,         // 0: a readout that integrates, without threshold and reset
+    parameter KERNEL = 0,         // side of a convolution's, 0: a dense layer
+    parameter STRIDE = 1,
+    parameter PADDING = 0,
+    parameter CHANNELS = 1,
+    parameter HEIGHT = 1,
+    parameter WIDTH = 1,
+    parameter ROWS = 1,           // of a map of neurons
+    parameter COLUMNS = 1,
     parameter CURRENT_BITS = 32,  // of h and r, proved sufficient
     parameter BACK_BITS = 1,
     parameter RAW_BITS = 34,      // two more than the sums before they are rounded take
@@ -36,8 +45,12 @@ module lif_layer #(
 );
     localparam SYNAPSE_WORD = SYNAPSE_BITS == 1 ? 2 : SYNAPSE_BITS;
     localparam MEMBRANE_WORD = MEMBRANE_BITS == 1 ? 2 : MEMBRANE_BITS;
+    localparam SIDE = KERNEL ? KERNEL : 1;
+    localparam PLACES = KERNEL ? CHANNELS * KERNEL * KERNEL : INPUTS;  // weights of a neuron
+    localparam MAP = ROWS * COLUMNS;
+    localparam WEIGHTS_HELD = KERNEL ? NEURONS / MAP * PLACES : INPUTS * NEURONS;
 
-    reg [WEIGHT_BITS-1:0] weight [0:INPUTS*NEURONS-1];
+    reg [WEIGHT_BITS-1:0] weight [0:WEIGHTS_HELD-1];
     reg [RECURRENT_BITS-1:0] back_weight [0:(RECURRENT ? NEURONS*NEURONS : 1)-1];
     reg signed [63:0] constant [0:8];
     reg signed [SYNAPSE_WORD-1:0] synapse [0:NEURONS-1];
@@ -92,9 +105,15 @@ module lif_layer #(
     reg signed [BACK_BITS-1:0] back;
     reg [NEURONS-1:0] next_spikes;
 
-    wire [WEIGHT_BITS-1:0] word = weight[place * NEURONS + neuron];
+    // where place and neuron of a convolution meet the input
+    wire signed [31:0] row = neuron % MAP / COLUMNS * STRIDE + place / SIDE % SIDE - PADDING;
+    wire signed [31:0] column = neuron % COLUMNS * STRIDE + place % SIDE - PADDING;
+    wire meets = !KERNEL || (row >= 0 && row < HEIGHT && column >= 0 && column < WIDTH);
+    wire [31:0] source = KERNEL ? (place / (SIDE * SIDE) * HEIGHT + row) * WIDTH + column : place;
+
+    wire [WEIGHT_BITS-1:0] word = weight[KERNEL ? neuron / MAP * PLACES + place : place * NEURONS + neuron];
     wire signed [CURRENT_BITS:0] w = WEIGHT_BITS == 1 ? (word[0] ? 1 : -1) : $signed(word);
-    wire [RECURRENT_BITS-1:0] back_word = RECURRENT ? back_weight[(place - INPUTS) * NEURONS + neuron] : 0;
+    wire [RECURRENT_BITS-1:0] back_word = RECURRENT ? back_weight[(place - PLACES) * NEURONS + neuron] : 0;
     wire signed [BACK_BITS:0] back_w = RECURRENT_BITS == 1 ? (back_word[0] ? 1 : -1) : $signed(back_word);
 
     wire signed [SYNAPSE_WORD-1:0] c = synapse[neuron];
@@ -120,12 +139,12 @@ module lif_layer #(
             place <= 0;
             current <= 0;
             back <= 0;
-        end else if (place < INPUTS) begin
-            if (x[place])
-                current <= negative[place] ? current - w : current + w;
+        end else if (place < PLACES) begin
+            if (meets && x[source])
+                current <= negative[source] ? current - w : current + w;
             place <= place + 1;
-        end else if (RECURRENT && place < INPUTS + NEURONS) begin
-            if (spikes[place - INPUTS])
+        end else if (RECURRENT && place < PLACES + NEURONS) begin
+            if (spikes[place - PLACES])
                 back <= back + back_w;
             place <= place + 1;
         end else begin
