@@ -13,8 +13,8 @@ from qsnn.errors import ConfigError
 
 MARK, LAYER, BENCH = "qsnn_mem.txt", "lif_layer.v", "testbench.v"
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_CLOCKS, MOST_STEPS, LEAST_STEPS = 4_000_000, 20, 3
-"""The module takes a clock for each weight of each neuron; a simulator makes about a million in a second."""
+MOST_CLOCKS, MOST_STEPS, LEAST_STEPS = 300_000, 20, 3
+"""The module takes a clock for each weight of each neuron; iverilog makes about 100,000 in a second."""
 RUN = f"iverilog -g2012 -o testbench {BENCH} {LAYER} && vvp testbench\n"
 
 

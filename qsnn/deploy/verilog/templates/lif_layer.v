@@ -100,30 +100,33 @@ module lif_layer #(
         end
     endfunction
 
-    reg [31:0] neuron, place;
+    // Registers: where the machine is, and the sums of the neuron at hand. The others are wires, in the order of their use.
+    reg [31:0] neuron, place, source;
     reg signed [CURRENT_BITS-1:0] current;
     reg signed [BACK_BITS-1:0] back;
     reg [NEURONS-1:0] next_spikes;
-
-    // where place and neuron of a convolution meet the input
-    wire signed [31:0] row = neuron % MAP / COLUMNS * STRIDE + place / SIDE % SIDE - PADDING;
-    wire signed [31:0] column = neuron % COLUMNS * STRIDE + place % SIDE - PADDING;
-    wire meets = !KERNEL || (row >= 0 && row < HEIGHT && column >= 0 && column < WIDTH);
-    wire [31:0] source = KERNEL ? (place / (SIDE * SIDE) * HEIGHT + row) * WIDTH + column : place;
-
-    wire [WEIGHT_BITS-1:0] word = weight[KERNEL ? neuron / MAP * PLACES + place : place * NEURONS + neuron];
-    wire signed [CURRENT_BITS:0] w = WEIGHT_BITS == 1 ? (word[0] ? 1 : -1) : $signed(word);
-    wire [RECURRENT_BITS-1:0] back_word = RECURRENT ? back_weight[(place - PLACES) * NEURONS + neuron] : 0;
-    wire signed [BACK_BITS:0] back_w = RECURRENT_BITS == 1 ? (back_word[0] ? 1 : -1) : $signed(back_word);
-
-    wire signed [SYNAPSE_WORD-1:0] c = synapse[neuron];
-    wire signed [MEMBRANE_WORD-1:0] m = membrane[neuron];
-    wire fired = SPIKES && m >= threshold;
-    wire signed [RAW_BITS-1:0] drive = current_factor * current + recurrent_factor * back;
-    wire signed [RAW_BITS-1:0] raw_synapse = synapse_factor * c + drive;
-    wire signed [RAW_BITS-1:0] arriving = SYNAPSE ? arriving_factor * c : drive;
-    wire signed [RAW_BITS-1:0] raw_membrane = membrane_factor * m + arriving - (fired ? reset_by : 0);
+    reg signed [31:0] row, column;
+    reg meets, fired;
+    reg [WEIGHT_BITS-1:0] word;
+    reg [RECURRENT_BITS-1:0] back_word;
+    reg signed [SYNAPSE_WORD-1:0] c;
+    reg signed [MEMBRANE_WORD-1:0] m;
+    reg signed [RAW_BITS-1:0] drive, raw_synapse, raw_membrane;
     integer n;
+
+    // Whether input place of the neuron spikes, and which it is; of a convolution inputs beside the maps are none.
+    task look;
+        if (KERNEL) begin
+            row = neuron % MAP / COLUMNS * STRIDE + place / SIDE % SIDE - PADDING;
+            column = neuron % COLUMNS * STRIDE + place % SIDE - PADDING;
+            meets = row >= 0 && row < HEIGHT && column >= 0 && column < WIDTH;
+            source = (place / (SIDE * SIDE) * HEIGHT + row) * WIDTH + column;
+            meets = meets && x[source];
+        end else begin
+            source = place;
+            meets = x[place];
+        end
+    endtask
 
     always @(posedge clk)
         if (reset) begin
@@ -140,14 +143,31 @@ module lif_layer #(
             current <= 0;
             back <= 0;
         end else if (place < PLACES) begin
-            if (meets && x[source])
-                current <= negative[source] ? current - w : current + w;
+            look;
+            if (meets) begin
+                word = weight[KERNEL ? neuron / MAP * PLACES + place : place * NEURONS + neuron];
+                if (WEIGHT_BITS == 1 ? word[0] == negative[source] : negative[source])
+                    current <= current - (WEIGHT_BITS == 1 ? 1 : $signed(word));
+                else
+                    current <= current + (WEIGHT_BITS == 1 ? 1 : $signed(word));
+            end
             place <= place + 1;
         end else if (RECURRENT && place < PLACES + NEURONS) begin
-            if (spikes[place - PLACES])
-                back <= back + back_w;
+            if (spikes[place - PLACES]) begin
+                back_word = back_weight[(place - PLACES) * NEURONS + neuron];
+                if (RECURRENT_BITS == 1)
+                    back <= back_word[0] ? back + 1 : back - 1;
+                else
+                    back <= back + $signed(back_word);
+            end
             place <= place + 1;
         end else begin
+            c = synapse[neuron];
+            m = membrane[neuron];
+            fired = SPIKES && m >= threshold;
+            drive = current_factor * current + recurrent_factor * back;
+            raw_synapse = synapse_factor * c + drive;
+            raw_membrane = membrane_factor * m + (SYNAPSE ? arriving_factor * c : drive) - (fired ? reset_by : 0);
             synapse[neuron] <= code(raw_synapse, synapse_shift, SYNAPSE_BITS);
             membrane[neuron] <= code(raw_membrane, membrane_shift, MEMBRANE_BITS);
             next_spikes[neuron] <= fired;
