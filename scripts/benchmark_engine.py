@@ -4,8 +4,8 @@
                                        [--flags=-O3]
 
 A synaptic operation is a weight that meets an input that is not 0, counted in the run itself; in C and numpy the time of all
-else (states, thresholds, zeros that a convolution multiplies) is in it too. Without artefacts: random nets of the shapes of N-MNIST.
-The engines take turns in one process and the least of the repeats counts.
+else (states, thresholds, zeros that a convolution multiplies) is in it too. Without artefacts: random nets of the shapes of
+N-MNIST. The engines take turns in one process and the least of the repeats counts.
 """
 
 import argparse

@@ -20,7 +20,10 @@ from qsnn.options import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md", DOCS / "integer.md", DOCS / "integer_training.md"]
+PAGES = [
+    ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md", DOCS / "integer.md",
+    DOCS / "integer_training.md", DOCS / "exports.md",
+]  # fmt: skip
 OTHER_PAGES = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
 SHOWN = re.compile(r"^(?:    |\| `)python -m qsnn\.train((?: .*\\\n)* .*)?$", re.M)
 MISFIT = ["experiment=gesture_demo", "neuron=lif"]  # README shows it with its error

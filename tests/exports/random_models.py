@@ -150,3 +150,23 @@ def _readout(rng: np.random.Generator, features: int, u_bits: int) -> Readout:
     return Readout(
         weights(rng, (3, features), int(rng.integers(1, 9))), int(rng.integers(-2, 8)), entries, z_bits, bits
     )
+
+
+def leaky_model(seed: int, kind: str) -> Model:
+    """As `random_model`, of what NIR can say: no recurrence, decays between 0 and 1, no state of one bit, no neuron that
+    spikes at rest or never."""
+    model = random_model(seed, kind)
+    layers = []
+    for layer in model.layers:
+        assert isinstance(layer, SpikingLayer)
+        held = [None if s is None else _leaky(s) for s in (layer.synapse, layer.membrane)]
+        assert held[1] is not None
+        spike = None if layer.spike is None else min(max(1, layer.spike), highest_code(held[1].bits))
+        plain = DENSE if layer.kind == RECURRENT else layer.kind
+        layers.append(layer._replace(kind=plain, recurrent=None, synapse=held[0], membrane=held[1], spike=spike))
+    return model._replace(layers=tuple(layers))
+
+
+def _leaky(state: State) -> State:
+    shift = max(1, state.shift)
+    return state._replace(bits=max(2, state.bits), shift=shift, multiplier=min(max(1, state.multiplier), 2**shift - 1))

@@ -86,7 +86,8 @@ def packed(codes: Whole, bits: int) -> Packed:
     holds them.
 
     A row of L bytes is one of bit fields side by side: its byte j has the weights j, j + L, j + 2 L, ..., the first in the
-    least significant bits. So a loop over bytes takes one field of each, with one shift for all, which compilers make vectors of."""
+    least significant bits. So a loop over bytes takes one field of each, with one shift for all, which compilers make
+    vectors of."""
     rows, length = codes.shape
     if bits > 4:
         kind = signed_type(2 ** (bits - 1) - 1)
