@@ -1,5 +1,5 @@
-"""Training as C: small nets of every kind learn as the integer trainer has it, compiled with every warning and checked for
-undefined steps."""
+"""Training as files and as C: small nets of every kind learn as the integer trainer has it, compiled with every warning and
+checked for undefined steps."""
 
 import re
 import shutil
@@ -14,6 +14,7 @@ from qsnn.deploy.exporting import model_of
 from qsnn.deploy.model import Input, Model
 from qsnn.deploy.training.c import files_of
 from qsnn.deploy.training.c.digests import CHUNK, PRIME, digest
+from qsnn.deploy.training.files import read_training, training_files, write_training
 from qsnn.deploy.training.from_run import recipe_of
 from qsnn.deploy.training.recipe import Extent, Raster, Recipe
 from qsnn.dynamics import SGD
@@ -85,6 +86,13 @@ def test_c_learns_as_the_integer_trainer(kind: str, number: int, tmp_path: Path)
 @pytest.mark.parametrize(("error_bits", "dropout"), [(6, 0.4), (1, 0.0)])
 def test_c_learns_locally_as_the_integer_trainer(error_bits: int, dropout: float, tmp_path: Path) -> None:
     assert_learns("net_local", error_bits, local_learning(error_bits, dropout), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*CASES, "local"])
+def test_artefact_says_all_of_a_recipe(kind: str, tmp_path: Path) -> None:
+    learned = local_learning(6, 0.4) if kind == "local" else learning(kind, signed=False)
+    write_training(*learned, tmp_path / "artefact")
+    assert training_files(*read_training(tmp_path / "artefact")) == training_files(*learned)
 
 
 def test_digest_is_the_sum_of_codes_times_powers() -> None:
