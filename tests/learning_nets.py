@@ -16,7 +16,7 @@ from qsnn.quantization.bit_widths import BitWidths
 from qsnn.training.local_learning import LocalLearner, dropout_streams
 from qsnn.training.state import TrainingState, new_training_state
 
-STEPS, BATCH, CLASSES, MAPS, UPDATES = 10, 3, 4, (2, 6, 5), 3
+STEPS, BATCH, CLASSES, MAPS, UPDATES = 10, 3, 4, (2, 6, 5), 2
 EAGER = select_backend("eager", "cpu")
 SOURCE = Source("small", "last", 0, "0")
 NAMES = tuple(map(str, range(CLASSES)))

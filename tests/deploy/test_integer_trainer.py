@@ -75,7 +75,7 @@ def assert_repeats(state: TrainingState, learner: Any, run: RunSettings, batches
     return recipe
 
 
-@settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True)
+@settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True)
 @given(
     st.sampled_from(sorted(MODELS)), st.sampled_from(NEURONS), SPIKING, st.sampled_from(["spike_count", "cross_entropy"]),
     st.sampled_from([0.0, 0.5, 0.875]), st.booleans(), wide(-2, 6),
@@ -143,7 +143,7 @@ LOCAL = ("weight_bits", "membrane_bits", "error_bits", "gradient_bits", "rng_bit
     "membrane_trace_bits", "refractory_bits", "readout_weight_bits", "readout_bits", "sigmoid_bits")  # fmt: skip
 
 
-@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True)
+@settings(max_examples=2, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True)
 @given(st.fixed_dictionaries({name: wide(1, 12) for name in LOCAL}), wide(-2, 4), st.sampled_from([0.001, 3e5]))
 def test_trainer_repeats_local_learning_at_any_widths(widths: dict[str, int], log_eta: int, l2: float) -> None:
     bits = BitWidths(**widths, arithmetic=INTEGER)
