@@ -82,8 +82,8 @@ def _places(layer: SpikingLayer) -> dict[str, int]:
     }  # fmt: skip
 
 
-def clocks(layer: SpikingLayer) -> int:
-    """That a step takes, about: one for each weight of each neuron."""
+def looked_at(layer: SpikingLayer) -> int:
+    """Weights of all neurons, in a step."""
     weights = layer.weight.codes.size // layer.weight.codes.shape[0 if layer.kind == CONV else 1]
     return size(layer.neurons) * (weights + (0 if layer.recurrent is None else size(layer.neurons)))
 

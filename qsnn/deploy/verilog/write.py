@@ -8,13 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from qsnn.deploy.artefact import check_vacant, checked_widths, write_folder
 from qsnn.deploy.golden import golden, random_inputs
 from qsnn.deploy.model import INTEGRATOR, LocalLayer, Model, SpikingLayer
-from qsnn.deploy.verilog.layers import Bench, bench_of, clocks, memories
+from qsnn.deploy.verilog.layers import Bench, bench_of, looked_at, memories
 from qsnn.errors import ConfigError
 
 MARK, LAYER, BENCH = "qsnn_mem.txt", "lif_layer.v", "testbench.v"
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_CLOCKS, MOST_STEPS, LEAST_STEPS = 300_000, 20, 3
-"""The module takes a clock for each weight of each neuron; iverilog makes about 100,000 in a second."""
+MOST_WEIGHTS, MOST_STEPS, LEAST_STEPS = 1_000_000, 20, 3
+"""A simulator looks at some hundred thousand weights in a second."""
 RUN = f"iverilog -g2012 -o testbench {BENCH} {LAYER} && vvp testbench\n"
 
 
@@ -52,7 +52,7 @@ def _spiking(model: Model) -> list[SpikingLayer]:
 
 def steps_for(layers: list[SpikingLayer]) -> int:
     """As many as a simulator makes in some seconds."""
-    return max(LEAST_STEPS, min(MOST_STEPS, MOST_CLOCKS // max(1, sum(map(clocks, layers)))))
+    return max(LEAST_STEPS, min(MOST_STEPS, MOST_WEIGHTS // max(1, sum(map(looked_at, layers)))))
 
 
 def _testbench(model: Model, benches: list[Bench], samples: int, steps: int) -> str:

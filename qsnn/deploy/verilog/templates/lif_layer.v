@@ -1,4 +1,4 @@
-// A layer of current-based leaky integrate-and-fire neurons in integers: qsnn's reference, one input of one neuron a clock.
+// A layer of current-based leaky integrate-and-fire neurons in integers: qsnn's reference, one neuron a clock.
 //
 //   s    = membrane >= threshold
 //   h    = sum of weights of the inputs that spike,  r = sum of recurrent weights of the layer's spikes of the step before
@@ -100,31 +100,29 @@ module lif_layer #(
         end
     endfunction
 
-    // Registers: where the machine is, and the sums of the neuron at hand. The others are wires, in the order of their use.
-    reg [31:0] neuron, place, source;
-    reg signed [CURRENT_BITS-1:0] current;
-    reg signed [BACK_BITS-1:0] back;
-    reg [NEURONS-1:0] next_spikes;
-    reg signed [31:0] row, column;
+    // A register: which neuron comes next. All others but the memories are wires, in the order of their use.
+    reg [31:0] neuron;
+    integer n, place, source, row, column;
     reg meets, fired;
     reg [WEIGHT_BITS-1:0] word;
     reg [RECURRENT_BITS-1:0] back_word;
+    reg signed [CURRENT_BITS-1:0] current;
+    reg signed [BACK_BITS-1:0] back;
     reg signed [SYNAPSE_WORD-1:0] c;
     reg signed [MEMBRANE_WORD-1:0] m;
     reg signed [RAW_BITS-1:0] drive, raw_synapse, raw_membrane;
-    integer n;
+    reg [NEURONS-1:0] next_spikes;
 
-    // Whether input place of the neuron spikes, and which it is; of a convolution inputs beside the maps are none.
-    task look;
+    // Which input meets weight place of the neuron; of a convolution those beside the maps are none.
+    task find;
         if (KERNEL) begin
             row = neuron % MAP / COLUMNS * STRIDE + place / SIDE % SIDE - PADDING;
             column = neuron % COLUMNS * STRIDE + place % SIDE - PADDING;
-            meets = row >= 0 && row < HEIGHT && column >= 0 && column < WIDTH;
             source = (place / (SIDE * SIDE) * HEIGHT + row) * WIDTH + column;
-            meets = meets && x[source];
+            meets = row >= 0 && row < HEIGHT && column >= 0 && column < WIDTH;
         end else begin
             source = place;
-            meets = x[place];
+            meets = 1;
         end
     endtask
 
@@ -139,29 +137,27 @@ module lif_layer #(
         end else if (!busy) begin
             busy <= start;
             neuron <= 0;
-            place <= 0;
-            current <= 0;
-            back <= 0;
-        end else if (place < PLACES) begin
-            look;
-            if (meets) begin
-                word = weight[KERNEL ? neuron / MAP * PLACES + place : place * NEURONS + neuron];
-                if (WEIGHT_BITS == 1 ? word[0] == negative[source] : negative[source])
-                    current <= current - (WEIGHT_BITS == 1 ? 1 : $signed(word));
-                else
-                    current <= current + (WEIGHT_BITS == 1 ? 1 : $signed(word));
-            end
-            place <= place + 1;
-        end else if (RECURRENT && place < PLACES + NEURONS) begin
-            if (spikes[place - PLACES]) begin
-                back_word = back_weight[(place - PLACES) * NEURONS + neuron];
-                if (RECURRENT_BITS == 1)
-                    back <= back_word[0] ? back + 1 : back - 1;
-                else
-                    back <= back + $signed(back_word);
-            end
-            place <= place + 1;
         end else begin
+            current = 0;
+            for (place = 0; place < PLACES; place = place + 1) begin
+                find;
+                if (meets && x[source]) begin
+                    word = weight[KERNEL ? neuron / MAP * PLACES + place : place * NEURONS + neuron];
+                    if (WEIGHT_BITS == 1 ? word[0] == negative[source] : negative[source])
+                        current = current - (WEIGHT_BITS == 1 ? 1 : $signed(word));
+                    else
+                        current = current + (WEIGHT_BITS == 1 ? 1 : $signed(word));
+                end
+            end
+            back = 0;
+            for (place = 0; place < (RECURRENT ? NEURONS : 0); place = place + 1)
+                if (spikes[place]) begin
+                    back_word = back_weight[place * NEURONS + neuron];
+                    if (RECURRENT_BITS == 1)
+                        back = back_word[0] ? back + 1 : back - 1;
+                    else
+                        back = back + $signed(back_word);
+                end
             c = synapse[neuron];
             m = membrane[neuron];
             fired = SPIKES && m >= threshold;
@@ -170,15 +166,11 @@ module lif_layer #(
             raw_membrane = membrane_factor * m + (SYNAPSE ? arriving_factor * c : drive) - (fired ? reset_by : 0);
             synapse[neuron] <= code(raw_synapse, synapse_shift, SYNAPSE_BITS);
             membrane[neuron] <= code(raw_membrane, membrane_shift, MEMBRANE_BITS);
-            next_spikes[neuron] <= fired;
-            place <= 0;
-            current <= 0;
-            back <= 0;
+            next_spikes[neuron] = fired;
             neuron <= neuron + 1;
             if (neuron == NEURONS - 1) begin
                 busy <= 0;
                 spikes <= next_spikes;
-                spikes[neuron] <= fired;
             end
         end
 endmodule
