@@ -8,8 +8,10 @@ import pytest
 
 from qsnn.comparing.command import parse_words
 from qsnn.config.building.common import to_config
-from qsnn.config.command_line import known_keys, parse_overrides
+from qsnn.config.checking.explaining import known_keys
+from qsnn.config.command_line import parse_overrides
 from qsnn.config.composition import compose_config
+from qsnn.config.costing.command import parse_words as parse_cost_words
 from qsnn.config.deploying.export import KEYS as EXPORT_KEYS
 from qsnn.config.deploying.request import Words
 from qsnn.config.deploying.training import KEYS as TRAINING_KEYS
@@ -20,15 +22,17 @@ from qsnn.options import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [
-    ROOT / "README.md",
-    DOCS / "results.md",
-    DOCS / "performance.md",
-    DOCS / "report.md",
-    DOCS / "integer.md",
-    DOCS / "exports.md",
-    DOCS / "integer_training.md",
+SHOWING = [
+    "results.md",
+    "performance.md",
+    "report.md",
+    "cost.md",
+    "storage.md",
+    "integer.md",
+    "integer_training.md",
+    "exports.md",
 ]
+PAGES = [ROOT / "README.md", *(DOCS / name for name in SHOWING)]
 OTHER_PAGES = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
 SHOWN = re.compile(r"^(?:    |\| `)python -m qsnn\.train((?: .*\\\n)* .*)?$", re.M)
 MISFIT = ["experiment=gesture_demo", "neuron=lif"]  # README shows it with its error
@@ -69,6 +73,14 @@ def test_docs_command_composes(words: list[str]) -> None:
 def test_docs_page_names_keys_that_exist(page: Path) -> None:
     named = re.findall(rf"(?<![\w.])((?:{'|'.join(GROUPS)})\.\w+)=", page.read_text())
     assert {*named} - {*known_keys()} == set()
+
+
+def test_docs_costs_are_asked_in_words_that_there_are() -> None:
+    shown = re.findall(r"^    python -m qsnn\.cost (.*)$", (DOCS / "cost.md").read_text(), re.M)
+    assert len(shown) > 4
+    for words in shown:
+        given = words_of(words.split("  ")[0])
+        parse_overrides(parse_cost_words(given).overrides)
 
 
 def test_docs_reports_are_asked_in_words_that_there_are() -> None:
