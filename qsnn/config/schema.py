@@ -119,6 +119,9 @@ def register_schema() -> None:
     """Make the classes known to Hydra as ``schema`` and ``schema/<group>/<option>``, which the files in conf/ name; and as
     ``<group>/<option>``, by which an option without a file, such as another package's, can be chosen."""
     store = ConfigStore.instance()
+    # Hydra copies its sources, and the whole store with them, for every composition and 150 times for --help; it only
+    # reads there, and copies what it reads.
+    vars(store)["__deepcopy__"] = lambda memo: store
     store.store(name="schema", node=Config)
     store.store(group="schema/logging", name="logging", node=Logging)
     store.store(group="schema/search", name="search", node=Search)
