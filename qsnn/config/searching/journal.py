@@ -46,10 +46,7 @@ def open_journal(path: Path) -> JournalStorage:
     Raises RunFolderError, naming the line, if it is no journal.
     """
     lock = JournalFileSymlinkLock(str(path))
-    if path.exists():
-        if not path.is_file():
-            raise unreadable(path, NO_FILE)
-        _check(path)
+    check_journal(path)
     try:
         return JournalStorage(JournalFileBackend(str(path), lock))
     except MALFORMED as error:
@@ -61,8 +58,12 @@ def unreadable(path: Path, why: str = "its lines do not fit together") -> RunFol
     return RunFolderError(f"{path} is not the journal of a search ({why}): choose another search.name, or delete it")
 
 
-def _check(path: Path) -> None:
-    """Raise RunFolderError for the first line that is no operation."""
+def check_journal(path: Path) -> None:
+    """Raise RunFolderError for something that is no file, and for the first line that is no operation."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise unreadable(path, NO_FILE)
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise unreadable(path, f"{size:,} bytes, of {MAX_BYTES:,} at most")
