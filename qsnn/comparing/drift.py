@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn.comparing.kept import read_rates
+from qsnn.comparing.kept.reading import read_rates
 from qsnn.comparing.records import Record
 from qsnn.comparing.rows import Row
 

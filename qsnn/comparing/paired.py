@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from qsnn.comparing.costs import WEIGHTS
 from qsnn.comparing.intervals import Interval, by_recordings, by_seeds, verdict
-from qsnn.comparing.kept import Predictions, joined, read_predictions
-from qsnn.comparing.keys import name_of
+from qsnn.comparing.kept.reading import Predictions, joined, read_predictions
+from qsnn.comparing.keys import name_of, several_tasks
 from qsnn.comparing.metrics import TEST_ACCURACY, Metric
 from qsnn.comparing.records import Record
 from qsnn.comparing.rows import Row
@@ -72,7 +72,9 @@ class Pairing:
         self._predictions: dict[Any, Predictions | None] = {}
 
     def difference(self, row: Row, reference: Row) -> Difference | None:
-        """Of the seeds that both have; None if there are none."""
+        """Of the seeds that both have; None if there are none, and of rows of experiments that do not share the task."""
+        if several_tasks([*row.finished, *reference.finished]):
+            return None
         scores, others = row.scores(self._metric), reference.scores(self._metric)
         seeds = [seed for seed in scores if seed in others]
         if not seeds:

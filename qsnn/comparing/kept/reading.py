@@ -26,6 +26,11 @@ class Predictions(NamedTuple):
     label: NDArray[Any]
     right: NDArray[Any]
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many are right, and how many there are."""
+        return int(self.right.sum()), len(self.right)
+
     def same_recordings(self, other: "Predictions") -> bool:
         """Whether two runs were tested on the same ones."""
         return np.array_equal(self.number, other.number) and np.array_equal(self.label, other.label)
@@ -37,15 +42,26 @@ def read_predictions(record: Record) -> Predictions | None:
     if path is None:
         return None
     try:
-        file = NpzFile(path, dict.fromkeys(COLUMNS, "i"))
-        index, label, prediction = (file.read(name) for name in COLUMNS)
-    except (DataError, KeyError):
+        found = load_predictions(path)
+    except DataError:  # `qsnn.comparing.kept.damage` tells it
         return None
+    return found if counted(record.summary, TEST_ACCURACY) == found.counts else None
+
+
+def load_predictions(path: Path) -> Predictions:
+    """Those in a file. Raises DataError for what a run does not write."""
+    file = NpzFile(path, dict.fromkeys(COLUMNS, "i"))
+    if lacking := [name for name in COLUMNS if name not in file.declared]:
+        raise file.error(f"it lacks {', '.join(lacking)}")
+    index, label, prediction = (file.read(name) for name in COLUMNS)
     if index.ndim != 1 or not index.shape == label.shape == prediction.shape:
-        return None
-    right = label == prediction
-    known = counted(record.summary, TEST_ACCURACY) == (int(right.sum()), len(right))
-    return joined([Predictions(index, label, right)]) if known else None
+        raise file.error(
+            f"shapes {list(index.shape)}, {list(label.shape)} and {list(prediction.shape)} are not alike, or no rows"
+        )
+    found = joined([Predictions(index, label, label == prediction)])
+    if found is None:
+        raise file.error("a recording is there twice")
+    return found
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions | None:
@@ -59,14 +75,22 @@ def joined(parts: Sequence[Predictions]) -> Predictions | None:
 def read_rates(record: Record) -> dict[str, NDArray[Any]]:
     """By layer: spikes per time step of each neuron; none if the run keeps none."""
     path = _file(record, RATES)
-    if path is None:
-        return {}
     try:
-        file = NpzFile(path, dict.fromkeys(npz_shapes(path), "f"))
-        rates = {printable(name): file.read(name).ravel() for name in file.declared}
-    except (DataError, KeyError):
+        return {} if path is None else load_rates(path)
+    except DataError:  # `qsnn.comparing.kept.damage` tells it
         return {}
-    return {name: values for name, values in rates.items() if len(values) and np.isfinite(values).all()}
+
+
+def load_rates(path: Path) -> dict[str, NDArray[Any]]:
+    """Those in a file, by layer. Raises DataError for what a run does not write."""
+    file = NpzFile(path, dict.fromkeys(npz_shapes(path), "f"))
+    rates = {printable(name): file.read(name).ravel() for name in file.declared}
+    for name, values in rates.items():
+        if not (len(values) and np.isfinite(values).all() and (values >= 0).all()):
+            raise file.error(f"{name} holds no rates of neurons")
+    if not rates:
+        raise file.error("it holds no layer")
+    return rates
 
 
 def read_curve(record: Record, prefixes: tuple[str, ...]) -> tuple[str, dict[int, float]]:
@@ -75,12 +99,7 @@ def read_curve(record: Record, prefixes: tuple[str, ...]) -> tuple[str, dict[int
     Of at most `MOST_POINTS` epochs, evenly spread over those that were logged. ("", {}) if there is none.
     """
     path = _file(record, METRICS)
-    try:
-        lines = path.read_bytes().splitlines() if path else []
-    except OSError:
-        lines = []
-    places = np.linspace(0, len(lines) - 1, min(len(lines), MOST_POINTS)).round().astype(int).tolist()
-    rows = [row for place in dict.fromkeys(places) if (row := _row(lines[place])) is not None]
+    rows = [row for line in _some_lines(path) if (row := _row(line)) is not None] if path else []
     names = dict.fromkeys(key for row in rows for key in row)
     for prefix in prefixes:
         found = [name for name in names if name == prefix or name.startswith(f"{prefix}_")]
@@ -88,6 +107,24 @@ def read_curve(record: Record, prefixes: tuple[str, ...]) -> tuple[str, dict[int
             points = {row["epoch"]: row[found[-1]] for row in rows if isinstance(row.get(found[-1]), int | float)}
             return printable(found[-1]), points
     return "", {}
+
+
+def is_logged(path: Path, record: Record) -> bool:
+    """Whether the lines that a curve is made of are those of epochs, and there are any where the run has logged some."""
+    lines = _some_lines(path)
+    every, epochs = record.config.get("logging.metrics_every"), record.summary.get("epochs")
+    wanted = type(every) is int and type(epochs) is int and 0 < every <= epochs
+    return all(_row(line) is not None for line in lines) and bool(lines or not wanted)
+
+
+def _some_lines(path: Path) -> list[bytes]:
+    """At most `MOST_POINTS`, evenly spread."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    places = np.linspace(0, len(lines) - 1, min(len(lines), MOST_POINTS)).round().astype(int).tolist()
+    return [lines[place] for place in dict.fromkeys(places)]
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
