@@ -9,6 +9,7 @@ from qsnn.comparing.costs import COSTS, ENERGY, WEIGHTS, Cost
 from qsnn.comparing.drift import Drift
 from qsnn.comparing.front import pareto_front
 from qsnn.comparing.kept.damage import damaged_files
+from qsnn.comparing.kept.reading import Kept
 from qsnn.comparing.keys import find_key, find_keys, find_values, selected, varied_keys
 from qsnn.comparing.metrics import Metric, beside, choose_metric
 from qsnn.comparing.paired import Difference, Pairing, all_differences, reference_of, reference_values
@@ -97,12 +98,13 @@ def compare(request: Request) -> Comparison:
     rows, homeless = rows_of(records, keys)
     wanted = find_values("reference", request.reference, records)
     reference = reference_values(rows, keys, wanted)
-    pairing = Pairing(metric, request.confidence, request.margin)
+    kept = Kept()
+    pairing = Pairing(metric, request.confidence, request.margin, kept)
     return Comparison(
         request, records, keys, metric, beside(records, metric), _known(rows), rows, reference,
-        all_differences(rows, keys, reference, pairing), _drifts(rows, keys, reference), _fronts(rows, metric), homeless,
+        all_differences(rows, keys, reference, pairing), _drifts(rows, keys, reference, kept), _fronts(rows, metric), homeless,
         _asked_line_key(request.lines, keys, records) if request.lines else _line_key(keys, rows),
-        damaged_files(request.folders, records),
+        damaged_files(request.folders, records, kept),
     )  # fmt: skip
 
 
@@ -119,8 +121,8 @@ def _known(rows: Sequence[Row]) -> list[Cost]:
     return [cost for cost in COSTS if any(row.cost(cost) is not None for row in rows)]
 
 
-def _drifts(rows: Sequence[Row], keys: Sequence[str], reference: dict[str, Any]) -> list[dict[str, float]]:
-    drift = Drift()
+def _drifts(rows: Sequence[Row], keys: Sequence[str], reference: dict[str, Any], kept: Kept) -> list[dict[str, float]]:
+    drift = Drift(kept)
     others = [reference_of(row, rows, keys, reference) for row in rows]
     return [{} if other is None else drift.between(row, other) for row, other in zip(rows, others, strict=True)]
 

@@ -62,8 +62,8 @@ def order_of(value: Any) -> Any:
 
 
 def varied_keys(records: Sequence[Record]) -> list[str]:
-    """The keys that part the runs into rows: the experiment's name where experiments have different tasks, those that a sweep set,
-    then others. A key that says nothing beyond those before it is left out."""
+    """The keys that part the runs into rows: the experiment's name where experiments have different tasks, those that a sweep
+    set, then others. A key that says nothing beyond those before it is left out."""
     settled = [record for record in records if record.settled] or list(records)
     given = list(dict.fromkeys(key for record in records for key in sorted(record.explicit)))
     others = list(dict.fromkeys(key for record in settled for key in record.config))

@@ -36,16 +36,36 @@ class Predictions(NamedTuple):
         return np.array_equal(self.number, other.number) and np.array_equal(self.label, other.label)
 
 
-def read_predictions(record: Record) -> Predictions | None:
-    """What a run keeps; None if it keeps none, or others than its summary counts, as after a copy or an edit."""
-    path = _file(record, PREDICTIONS)
-    if path is None:
-        return None
-    try:
-        found = load_predictions(path)
-    except DataError:  # `qsnn.comparing.kept.damage` tells it
-        return None
-    return found if counted(record.summary, TEST_ACCURACY) == found.counts else None
+class Kept:
+    """What runs keep, each file read once: the same is asked for pairs, for drift, and by whoever tells what is damaged."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, Any] = {}
+
+    def predictions(self, record: Record) -> Predictions | None:
+        """What a run keeps; None if it keeps none, or others than its summary counts, as after a copy or an edit."""
+        found = self._content(_file(record, PREDICTIONS))
+        fits = isinstance(found, Predictions) and counted(record.summary, TEST_ACCURACY) == found.counts
+        return found if fits else None
+
+    def rates(self, record: Record) -> dict[str, NDArray[Any]]:
+        """By layer: spikes per time step of each neuron; none if the run keeps none."""
+        found = self._content(_file(record, RATES))
+        return found if isinstance(found, dict) else {}
+
+    def wrong(self, path: Path) -> str:
+        """What makes one of these files unreadable; "" if nothing does."""
+        found = self._content(path)
+        return found if isinstance(found, str) else ""
+
+    def _content(self, path: Path | None) -> Any:
+        """Of a file; as text what is wrong with it; None where there is none."""
+        if path is not None and path not in self._read:
+            try:
+                self._read[path] = load_rates(path) if path.name == RATES else load_predictions(path)
+            except DataError as error:
+                self._read[path] = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+        return self._read.get(path) if path is not None else None
 
 
 def load_predictions(path: Path) -> Predictions:
@@ -70,15 +90,6 @@ def joined(parts: Sequence[Predictions]) -> Predictions | None:
     order = np.argsort(index, kind="stable")
     index = index[order]
     return None if (index[1:] == index[:-1]).any() else Predictions(index, label[order], right[order])
-
-
-def read_rates(record: Record) -> dict[str, NDArray[Any]]:
-    """By layer: spikes per time step of each neuron; none if the run keeps none."""
-    path = _file(record, RATES)
-    try:
-        return {} if path is None else load_rates(path)
-    except DataError:  # `qsnn.comparing.kept.damage` tells it
-        return {}
 
 
 def load_rates(path: Path) -> dict[str, NDArray[Any]]:
