@@ -20,9 +20,10 @@ from qsnn.config.sweep_jobs import Sweep
 from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record, task_words
 from qsnn.config.sweeps.launchers import register_launchers
 from qsnn.errors import QsnnError, naming
-from qsnn.processes import Place, place
+from qsnn.processes import Place, is_torchruns, place
 from qsnn.training.folders.lock import locked
 from qsnn.training.folders.state import told_as_running
+from qsnn.training.interrupt import end_with_parent
 
 if TYPE_CHECKING:
     from qsnn.training.runs import Job
@@ -33,6 +34,8 @@ def train(arguments: list[str]) -> None:
     set_up()
     register_launchers()
     here = place()
+    if here.shares and is_torchruns():
+        end_with_parent()  # a launcher that is killed tells its processes nothing
     words, cfg, sweep = read_shared(arguments, here.size) if here.shares else read_command_line(arguments)
     if sweep is not None:
         _run_sweep(words, sweep)

@@ -2,9 +2,12 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import re
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -204,3 +207,27 @@ def test_heat_map_tells_long_keys_whole() -> None:
     scene = heat_map("t", "d", (keys[0], ["1", "2"]), (keys[1], ["3", "4"]), {(0, 0): (0.5, "50%")})
     texts = [shape.text for shape in scene.shapes if isinstance(shape, Label)]
     assert {f"across: {keys[0]}", f"down: {keys[1]}"} < set(texts)
+
+
+class Killing(dict[str, bytes]):
+    """Files whose writer is killed after the first."""
+
+    def items(self) -> Any:
+        for number, item in enumerate(super().items()):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield item
+
+
+def test_killed_report_leaves_every_file_whole_and_is_written_over(tmp_path: Path) -> None:
+    names = ("report.html", "table.csv", "drift.png")
+    write_report(tmp_path, dict.fromkeys(names, b"old"))
+    child = multiprocessing.get_context("fork").Process(
+        target=write_report, args=(tmp_path, Killing.fromkeys(names, b"new"))
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"new", b"old", b"old"]
+    write_report(tmp_path, dict.fromkeys(names, b"next"))
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "report.json"}
