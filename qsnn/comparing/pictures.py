@@ -72,8 +72,11 @@ def _line_of(c: Comparison, row: Row) -> str:
 def _point(c: Comparison, row: Row, x: Any, ring: bool = False) -> Point:
     """The mean error of a row, with its spread over seeds, or its standard error where there is one seed."""
     error = c.error(row) or 0.0
-    half = row.spread(c.metric) or row.standard_error(c.metric)
+    spread = row.spread(c.metric)
+    half = row.standard_error(c.metric) if spread is None else spread
     low, high = (None, None) if half is None else (error - half, error + half)
+    if c.metric.is_share and high is not None and error <= 1:
+        high = min(high, 1.0)  # no share is larger
     return Point(x, error, low, high, ring, f"{row.name(c.keys)}: {c.metric.tell(error)}, {row.told_runs()} runs")
 
 
@@ -86,7 +89,7 @@ def _bars(c: Comparison) -> str:
 def _error_axis(c: Comparison, rows: Sequence[Row] | None = None) -> Axis:
     points = [_point(c, row, 0) for row in (c.rows if rows is None else rows) if row.mean(c.metric) is not None]
     values = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
-    return linear(c.metric.error_label, values, _tell(c), floor=0.0)
+    return linear(c.metric.error_label, values, _tell(c), floor=0.0, ceiling=1.0 if c.metric.is_share else None)
 
 
 def _tell(c: Comparison) -> Callable[[float], str]:
@@ -212,7 +215,8 @@ def curves_pictures(c: Comparison) -> Iterator[Picture]:
     epochs = [point.x for one in series for point in one.points]
     values = [value for one in series for point in one.points for value in (point.low, point.high) if value is not None]
     share = "accuracy" in figure or "relative_distance" in figure
-    y = linear(figure.replace("_", " "), values, (lambda value: f"{100 * value:.4g}%") if share else short_number)
+    tell = (lambda value: f"{100 * value:.4g}%") if share else short_number
+    y = linear(figure.replace("_", " "), values, tell, ceiling=1.0 if share else None)
     title = f"{figure.replace('_', ' ')} while learning"
     left_out = (
         f" {len(lines)} of {len(c.rows)} configurations, those on the front first." if len(lines) < len(c.rows) else ""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from qsnn.comparing.soundness import damaged_part
 from qsnn.errors import RunFolderError
 from qsnn.training.runs import Job, find_jobs
 
@@ -107,20 +108,25 @@ def read_record(job: Job) -> Record:
     given = _given(job.overrides)
     if status == FINISHED and not isinstance(summary.get("final"), dict):
         status, reason = UNREADABLE, "its summary.json has no scores"
+    elif status == FINISHED and (part := damaged_part(summary)):
+        status, reason = UNREADABLE, printable(f"its summary.json is damaged ({part})")
+        return _known_in_part(job, status, reason, given)
     settled = summary.get("config")
     if not isinstance(settled, dict):
-        saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
-        certain = {key: value for key, value in saved.items() if value not in (None, "auto") and "${" not in str(value)}
-        known = saved if status == FINISHED else certain
-        return Record(
-            job.folder, status, reason, job.overrides, summary, known | given, status == FINISHED, frozenset(given)
-        )
+        return _known_in_part(job, status, reason, given)
     groups = {
         key: value
         for key, value in given.items()
         if ("." not in key and key not in settled) or key in _sections(settled)
     }
     return Record(job.folder, status, reason, job.overrides, summary, flatten(settled) | groups, True, frozenset(given))
+
+
+def _known_in_part(job: Job, status: str, reason: str, given: FlatConfig) -> Record:
+    """A run whose summary does not tell its config: what its overrides and `.hydra/config.yaml` say for certain."""
+    saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
+    certain = {key: value for key, value in saved.items() if value not in (None, "auto") and "${" not in str(value)}
+    return Record(job.folder, status, reason, job.overrides, job.summary, certain | given, False, frozenset(given))
 
 
 def printable(text: str) -> str:

@@ -27,6 +27,7 @@ from qsnn.errors import QsnnError
 from qsnn.hardware.memory import memory_rows
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.options import GROUPS
+from qsnn.reporting.evaluation_files import PREDICTIONS, RATES
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
@@ -38,6 +39,8 @@ from qsnn.training.loop import Outcome, train
 from qsnn.training.run import Run
 from qsnn.training.runs import UNFINISHED, read_job
 
+KEPT = ("metrics.jsonl", RATES, PREDICTIONS)
+"""Files beside summary.json, which tells those that there are: who compares runs knows then what is gone."""
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +105,8 @@ def conclude(beginning: Beginning, outcome: Outcome) -> None:
     best = {"best": outcome.best} if outcome.best else {}
     measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
     results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
-    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **beginning.facts}
+    written = {"files": [name for name in KEPT if (run.folder / name).is_file()]}
+    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **beginning.facts, **written}
     write_json(run.folder / "summary.json", summary)
     report(run, outcome, beginning.facts)
 

@@ -74,6 +74,7 @@ class Search:
         0.01,
         "share by which a setting's error may lie above full precision's, which is trained first; null: any, and it is not",
         at_least=0,
+        at_most=1,
     )
     reference: str | None = key(None, "folder of a finished run to be `within` of, instead of training one")
     sampler: str = key(

@@ -79,6 +79,7 @@ def test_predict_takes_a_raster_of_the_nets_inputs(run: Path, tmp_path: Path) ->
     ("words", "reason"),
     [
         (["nowhere.bin"], "nowhere.bin is not there"),
+        (["nowhere.npy"], "nowhere.npy is not there; relative paths start at"),
         (["wrong.npy"], "the net takes [steps, 162]"),
         (["notes.txt"], "notes.txt is no recording that can be read"),
         (["empty"], "empty holds no recording that can be read"),

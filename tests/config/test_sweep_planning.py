@@ -48,6 +48,14 @@ def test_sweep_with_a_name_has_its_folder_and_goes_on() -> None:
     assert unnamed.jobs == [["experiment=quick", "seed=0"]]
 
 
+@pytest.mark.parametrize("name", ["true", "007"])
+def test_name_that_looks_like_a_value_is_the_text_that_was_typed(name: str) -> None:
+    sweep = read_command_line(["-m", "experiment=quick", f"sweep.name={name}", "seed=0"]).sweep
+    assert sweep is not None
+    assert sweep.folder == Path("outputs/multirun/quick") / name
+    assert compose_config(read_command_line([f"name={name}"]).words).name == name
+
+
 HOSTILE = [
     "a/b",
     "..",
