@@ -193,7 +193,7 @@ def hyperparameters(config: Config) -> dict[str, int | float | str | bool]:
     So that bit widths are seen, they are called ``bits.<key>`` there, and ``bits`` has all of them.
     """
     flat = flatten({**plain_config(config), "quantization": used_widths(config)})
-    left_out = ("logging.", "resume", "sweep.", "search.")
+    left_out = ("logging.", "resume", "sweep.", "search.", "hardware.")
     kept = {key: value for key, value in flat.items() if not key.startswith(left_out)}
     named = {re.sub(r"^quantization\.(.*_bits)$", r"bits.\1", key): value for key, value in kept.items()}
     widths = [(key.removeprefix("bits.").removesuffix("_bits"), named[key]) for key in named if key.startswith("bits.")]
