@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
-from qsnn.config.building.cost import memory_of_run
+from qsnn.config.building.cost import costed_run, costs_by, measured_rates, memory_of_run
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.checking.checks import widths_there
@@ -24,6 +24,7 @@ from qsnn.config.schema import Config
 from qsnn.config.sharing.group import begin_together
 from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
+from qsnn.hardware.cost import cost_scalars, energy_rows
 from qsnn.hardware.memory import memory_rows
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.options import GROUPS
@@ -35,8 +36,9 @@ from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
 from qsnn.training.loop import Outcome, train
-from qsnn.training.run import Run
+from qsnn.training.run import Ending, Run
 from qsnn.training.runs import UNFINISHED, read_job
+from qsnn.training.spike_counts import read_counts
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +104,29 @@ def conclude(beginning: Beginning, outcome: Outcome) -> None:
     best = {"best": outcome.best} if outcome.best else {}
     measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
     results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
-    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **beginning.facts}
+    facts = {**beginning.facts, **_energy_of(beginning, outcome)}
+    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **facts}
     write_json(run.folder / "summary.json", summary)
-    report(run, outcome, beginning.facts)
+    report(run, outcome, facts)
+
+
+def _energy_of(beginning: Beginning, outcome: Outcome) -> dict[str, Any]:
+    """``energy`` for summary.json, by the spikes of the evaluation with which a run has finished; of one that was stopped there
+    are none."""
+    costed = costed_run(beginning.config, beginning.run)
+    if costed is None or outcome.status != "finished":
+        return {}
+    rates = measured_rates(costed, read_counts(beginning.run.folder))
+    return {"energy": costs_by(beginning.config, costed, rates, beginning.overrides).plain()}
+
+
+def _costs_at(beginning: Beginning, ending: Ending) -> dict[str, float]:
+    """What TensorBoard shows of a run's costs."""
+    costed = costed_run(beginning.config, beginning.run)
+    if costed is None or ending.detail is None or ending.detail.counts is None:
+        return {}
+    costs = costs_by(beginning.config, costed, measured_rates(costed, ending.detail.counts), beginning.overrides)
+    return cost_scalars(beginning.facts["memory_bits"], costs.plain())
 
 
 @contextlib.contextmanager
@@ -167,7 +189,7 @@ def reporter_of(beginning: Beginning, progress: bool = True) -> Callable[[], Rep
     )
     settings = build_logging(config)
     settings = settings._replace(progress=settings.progress and progress)
-    return lambda: Reporter(identity, settings)
+    return lambda: Reporter(identity, settings, lambda ending: _costs_at(beginning, ending))
 
 
 def settled_config(config: Config) -> dict[str, Any]:
@@ -233,6 +255,8 @@ def report(run: Run, outcome: Outcome, facts: dict[str, Any]) -> None:
     """The table at the end, and where everything is."""
     files = ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
     memory = memory_rows(facts["memory_bits"]) if "memory_bits" in facts else None
+    if memory is not None and "energy" in facts:
+        memory += energy_rows(facts["energy"])
     table = table_of(run, outcome, code_bits_of(run), memory)
     files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))

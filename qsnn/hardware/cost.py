@@ -4,13 +4,14 @@ from typing import Any, NamedTuple
 
 from qsnn.hardware.counts.count import MULTIPLY
 from qsnn.hardware.counts.net import NetCounts, counts_of
-from qsnn.hardware.counts.rates import Rates
+from qsnn.hardware.counts.rates import ASSUMED, RUN, UNTRAINED, Rates
 from qsnn.hardware.energy import Energy, counted, energies, synaptic_operations
 from qsnn.hardware.learning import Learning
-from qsnn.hardware.memory import Memory
+from qsnn.hardware.memory import KINDS, Memory
 from qsnn.hardware.published import chips, mac_ac_picojoule, neurobench, spikes_of
 from qsnn.hardware.table import Hardware
 
+TOLD = {RUN: "", UNTRAINED: ", spikes of an untrained net", ASSUMED: ", assumed spikes"}
 PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ"), (1, "pJ"))
 
 
@@ -46,7 +47,8 @@ class Costs(NamedTuple):
 
 
 def costs_of(
-    net: Any, inputs: tuple[int, ...], rates: Rates, learning: Learning, memory: Memory, burn_in: int, hardware: Hardware, name: str
+    net: Any, inputs: tuple[int, ...], rates: Rates, learning: Learning, memory: Memory, burn_in: int,
+    hardware: Hardware, name: str,
 ) -> Costs:  # fmt: skip
     """Those of a net that has ``rates`` and learns as ``learning`` says, by a table of that ``name``."""
     counts = counts_of(net, inputs, rates, learning, memory, burn_in)
@@ -56,6 +58,16 @@ def costs_of(
     bits = memory.total("inference")[0]
     beside = {"neurobench": neurobench(net, rates, readout, bits), "spikes": spikes_of(net, rates)}
     return Costs(name, hardware, counts, rates, inference, training, beside)
+
+
+def cost_scalars(memory: dict[str, Any], energy: dict[str, Any]) -> dict[str, float]:
+    """`Memory.plain` and `Costs.plain` under TensorBoard's tags."""
+    bits = {f"cost/memory_{kind}_bits": float(memory[kind]["bits"]) for kind in KINDS}
+    return bits | {
+        "cost/energy_inference_pj": energy["inference"]["picojoule"],
+        "cost/energy_training_step_pj": energy["training_step"]["picojoule"],
+        "cost/synaptic_operations": energy["inference"]["synaptic_operations"],
+    }
 
 
 def joule(picojoule: float) -> str:
@@ -75,7 +87,7 @@ def many(number: float) -> str:
 def energy_rows(energy: dict[str, Any]) -> list[tuple[str, str]]:
     """`Costs.plain` as rows of the table at the end of a run."""
     inference, step, batch = energy["inference"], energy["training_step"], energy["training_step"]["batch_size"]
-    counted = "" if energy["measured"] == "run" else f", spikes {energy['measured']}"
+    counted = TOLD[energy["measured"]]
     each = f" of {batch:,} samples; {joule(step['picojoule_of_a_sample'])} a sample" if batch > 1 else ""
     operations = f"{many(inference['synaptic_operations'])} synaptic operations"
     return [
@@ -93,6 +105,10 @@ def _spikes(spikes: dict[str, float]) -> str:
     rate, each = spikes["per_neuron_and_step"], spikes["per_neuron_and_sample"]
     even, even_each = spikes["break_even_per_neuron_and_step"], spikes["break_even_per_neuron_and_sample"]
     return (
-        f"{rate:.2%} a neuron and step, {each:.3g} a neuron and sample ({spikes['steps']} steps); break-even with a quantized net "
-        f"without spikes: {even:.1%} at 5 steps, {even_each:.3g} a sample, {'below' if each < even_each else 'above'} it"
+        f"{rate:.2%} a neuron and step ({_side(rate, even)} the published break-even, {even:.1%} at 5 steps); {each:.3g} a "
+        f"neuron and sample of {spikes['steps']} steps ({_side(each, even_each)} its {even_each:.3g})"
     )
+
+
+def _side(value: float, border: float) -> str:
+    return "below" if value < border else "above"

@@ -1,6 +1,6 @@
 """Energy of a net in inference and in a training step: counts of operations and accesses times a table. docs/cost.md.
 
-What a memory holds of a kind (weights with all that is kept for each of them, states, history) lies in the smallest memory of the
+What there is of a kind (weights with all that is kept for each of them, states, history) lies in the smallest memory of the
 table that has room for all of it; in training for a whole batch.
 """
 
@@ -115,5 +115,3 @@ def counted(counts: dict[str, list[Count]], energy: Energy, hardware: Hardware) 
         ]
         for name, found in counts.items()
     }  # fmt: skip
-
-

@@ -1,12 +1,12 @@
 """Other people's measures of the same net, each named as what it is.
 
 `mac_ac`: 4.6 pJ a multiply-accumulate and 0.9 pJ an accumulate of 32-bit floats in 45 nm, the figures of Horowitz that most
-papers on spiking nets multiply their operations by. It knows neither memory nor widths: full precision and 2 bits cost the same.
+papers on spiking nets multiply their operations by. It knows neither memory nor widths: 32 bits and 2 bits cost the same.
 
 `NeuroBench` (Yik et al., Nature Communications 2025): synaptic operations of a sample: ``dense``, all connections in all steps;
-effective ones meet an activation other than 0 with a weight other than 0, as accumulates (ACs) where activations are -1, 0, 1, else
-as multiply-accumulates (MACs). Activation sparsity: the share of neurons times steps without a spike; connection sparsity: that of
-weights that are 0; footprint: bytes of all that inference holds, here of true bits.
+effective ones meet an activation other than 0 with a weight other than 0, as accumulates (ACs) where activations are -1, 0, 1,
+else as multiply-accumulates (MACs). Activation sparsity: the share of neurons times steps without a spike; connection sparsity:
+that of weights that are 0; footprint: bytes of all that inference holds, here of true bits.
 
 `CHIPS`: pJ a synaptic operation as published; times the net's it is a column estimate, whatever else the chip does.
 

@@ -5,11 +5,11 @@ ISSCC 2014, 45 nm at 0.9 V. Other widths than its own follow from them, as adder
 of their operands' widths:
 
     add(b)          b / 8 * add_int8 up to 8 bits; linear in b through add_int8 and add_int32; b / 32 * add_int32 from 32
-    multiply(a, b)  p = a * b;  p / 64 * multiply_int8 up to 64; linear in p through multiply_int8 (64) and multiply_int32 (1024);
+    multiply(a, b)  p = a * b; p / 64 * multiply_int8 up to 64; linear in p through multiply_int8 (64), multiply_int32 (1024);
                     p / 1024 * multiply_int32 from there
 
-An operand in full precision makes it an operation of floats, `floats`. An access of b bits costs b / access_bits of an access: what
-is read together lies together.
+An operand in full precision makes it an operation of floats, `floats`. An access of b bits costs b / access_bits of an access:
+what is read together lies together.
 """
 
 from collections.abc import Iterator
@@ -40,13 +40,17 @@ class Hardware:
     )
     multiply_fp16: float | None = key(None, "of floats of 16 bits", FIGURE, at_least=0)
     multiply_fp32: float | None = key(None, "of floats of 32 bits", FIGURE, at_least=0)
-    floats: str = key("fp32", "which floats full precision computes with; its memory is 32 bits", choices=("fp16", "fp32"))
+    floats: str = key(
+        "fp32", "which floats full precision computes with; its memory is 32 bits", choices=("fp16", "fp32")
+    )
     sram_kib: list[float] = key([], "sizes of the on-chip memories, ascending", "KiB", above=0)
     sram_access: list[float] = key([], "one access of each", FIGURE, at_least=0)
     dram_access: float | None = key(
         None, "one access of the memory for all that fits into none of them", FIGURE, at_least=0
     )
-    access_bits: int = key(64, "bits of an access; some models charge it for every 32", "bits", at_least=1, at_most=4096)
+    access_bits: int = key(
+        64, "bits of an access; some models charge it for every 32", "bits", at_least=1, at_most=4096
+    )
 
     def problems(self) -> Iterator[str]:
         """Figures that are missing, and memories that are no list of sizes with what they cost."""

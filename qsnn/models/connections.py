@@ -1,8 +1,8 @@
 """How many connections a spike meets: by the place in a layer's input from which it comes, borders of maps included.
 
 A dense layer sends every spike to all N neurons, a convolution to those of its O maps within whose kernel the place lies, fewer
-at a border; recurrent weights send a neuron's own spike to all neurons of its layer. ``<layer>.input`` and ``<layer>.recurrent``
-are the two ways on which spikes arrive at a layer.
+at a border; recurrent weights send a neuron's own spike to all neurons of its layer. ``<layer>.input``, ``<layer>.recurrent``:
+the two ways on which spikes arrive at a layer.
 """
 
 from collections.abc import Iterator
@@ -62,4 +62,3 @@ def _fan_out(layer: Any, there: Tensor, inputs: tuple[int, ...]) -> Tensor:
         padding, maps, inputs = layer.settings.padding, layer.output_shape(), tuple(layer.tau_mem.shape)
     ones = torch.ones(1, *maps, dtype=torch.float64)
     return conv2d_input((1, *inputs), there, ones, stride=stride, padding=padding).flatten()
-

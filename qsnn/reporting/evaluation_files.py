@@ -19,7 +19,8 @@ RATES, PREDICTIONS = "rates.npz", "test_predictions.npz"
 
 def write_detail(folder: Path, detail: Detail) -> None:
     """rates.npz: by layer, spikes per time step of each neuron, float32; test_predictions.npz, where there are classes:
-    ``index`` (the recording's number in its data set), ``label`` and ``prediction``, one a test recording, int32; spike_counts.npz: `qsnn.training.spike_counts`."""
+    ``index`` (the recording's number in its data set), ``label`` and ``prediction``, one a test recording, int32;
+    spike_counts.npz: `qsnn.training.spike_counts`."""
     _write(folder / RATES, {name: rates.cpu().numpy().astype(np.float32) for name, rates in detail.rates.items()})
     if detail.predicted is not None:
         index, label, prediction = detail.predicted.cpu().numpy().astype(np.int32)

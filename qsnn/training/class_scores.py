@@ -44,9 +44,7 @@ def joined(parts: list[LayerTally]) -> LayerTally:
     by_neuron = torch.stack(neurons).sum(0) if neurons else None
     voted = torch.cat(votes) if votes else None
     arrived = {way: torch.stack([part.arrived[way] for part in parts]).sum(0) for way in first.arrived}
-    return LayerTally(
-        voted, raster=first.raster, course=first.course, by_neuron=by_neuron, arrived=arrived, **counts
-    )
+    return LayerTally(voted, raster=first.raster, course=first.course, by_neuron=by_neuron, arrived=arrived, **counts)
 
 
 def count_of_all(tallies: dict[str, LayerTally], workers: Workers) -> None:

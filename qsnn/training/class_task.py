@@ -198,6 +198,15 @@ class ClassTask:
         chosen = self._spread(self.settings.batch_size)
         return next(test_batches(self.dataset, chosen, self.train_windows, len(chosen)))
 
+    def counts_of_example(self, run: Run) -> SpikeCounts:
+        """Of a batch of training recordings, presented as in a test to the net as it is."""
+        batch = next(self.test_batches(self._spread(self.settings.batch_size)))
+        scores, samples = Scores(len(self.classes)), len(batch.labels)
+        tallies = self.learner.evaluate(run.state.model, batch, by_neuron=True)
+        scores.add(tallies, batch.labels)
+        scores.keep(tallies, batch.labels, batch.index)
+        return spike_counts(run.state.model, self.inputs, (samples, len(batch.input)), scores.arrived, scores.spikes)
+
     def look(self, run: Run) -> Look:
         """Events of the first test recording, and the spikes that each layer hands on."""
         batch = next(self.test_batches(self.split.test[:1]))

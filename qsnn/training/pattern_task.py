@@ -142,6 +142,11 @@ class PatternTask:
         )
         return final, Ending({"final/distance": final["distance"]}, self._look(activity, title), detail=detail)
 
+    def counts_of_example(self, run: Run) -> SpikeCounts:
+        """Of the pattern, with the net as it is."""
+        _, activity = evaluate(run.state.model, self.pattern, self.loss)
+        return self._counts(run, activity)
+
     def _counts(self, run: Run, activity: Activity) -> SpikeCounts:
         net, (steps, samples) = run.state.model, self.pattern.input.shape[:2]
         arrived = {

@@ -179,6 +179,9 @@ class Task(Protocol):
     ) -> tuple[dict[str, Any], dict[str, Any], Ending | None]:
         """Scores of the last weights and of ``best`` (empty if there are none), and what is to be shown."""
 
+    def counts_of_example(self, run: "Run") -> SpikeCounts:
+        """What the net as it is does with a batch, without learning."""
+
     def scores_now(self, run: "Run") -> tuple[dict[str, Any], Ending | None]:
         """Scores of the weights as they are, measured anew."""
 

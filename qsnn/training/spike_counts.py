@@ -98,4 +98,4 @@ def read_counts(folder: Path) -> SpikeCounts:
     size = arrays.get("size", np.zeros(0)).ravel().tolist()
     if len(size) != 2 or min(size) < 1:
         raise RunFolderError(f"{path} is damaged: it does not say of how many samples and steps it is")
-    return SpikeCounts(*size, **parts)
+    return SpikeCounts(int(size[0]), int(size[1]), **parts)

@@ -9,9 +9,24 @@ from typing import Any, NamedTuple
 
 from qsnn.hardware.backpropagated import STATES as STATE_NAMES
 from qsnn.hardware.counts.count import (
-    ADD, HISTORY, MULTIPLY, READ, STATES, WEIGHTS, WRITE, Count, Sizes, accesses, address, count, decay, plus, products,
-    summed, wider,
-)  # fmt: skip
+    ADD,
+    HISTORY,
+    MULTIPLY,
+    READ,
+    STATES,
+    WEIGHTS,
+    WRITE,
+    Count,
+    Sizes,
+    accesses,
+    address,
+    count,
+    decay,
+    plus,
+    products,
+    summed,
+    wider,
+)
 from qsnn.hardware.counts.rates import LayerRates, Rates
 from qsnn.hardware.learning import Learning
 from qsnn.hardware.terms import Term
@@ -43,9 +58,7 @@ class _Layer(NamedTuple):
 
 def ways_of(net: SpikingNet) -> dict[str, list[str]]:
     """By layer, how spikes arrive."""
-    return {
-        name: [way for way, part in PARTS.items() if part in layer.weights()] for name, layer in net.layers.items()
-    }
+    return {name: [way for way, part in PARTS.items() if part in layer.weights()] for name, layer in net.layers.items()}
 
 
 def _layers(net: SpikingNet, inputs: int, rates: Rates) -> dict[str, _Layer]:
@@ -149,7 +162,8 @@ def _errors(one: _Layer, learning: Learning) -> Iterator[Count]:
     """Back through the neurons: surrogate, decays, sums, and the search for each error's largest value; errors of the whole
     sequence are written, those of states go from step to step."""
     every: Sizes = {"steps": learning.num_steps, "neurons": one.neurons}
-    bits, states = _error_bits(one), {"steps": learning.num_steps, "neurons": one.neurons, "states": len(one.state_bits)}
+    bits = _error_bits(one)
+    states: Sizes = {**every, "states": len(one.state_bits)}
     if one.spiking:
         yield from _surrogate(one, every, bits)
     for state in one.state_bits:
@@ -184,13 +198,15 @@ def _back_in_time(one: _Layer, learning: Learning, bits: int | None) -> Iterator
 
 
 def _to_the_layer_before(one: _Layer, learning: Learning, links: int) -> Iterator[Count]:
-    """Every error times every weight of its connections: they are not gated by spikes. An error is read once for all of its own."""
+    """Every error times every weight of its connections: spikes do not gate them. An error is read once for all of its."""
     bits, weight_bits = _error_bits(one), one.layer.weights()["weight"].weight_bits
     sizes: Sizes = {"steps": learning.num_steps, "connections": links}
     total = summed(plus(bits, weight_bits), links / one.places)
     yield from products("errors of the layer before", sizes, (bits, weight_bits), total)
     yield count("weights for errors", READ, sizes, weight_bits, WEIGHTS)
-    yield count("errors for the layer before", READ, {"steps": learning.num_steps, "neurons": one.neurons}, bits, HISTORY)
+    yield count(
+        "errors for the layer before", READ, {"steps": learning.num_steps, "neurons": one.neurons}, bits, HISTORY
+    )
 
 
 def _gradients(one: _Layer, learning: Learning) -> Iterator[Count]:

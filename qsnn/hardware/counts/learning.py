@@ -1,10 +1,10 @@
 """Operations and accesses of an update, the same for both ways to learn: of a tensor of n weights, docs/cost.md.
 
-    gradients      n * G bits written and read: the sums under way are held until they are whole
-    rounding       of quantized gradients: the largest of n, eta * n where eta is no power of two, n comparisons with a random
-                   number of rng_bits, and the stream's key and position read and written
-    rule           `OPERATIONS` for each weight, on the grid where SGD keeps the weights there, else of floats
-    weights        stored ones read and written, slots too; the quantized weights written
+gradients      n * G bits written and read: the sums under way are held until they are whole
+rounding       of quantized gradients: the largest of n, eta * n where eta is no power of two, n comparisons with a random
+               number of rng_bits, and the stream's key and position read and written
+rule           `OPERATIONS` for each weight, on the grid where SGD keeps the weights there, else of floats
+weights        stored ones read and written, slots too; the quantized weights written
 """
 
 import math

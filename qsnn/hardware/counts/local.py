@@ -1,7 +1,7 @@
 """Operations and accesses of nets that learn locally: docs/cost.md has every formula.
 
 All are of one sample: T steps, of which a layer votes and learns in those after burn-in; I places in its input, N neurons, F of
-them after pooling, K classes. Its synapses multiply traces, not spikes: a trace of 0 is skipped, as a silent neuron is elsewhere.
+them after pooling, K classes. Its synapses multiply traces, not spikes: a trace of 0 is skipped, as silence is elsewhere.
 """
 
 import math
@@ -9,8 +9,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from qsnn.hardware.counts.count import (
-    ADD, MULTIPLY, READ, STATES, WEIGHTS, WRITE, Count, Sizes, accesses, address, count, plus, products, summed,
-)  # fmt: skip
+    ADD,
+    MULTIPLY,
+    READ,
+    STATES,
+    WEIGHTS,
+    WRITE,
+    Count,
+    Sizes,
+    accesses,
+    address,
+    count,
+    plus,
+    products,
+    summed,
+)
 from qsnn.hardware.counts.learning import update_of
 from qsnn.hardware.counts.rates import LayerRates, Rates
 from qsnn.hardware.learning import Learning, Trained

@@ -1,7 +1,6 @@
 """The counts of a whole net: of one sample in inference, and of a training step, which is a batch and its update."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from qsnn.hardware.backpropagated import trained_of
@@ -24,7 +23,9 @@ class NetCounts(NamedTuple):
     batch_size: int
 
 
-def counts_of(net: Any, inputs: tuple[int, ...], rates: Rates, learning: Learning, memory: Memory, burn_in: int) -> NetCounts:
+def counts_of(
+    net: Any, inputs: tuple[int, ...], rates: Rates, learning: Learning, memory: Memory, burn_in: int
+) -> NetCounts:
     """Those of a net with ``rates``, which learns as ``learning`` says. ``inputs``: shape of its input in a step."""
     if isinstance(net, LocalNet):
         inference = local.inference_of_local_net(net, rates, rates.num_steps, burn_in)
@@ -43,7 +44,7 @@ def counts_of(net: Any, inputs: tuple[int, ...], rates: Rates, learning: Learnin
     return NetCounts(inference, training, batch)
 
 
-def _updates(net: Any, learning: Learning) -> Mapping[str, list[Count]]:
+def _updates(net: Any, learning: Learning) -> Counts:
     """One of each tensor, once a batch."""
     return {
         name: [

@@ -1,9 +1,10 @@
 """What arrives at a layer in a step, in the mean over samples and steps: measured by a run, or assumed.
 
-A measured rate is a count over all samples and steps of an evaluation, divided by both; an assumed one is the same at every place,
+A measured rate is a count over all samples and steps of an evaluation, divided by both; an assumed one is the same everywhere,
 and every trace of local learning is then taken to be other than 0.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -69,7 +70,7 @@ def _links(reach: dict[str, Tensor]) -> dict[str, int]:
 def _handed(layers: dict[str, LayerRates]) -> dict[str, LayerRates]:
     """What a layer hands on is what arrives at the next one; of the last all of its spikes."""
     names = list(layers)
-    after = dict(zip(names, names[1:], strict=False))
+    after = dict(pairwise(names))
     return {
         name: layer._replace(handed=layers[after[name]].arrivals[INPUT].number) if name in after else layer
         for name, layer in layers.items()
