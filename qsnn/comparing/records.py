@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from qsnn.errors import RunFolderError
+from qsnn.training.json_file import read_json
 from qsnn.training.runs import Job, find_jobs
 
 FINISHED, UNREADABLE, UNKNOWN = "finished", "unreadable", "?"
-CONFIG = Path(".hydra", "config.yaml")
+CONFIG, COSTS = Path(".hydra", "config.yaml"), "cost.json"
 REPLICATE = ("seed", "dataset.fold")
 """Runs that differ in nothing else are one row."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
@@ -107,6 +108,8 @@ def read_record(job: Job) -> Record:
     given = _given(job.overrides)
     if status == FINISHED and not isinstance(summary.get("final"), dict):
         status, reason = UNREADABLE, "its summary.json has no scores"
+    if job.folder is not None and "energy" not in summary and (energy := _energy_of(job.folder)):
+        summary = {**summary, "energy": energy}
     settled = summary.get("config")
     if not isinstance(settled, dict):
         saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
@@ -121,6 +124,11 @@ def read_record(job: Job) -> Record:
         if ("." not in key and key not in settled) or key in _sections(settled)
     }
     return Record(job.folder, status, reason, job.overrides, summary, flatten(settled) | groups, True, frozenset(given))
+
+
+def _energy_of(folder: Path) -> Any:
+    """What `qsnn.cost` has written into a run's folder."""
+    return read_json(folder / COSTS).get("energy")
 
 
 def printable(text: str) -> str:
