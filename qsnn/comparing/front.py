@@ -19,8 +19,8 @@ def pareto_front(points: Sequence[tuple[float, float] | None]) -> set[int]:
 
 
 def groups_of_equal(costs: Sequence[float | None], within: float = SAME_MEMORY) -> list[list[int]]:
-    """Places of costs that differ by at most the share ``within`` of the smallest of their group, from small to large; two or more in
-    each."""
+    """Places of costs that differ by at most the share ``within`` of the smallest of their group, from small to large; two or
+    more in each."""
     ordered = sorted((cost, place) for place, cost in enumerate(costs) if cost is not None)
     groups: list[list[int]] = []
     first = None

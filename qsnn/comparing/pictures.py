@@ -179,8 +179,8 @@ def _equal_cost(c: Comparison, cost: Cost, name: str, within: float) -> Iterator
     shown = [row for group in groups for row in group]
     title = f"{c.metric.error_label} at equal {cost.name}"
     caption = (
-        f"{title.capitalize()} (within {100 * within:g} %): what {c.line_key} buys if the rest makes up for it, of each of its values the "
-        f"configuration with least error. {_bars(c)}"
+        f"{title.capitalize()} (within {100 * within:g} %): what {c.line_key} buys if the rest makes up for it, of each of its "
+        f"values the configuration with least error. {_bars(c)}"
     )
     yield Picture(name, caption, plot(title, _described(c, caption), x, _error_axis(c, shown), series))
 

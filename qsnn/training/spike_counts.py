@@ -30,6 +30,10 @@ SYNAPTIC = {TRACE: INPUT, VOTING_TRACE: INPUT, RECURRENT: RECURRENT, INPUT: INPU
 """By what is counted: the way of whose connections it is."""
 
 
+SHAPES: dict[str, tuple[int, ...]] = {"arrived": (-1,), "spikes": (), "live": (), "weights": (2,)}
+"""Of the arrays that a run keeps of each part."""
+
+
 class SpikeCounts(NamedTuple):
     """``samples`` of ``num_steps`` each; ``arrived``: as above, float64; ``spikes``: by layer, before pooling; ``live``: by
     what is in ``arrived``, how often one of these met a weight other than 0; ``weights``: by way, how many, and how many 0."""
@@ -61,8 +65,10 @@ def spike_counts(
     live = {}
     for place, counts in arrived.items():
         layer, kind = place.rsplit(".", 1)
-        live[place] = round(float(counts.cpu() @ reach[f"{layer}.{SYNAPTIC[kind]}"]))
-    return SpikeCounts(*size, {name: counts.cpu() for name, counts in arrived.items()}, spikes, live, num_weights(net))
+        live[place] = round(float(counts.detach().cpu() @ reach[f"{layer}.{SYNAPTIC[kind]}"]))
+    return SpikeCounts(
+        *size, {name: counts.detach().cpu() for name, counts in arrived.items()}, spikes, live, num_weights(net)
+    )
 
 
 def arrays_of(counts: SpikeCounts) -> dict[str, NDArray[np.int64]]:
@@ -90,10 +96,12 @@ def read_counts(folder: Path) -> SpikeCounts:
         raise RunFolderError(str(error)) from error
     if any((array < 0).any() for array in arrays.values()):
         raise RunFolderError(f"{path} is damaged: a count is negative")
-    parts: dict[str, dict[str, Any]] = {"arrived": {}, "spikes": {}, "live": {}, "weights": {}}
+    parts: dict[str, dict[str, Any]] = {part: {} for part in SHAPES}
     for name, array in arrays.items():
         part, _, place = name.partition(".")
         if part in parts:
+            if array.shape != (SHAPES[part] if part != "arrived" else (array.size,)):
+                raise RunFolderError(f"{path} is damaged: {ascii(name)[:60]} has shape {list(array.shape)}")
             parts[part][place] = torch.from_numpy(array).double() if part == "arrived" else array.tolist()
     size = arrays.get("size", np.zeros(0)).ravel().tolist()
     if len(size) != 2 or min(size) < 1:

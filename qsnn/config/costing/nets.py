@@ -14,8 +14,10 @@ from qsnn.config.schema import Config
 from qsnn.data.words import CLASSES
 from qsnn.errors import ConfigError, DataError, RunFolderError
 from qsnn.hardware.cost import Costs
+from qsnn.hardware.counts.net import ways_of
 from qsnn.hardware.counts.rates import UNTRAINED
 from qsnn.hardware.memory import Memory
+from qsnn.models.connections import fan_outs
 from qsnn.training.runs import read_job
 from qsnn.training.spike_counts import INPUT, SpikeCounts, read_counts
 
@@ -68,17 +70,15 @@ def _check_finished(folder: Path) -> None:
 
 def _check_fits(costed: Costed, counts: SpikeCounts, folder: Path) -> None:
     """Raise RunFolderError unless the counts are of this net."""
-    from qsnn.hardware.counts.net import ways_of
-    from qsnn.models.connections import fan_outs
-
     reach = fan_outs(costed.net, costed.inputs)
     wanted = {
         f"{name}.{way}": len(reach.get(f"{name}.{way}", reach[f"{name}.{INPUT}"]))
         for name, ways in ways_of(costed.net).items()
         for way in ways
     }
-    found = {place: len(arrived) if arrived.dim() == 1 else -1 for place, arrived in counts.arrived.items()}
-    if wanted != found or {*wanted} != {*counts.live} or {*counts.spikes} - {*costed.net.layers}:
+    found = {place: len(arrived) for place, arrived in counts.arrived.items()}
+    same_names = {*wanted} == {*counts.live} and {*counts.weights} == {*reach}
+    if wanted != found or not same_names or not {*counts.spikes} <= {*costed.net.layers}:
         raise RunFolderError(f"{folder}: its spike_counts.npz is of another net: train it again, or copy the run whole")
 
 
