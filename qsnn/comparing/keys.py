@@ -10,7 +10,7 @@ from qsnn.errors import ConfigError
 
 MACHINE = (
     "device", "kernels", "threads", "resume", "start_from", "name", "experiment", "dataset.root", "dataset.cache",
-    "dataset.num_workers", "logging", "hydra", "sweep", "search", "trainer.checkpoint_every",
+    "dataset.num_workers", "logging", "hydra", "sweep", "search", "hardware", "trainer.checkpoint_every",
 )  # fmt: skip
 """Keys that say where and how a run is made rather than what it is; a row never depends on them unless ``by=`` says so."""
 PRECISION = "quantization"

@@ -10,10 +10,11 @@ import yaml
 
 from qsnn.comparing.soundness import damaged_part
 from qsnn.errors import RunFolderError
+from qsnn.training.json_file import read_json
 from qsnn.training.runs import Job, find_jobs
 
 FINISHED, UNREADABLE, UNKNOWN = "finished", "unreadable", "?"
-CONFIG = Path(".hydra", "config.yaml")
+CONFIG, COSTS = Path(".hydra", "config.yaml"), "cost.json"
 REPLICATE = ("seed", "dataset.fold")
 """Runs that differ in nothing else are one row."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
@@ -111,6 +112,8 @@ def read_record(job: Job) -> Record:
     elif status == FINISHED and (part := damaged_part(summary)):
         status, reason = UNREADABLE, printable(f"its summary.json is damaged ({part})")
         return _known_in_part(job, status, reason, given)
+    if job.folder is not None and "energy" not in summary and (energy := _energy_of(job.folder)):
+        summary = {**summary, "energy": energy}
     settled = summary.get("config")
     if not isinstance(settled, dict):
         return _known_in_part(job, status, reason, given)
@@ -127,6 +130,11 @@ def _known_in_part(job: Job, status: str, reason: str, given: FlatConfig) -> Rec
     saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
     certain = {key: value for key, value in saved.items() if value not in (None, "auto") and "${" not in str(value)}
     return Record(job.folder, status, reason, job.overrides, job.summary, certain | given, False, frozenset(given))
+
+
+def _energy_of(folder: Path) -> Any:
+    """What `qsnn.cost` has written into a run's folder."""
+    return read_json(folder / COSTS).get("energy")
 
 
 def printable(text: str) -> str:

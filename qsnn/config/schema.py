@@ -12,12 +12,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from qsnn.config.paths import config_folder
+from qsnn.hardware.table import Hardware
 from qsnn.options import GROUPS, key, options_of
 
 DATASET_NAME = "${qsnn.dataset:}"
 OBJECTIVES = ("error", "inference", "training", "weights")
 SAMPLERS = ("nsgaii", "tpe", "random", "grid")
-MORE_GROUPS = ("logging", "search", "experiment")
+MORE_GROUPS = ("logging", "search", "hardware", "experiment")
 """Groups of files alone, beside those of options."""
 KERNELS = ("auto", "eager", "numba", "triton")
 
@@ -114,6 +115,7 @@ class Config:
     optimizer: Any = MISSING
     logging: Logging = field(default_factory=Logging)
     search: Search = field(default_factory=Search)
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 def register_schema() -> None:
@@ -126,6 +128,7 @@ def register_schema() -> None:
     store.store(name="schema", node=Config)
     store.store(group="schema/logging", name="logging", node=Logging)
     store.store(group="schema/search", name="search", node=Search)
+    store.store(group="schema/hardware", name="hardware", node=Hardware)
     for group in GROUPS:
         for name, option in options_of(group).items():
             store.store(group=f"schema/{group}", name=name, node=option)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {unit} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 Self = TypeVar("Self", bound="Reporter")
+CostsOf = Callable[[Ending], dict[str, float]]
+"""What a run that ends so costs, by tag; whoever makes the reporter knows it."""
 
 
 class LoggingSettings(NamedTuple):
@@ -51,8 +54,8 @@ def _open_board(run: RunIdentity) -> "TensorBoardLog":
 class Reporter:
     """Context manager around the training of a run."""
 
-    def __init__(self, run: RunIdentity, settings: LoggingSettings) -> None:
-        self._settings, self._folder, self._remedies = settings, run.folder, run.remedies
+    def __init__(self, run: RunIdentity, settings: LoggingSettings, costs: CostsOf = lambda ending: {}) -> None:
+        self._settings, self._folder, self._remedies, self._costs = settings, run.folder, run.remedies, costs
         self._metrics = open_metrics(run.folder / "metrics.jsonl", run.epoch)
         self._compiled = compile_seconds()
         self._board = _open_board(run) if settings.tensorboard else None
@@ -142,12 +145,12 @@ class Reporter:
 
     def finish(self, run: Run, ending: Ending) -> None:
         """raster.png and, where there are classes, confusion.png (of the best weights, or the last if none are best); rates and
-        predictions; in TensorBoard the scores for the HParams table and the last pictures."""
+        predictions; in TensorBoard scores and costs for the HParams table, and the last pictures."""
         write_pictures(run, ending)
         if ending.detail is not None:
             write_detail(run.folder, ending.detail)
         if self._board:
-            self._board.scalars(ending.scores, run.state.epoch)
+            self._board.scalars({**ending.scores, **self._costs(ending)}, run.state.epoch)
             self._confusion(run, "test", ending.confusion)
             if self._settings.raster_every:
                 self._rasters(ending.look, run.state.epoch)

@@ -17,6 +17,7 @@ from qsnn.layers import SpikingActivity
 from qsnn.models import Activity, SpikingNet
 from qsnn.training.class_scores import LayerTally, count_of_all, joined
 from qsnn.training.run import Rates
+from qsnn.training.spike_counts import arrivals
 from qsnn.training.state import TrainingState
 
 MOST_VALUES = 2**26
@@ -164,8 +165,12 @@ class BPTTLearner(NamedTuple):
         samples = max(1, MOST_VALUES // max(1, len(batch.input) * neurons))
         parts: list[dict[str, LayerTally]] = []
         for x in batch.input.split(samples, dim=1):
-            activity, _ = model(x.to(device, torch.float32))
+            x = x.to(device, torch.float32)
+            activity, _ = model(x)
             parts.append(tally_layers(activity, self.loss, keep_raster and not parts, by_neuron))
+            if by_neuron:
+                for name, arrived in arrivals(x, activity, model).items():
+                    parts[-1][name].arrived = arrived
         return {name: joined([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -52,6 +52,8 @@ def _wrong_at_the_root(config: Config) -> Iterator[str]:
     yield from value_problems(config.logging, "logging.")
     yield from value_problems(config.logging.limits, "logging.limits.")
     yield from value_problems(config.search, "search.")
+    yield from value_problems(config.hardware, "hardware.")
+    yield from config.hardware.problems()
     if config.logging.tensorboard and importlib.util.find_spec("tensorboard") is None:
         yield impossible("logging.tensorboard", True, "tensorboard is not installed: pip install it, or set false")
 
