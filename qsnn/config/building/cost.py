@@ -26,6 +26,12 @@ def memory_of_run(config: Config, run: Run) -> Memory | None:
     return memory_of(net, math.prod(run.task.inputs), learning)
 
 
+def net_of_config(config: Config) -> tuple[Any, tuple[int, ...]]:
+    """The untrained net of a config, and the shape of a sample's input in a step. Raises ConfigError and DataError."""
+    inputs, num_outputs, _ = _shapes(config)
+    return config.trainer.build_net(config, inputs, num_outputs, build_machine(config)), inputs
+
+
 def memory_of_config(config: Config) -> Memory:
     """The same from a config alone: widths and shapes decide it. No data are prepared. Raises ConfigError and DataError."""
     inputs, num_outputs, num_steps = _shapes(config)
