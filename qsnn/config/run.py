@@ -191,9 +191,16 @@ def reporter_of(beginning: Beginning, progress: bool = True) -> Callable[[], Rep
         hyperparameters(config),
         remedies(config, beginning.overrides),
     )
+    identity = identity._replace(name=config.name, sweep=sweep_of(run.folder))
     settings = build_logging(config)
     settings = settings._replace(progress=settings.progress and progress)
     return lambda: Reporter(identity, settings, lambda ending: _costs_at(beginning, ending))
+
+
+def sweep_of(folder: Path) -> str | None:
+    """``<experiment>/<name or time>`` of the sweep that a run's folder lies in, if it does: one has a multirun.yaml."""
+    sweep = next((parent for parent in folder.absolute().parents if (parent / "multirun.yaml").is_file()), None)
+    return None if sweep is None else f"{sweep.parent.name}/{sweep.name}"
 
 
 def settled_config(config: Config) -> dict[str, Any]:

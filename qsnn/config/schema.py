@@ -14,6 +14,7 @@ from omegaconf import MISSING
 from qsnn.config.paths import config_folder
 from qsnn.hardware.table import Hardware
 from qsnn.options import GROUPS, key, options_of
+from qsnn.reporting.loggers.names import LOGGERS
 
 DATASET_NAME = "${qsnn.dataset:}"
 OBJECTIVES = ("error", "inference", "training", "weights")
@@ -42,7 +43,11 @@ class Logging:
     health_every: int = key(2000, "saturation, underflow, codes in use, idle neurons", "epochs", at_least=0)
     raster_every: int = key(2000, "spike rasters", "epochs", at_least=0)
     histogram_every: int = key(2000, "histograms of codes", "epochs", at_least=0)
-    tensorboard: bool = key(True, "write TensorBoard event files")
+    to: list[str] = key(
+        ["tensorboard"],
+        "who gets figures beside metrics.jsonl: tensorboard, csv, wandb, mlflow (docs/loggers.md); [] nobody",
+        choices=LOGGERS,
+    )
     progress: bool = key(True, "show the progress bar")
     limits: Limits = field(default_factory=Limits)
 

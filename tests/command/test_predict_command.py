@@ -19,7 +19,7 @@ from qsnn.training.class_scores import LayerTally
 
 WORDS = [
     "dataset=nmnist", "model=feedforward", "model.hidden=[12]", "neuron.dt=0.01", "dataset.downsample=4",
-    "trainer.epochs=2", "logging.progress=false", "logging.tensorboard=false",
+    "trainer.epochs=2", "logging.progress=false", "logging.to=[]",
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from qsnn.errors import ConfigError
 from qsnn.training.folders.lock import locked
 from qsnn.training.runs import read_job
 
-QUICK = [*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"]
+QUICK = [*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager"]
 
 
 def job(seed: int, *words: str) -> list[str]:

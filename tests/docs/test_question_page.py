@@ -21,7 +21,7 @@ def test_question_page_leads_to_its_table_and_pictures(tmp_path: Path) -> None:
     train, report = (shlex.split(found.replace("\\\n", " ")) for found in COMMAND.findall(SECTION))
     assert {*SHORTER} <= {*train}
     words = [SHORTER.get(word, word) for word in train]
-    few = ["dataset.samples_per_class=20", "kernels=eager", "logging.tensorboard=false", f"dataset.cache={tmp_path}"]
+    few = ["dataset.samples_per_class=20", "kernels=eager", "logging.to=[]", f"dataset.cache={tmp_path}"]
     for command in ([*words, *few], report):
         done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -62,6 +62,12 @@ def memory_of_run(config: Config, run: Run) -> Memory | None:
     return None if costed is None else costed.memory()
 
 
+def net_of_config(config: Config) -> tuple[Any, tuple[int, ...]]:
+    """The untrained net of a config, and the shape of a sample's input in a step. Raises ConfigError and DataError."""
+    inputs, num_outputs, _ = _shapes(config)
+    return config.trainer.build_net(config, inputs, num_outputs, build_machine(config)), inputs
+
+
 def memory_of_config(config: Config) -> Memory:
     """The same of `costed_config`. Raises ConfigError and DataError."""
     return costed_config(config).memory()
