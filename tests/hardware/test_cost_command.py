@@ -15,7 +15,7 @@ from qsnn.errors import RunFolderError
 from qsnn.training.runs import read_job
 from qsnn.training.spike_counts import read_counts
 
-QUICK = [*SMALL, "trainer.epochs=1", "kernels=eager", "logging.tensorboard=false"]
+QUICK = [*SMALL, "trainer.epochs=1", "kernels=eager", "logging.to=[]"]
 FIGURES = "\n".join(f"{name}: 1.0" for name in ("add_int8", "add_int32", "add_fp16", "add_fp32", "dram_access"))
 FIGURES += "\n" + "\n".join(f"multiply_{name}: 1.0" for name in ("int8", "int32", "fp16", "fp32"))
 

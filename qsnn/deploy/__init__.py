@@ -1,0 +1,25 @@
+"""Finished nets on a machine without floats: `IntegerEngine`, artefacts, and where they come from.
+
+What is where. Without torch, and without a float:
+
+    model.py              `Model`: layers (`SpikingLayer`, `LocalLayer`), `Weights`, `State`, `Traces`, ..., `Input`, `Decision`
+    arithmetic.py         `half_up`, `half_even`, `rounded_code`, `clamped`, `highest_code`, `signed_bits`, `code_type`
+    packing.py            `pack`, `unpack`: codes of b bits, b bits each
+    widths.py             `widths_of(model)`, `ranges(layer, signed)`: proved bits of every accumulator
+    accumulate.py         sums that are exact, saturate or wrap
+    spiking.py, local.py  `step` and `rest` of a layer, its state, its equations
+    decision.py           votes after each step
+    engine.py             `IntegerEngine`: step, steps, run
+    artefact.py           `write_artefact`, `read_artefact`, `write_folder` (a folder at once), `files_of`
+    recordings.py         `listen`: a recording event by event, a prediction after each step; `steps_of` its inputs
+    to_json.py, from_json.py, fields.py, arrays.py      model.json, each value checked
+
+From torch:
+
+    from_spiking_net.py   `spiking_layers`: of a net that learns by BPTT      from_local_net.py   `local_layers`
+    replay.py             `compare`: the engine beside the net, code by code; `trained_steps`: what the net holds after each
+"""
+
+from qsnn.deploy.engine import IntegerEngine
+
+__all__ = ["IntegerEngine"]

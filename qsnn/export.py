@@ -1,0 +1,38 @@
+"""A trained net in integers: ``python -m qsnn.export run=outputs/... [format=artefact] [out=...]``."""
+
+import sys
+
+from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+
+USAGE = """usage: python -m qsnn.export run=outputs/<experiment>/<time> [format=artefact] [out=FOLDER] [weights=best|last]
+                             [overwrite=true]
+
+Writes the net of a run for a machine without floats: a folder with model.json (layers, formats, shifts, multipliers, constants,
+widths of accumulators) and the weights at their true width, each file with a checksum. out= is <run>/artefact unless given;
+nothing is written over without overwrite=true. The weights are the run's best, or its last; run=.../checkpoints/<name>.pt names
+others. A net whose forward pass is not one of integers is refused, with the keys that make it so. docs/integer.md says what
+every number means; python -m qsnn.verify run=... replays the run's test samples in integers.
+"""
+
+
+def main() -> None:
+    """Entry point of ``qsnn-export``."""
+    run_and_leave(_export)
+
+
+def _export(arguments: list[str]) -> None:
+    if "-h" in arguments or "--help" in arguments:
+        print(USAGE)
+        return
+    if not any(text.startswith("run=") for text in arguments):
+        sys.stderr.write(f"error: no run given\n\n{USAGE}")
+        sys.exit(EXIT_BAD_INPUT)
+    from qsnn.config.command_line import set_up
+    from qsnn.config.deploying.export import export
+
+    set_up()
+    print(export(arguments))
+
+
+if __name__ == "__main__":
+    main()

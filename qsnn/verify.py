@@ -1,0 +1,40 @@
+"""A run replayed in integers: ``python -m qsnn.verify run=outputs/... [samples=32]``."""
+
+import sys
+
+from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+
+EXIT_DIFFERS = 1
+USAGE = """usage: python -m qsnn.verify run=outputs/<experiment>/<time> [samples=32] [artefact=FOLDER] [weights=best|last]
+                             [dataset.root=... device=... kernels=... threads=...]
+
+Presents the run's pattern, or its first test recordings, to its net as training computes it and to the integer engine, and says
+of every layer how many codes of spikes and states agree, and which is the first that does not. The engine runs the artefact of
+the run's weights, or the one in artefact=. Exit code: 0 if all agree, 1 if one does not, 2 for a run that is none of integers.
+"""
+
+
+def main() -> None:
+    """Entry point of ``qsnn-verify``."""
+    run_and_leave(_verify)
+
+
+def _verify(arguments: list[str]) -> None:
+    if "-h" in arguments or "--help" in arguments:
+        print(USAGE)
+        return
+    if not any(text.startswith("run=") for text in arguments):
+        sys.stderr.write(f"error: no run given\n\n{USAGE}")
+        sys.exit(EXIT_BAD_INPUT)
+    from qsnn.config.command_line import set_up
+    from qsnn.config.deploying.verify import verify
+
+    set_up()
+    found = verify(arguments)
+    print(found.text)
+    if not found.exact:
+        sys.exit(EXIT_DIFFERS)
+
+
+if __name__ == "__main__":
+    main()
