@@ -17,7 +17,7 @@ from qsnn.layers import SpikingActivity
 from qsnn.models import Activity, SpikingNet
 from qsnn.training.class_scores import LayerTally, count_of_all, joined
 from qsnn.training.run import Rates
-from qsnn.training.spike_counts import arrivals
+from qsnn.training.spike_counts import arrivals, by_place
 from qsnn.training.state import TrainingState
 
 MOST_VALUES = 2**26
@@ -195,7 +195,7 @@ def tally_layers(
         tallies[name] = LayerTally(
             None, spikes=int(spikes.sum(dtype=torch.float64)), neuron_steps=spikes.numel(),
             raster=list(layer.output[:, 0].flatten(1)) if keep_raster and spikes.numel() else None,
-            by_neuron=spikes.sum((0, 1), dtype=torch.float64) if by_neuron else None,
+            by_neuron=by_place(spikes) if by_neuron else None,
         )  # fmt: skip
     last = list(activity)[-1]
     output = activity[last].output

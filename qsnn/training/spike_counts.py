@@ -2,7 +2,7 @@
 
 By ``<layer>.<way>``, over all samples and steps:
 
-    input          values other than 0 that came from the layer before, or from the data, (I)
+    input          spikes, or signed events, that came from the layer before, or from the data, (I)
     recurrent      spikes that came back to the layer a step later: those of all steps but the last, (N)
     trace          of local learning: membrane traces other than 0, which its synapses multiply, (I)
     voting_trace   the same in the steps after burn-in, in which it learns and votes
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from qsnn.data.formats.npz import NpzFile, npz_shapes
 from qsnn.errors import DataError, RunFolderError
+from qsnn.kernels.convolution import EXACT_SUM
 from qsnn.models.connections import fan_outs, num_weights
 
 COUNTS = "spike_counts.npz"
@@ -49,12 +50,23 @@ class SpikeCounts(NamedTuple):
 def arrivals(x: Tensor, activity: Mapping[str, Any], model: Any) -> dict[str, dict[str, Tensor]]:
     """By layer: ``input`` and, of recurrent layers, ``recurrent`` of a pass with input ``x`` (T, B, ...)."""
     found: dict[str, dict[str, Tensor]] = {}
+    x = x.abs()  # of signed events
     for name, layer in activity.items():
-        found[name] = {INPUT: (x != 0).sum((0, 1), dtype=torch.float64).flatten()}
+        found[name] = {INPUT: by_place(x)}
         if "recurrent_weight" in model.layers[name].weights():
-            found[name][RECURRENT] = layer.spikes[:-1].sum((0, 1), dtype=torch.float64)
+            found[name][RECURRENT] = by_place(layer.spikes[:-1])
         x = layer.output
     return found
+
+
+def by_place(spikes: Tensor) -> Tensor:
+    """Spikes (T, B, ...), 0 or 1, of all steps and samples at each place, (N) float64.
+
+    Summed as float32, which takes an eighth of the time, as long as these count in ones.
+    """
+    steps = spikes.flatten(2).flatten(0, 1)
+    kind = torch.float32 if len(steps) <= EXACT_SUM else torch.float64
+    return steps.sum(0, dtype=kind).double()
 
 
 def spike_counts(

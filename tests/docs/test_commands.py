@@ -10,6 +10,7 @@ from qsnn.comparing.command import parse_words
 from qsnn.config.building.common import to_config
 from qsnn.config.command_line import parse_overrides
 from qsnn.config.composition import compose_config
+from qsnn.config.costing.command import parse_words as parse_cost_words
 from qsnn.config.deploying.export import KEYS as EXPORT_KEYS
 from qsnn.config.deploying.request import Words
 from qsnn.config.deploying.verify import KEYS as VERIFY_KEYS
@@ -61,6 +62,14 @@ def test_docs_command_composes(words: list[str]) -> None:
 def test_docs_page_names_keys_that_exist(page: Path) -> None:
     named = re.findall(rf"(?<![\w.])((?:{'|'.join(GROUPS)})\.\w+)=", page.read_text())
     assert {*named} - {*known_keys()} == set()
+
+
+def test_docs_costs_are_asked_in_words_that_there_are() -> None:
+    shown = re.findall(r"^    python -m qsnn\.cost (.*)$", (DOCS / "cost.md").read_text(), re.M)
+    assert len(shown) > 4
+    for words in shown:
+        given = words_of(words.split("  ")[0])
+        parse_overrides(parse_cost_words(given).overrides)
 
 
 def test_docs_reports_are_asked_in_words_that_there_are() -> None:
