@@ -163,7 +163,9 @@ def compared(case: Case, folder: Path | None = None) -> Comparison:
     if folder is not None:
         write_artefact(case.model, folder, overwrite=True)
         engine = IntegerEngine.from_artefact(folder)
-    return compare(engine, case.net, iter([case.x]))
+    found = Comparison()
+    compare(engine, case.net, case.x, found)
+    return found
 
 
 def random_nets(first: int, count: int, kernels: str) -> bool:

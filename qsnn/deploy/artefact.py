@@ -96,6 +96,8 @@ def write_folder(files: dict[str, bytes], folder: Path, overwrite: bool, mark: s
                 os.rename(folder, old)
             os.rename(temporary, folder)
     finally:
+        if old.exists() and not folder.exists():  # stopped between the two: the old one is put back
+            os.rename(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
@@ -125,16 +127,12 @@ def read_artefact(folder: Path) -> Model:
             f"{fields.where} is of version {shown(version)}, this qsnn reads {VERSION}: export the run again"
         )
     asked = {MODEL}
-    stated = [dict(layer) if isinstance(layer, dict) else {} for layer in content.get("layers", []) or []]
-    for layer in content["layers"] if isinstance(content.get("layers"), list) else []:
-        if isinstance(layer, dict):
-            layer.pop("accumulators", None)
 
     def load(name: str, array: Array) -> Whole:
         asked.add(name)
         return _codes(folder, name, array, sums)
 
-    model = from_json(fields, load)
+    model, stated = from_json(fields, load)
     fields.end()
     if asked != set(sums):
         raise DataError(f"{folder / SUMS} names {sorted(set(sums) - asked)[0][:80]!a}, which the model does not have")
@@ -142,14 +140,14 @@ def read_artefact(folder: Path) -> Model:
     return model
 
 
-def _check_widths(folder: Path, model: Model, stated: list[dict[str, Any]]) -> None:
+def _check_widths(folder: Path, model: Model, stated: dict[str, Any]) -> None:
     """Raise DataError unless the widths that model.json states are those that its weights prove."""
     try:
         found = checked_widths(model)
     except ConfigError as error:
         raise DataError(f"{folder / MODEL}: {error}") from error
-    for layer, (name, widths) in zip(stated, found.items(), strict=True):
-        if layer.get("accumulators") != {part: width._asdict() for part, width in widths.items()}:
+    for name, widths in found.items():
+        if stated[name] != {part: width._asdict() for part, width in widths.items()}:
             raise DataError(f"{folder / MODEL}: the accumulators of layer {name} are not those that its weights take")
 
 

@@ -44,21 +44,26 @@ TABLE_BITS = 16
 """A table has an entry for each code of at most so many bits."""
 
 
-def from_json(content: Fields, load: Load) -> Model:
-    """The model; ``load`` is asked for every array. Raises DataError, naming the place, for what no model has."""
+def from_json(content: Fields, load: Load) -> tuple[Model, dict[str, Any]]:
+    """The model, and what is said of the accumulators of its layers, by name; ``load`` is asked for every array.
+
+    Raises DataError, naming the place, for what no model has."""
     source, given = content.object("source"), content.object("input")
     origin = Source(source.text("name"), source.text("weights"), source.integer("epoch", 0), source.text("version"))
     source.end()
     inputs = _input(given)
     layers: list[Layer] = []
+    stated = {}
     for fields in content.objects("layers", MAX_LAYERS):
         before = layers[-1].outputs if layers else inputs.shape
         layers.append(_layer(fields, before, load))
+        stated[layers[-1].name] = fields.take("accumulators")
+        fields.end()
         if [layer.name for layer in layers].count(layers[-1].name) > 1:
             raise DataError(f"{fields.where}.name is that of another layer")
     model = Model(inputs, tuple(layers), _decision(content.object("decision")), origin)
     check_decision(model, f"{content.where}.decision")
-    return model
+    return model, stated
 
 
 def _shape(fields: Fields, name: str) -> Shape:
@@ -113,9 +118,7 @@ def _layer(fields: Fields, before: Shape, load: Load) -> Layer:
     shapes = tuple(_shape(fields, part) for part in ("inputs", "neurons", "outputs"))
     if math.prod(shapes[0]) != math.prod(before) or (kind == CONV and shapes[0] != before):
         raise DataError(f"{fields.where}.inputs is {list(shapes[0])}, what comes before gives {list(before)}")
-    layer = _local(fields, name, shapes, load) if kind == LOCAL else _spiking(fields, name, kind, shapes, load)
-    fields.end()
-    return layer
+    return _local(fields, name, shapes, load) if kind == LOCAL else _spiking(fields, name, kind, shapes, load)
 
 
 def _weights(fields: Fields, file: str, shape: Shape, load: Load) -> Weights:

@@ -88,7 +88,10 @@ def _floats(name: str, layer: Any) -> Iterator[str]:
 def _inexact_decays(neuron: Any) -> Iterator[str]:
     group = "loss" if isinstance(neuron, IntegratorParameters) else "neuron"
     for part in ("synapse_decay", "membrane_decay"):
-        for decay in _factors(getattr(neuron, part, None)):
+        factors = _factors(getattr(neuron, part, None))
+        if len(factors) > 1:
+            yield f"{group}: neurons of one layer have different decays; the engine has one for all of them"
+        for decay in factors:
             if fraction_bits(decay) > MAX_DECAY_BITS:
                 remedy = "" if group == "loss" else f", or {group}.decay_bits=8"
                 yield (
@@ -98,9 +101,10 @@ def _inexact_decays(neuron: Any) -> Iterator[str]:
 
 
 def _factors(decay: Any) -> list[float]:
+    """The different ones."""
     if decay is None:
         return []
-    return decay.flatten().tolist() if isinstance(decay, Tensor) else [float(decay)]
+    return sorted(set(decay.flatten().tolist())) if isinstance(decay, Tensor) else [float(decay)]
 
 
 def _rounded(layer: SpikingLayer, signed: bool) -> Iterator[str]:
@@ -152,7 +156,7 @@ def _states(neuron: Any) -> tuple[State | None, State]:
 
 
 def _state(bits: int, decay: Any, full_scale: float) -> State:
-    (factor,) = set(_factors(decay))
+    (factor,) = _factors(decay)
     return State(
         bits, bits - 1 - round(math.log2(full_scale)), round(factor * 2 ** fraction_bits(factor)), fraction_bits(factor)
     )

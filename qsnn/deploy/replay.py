@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qsnn.deploy.engine import IntegerEngine
+from qsnn.deploy.engine import Answer, IntegerEngine
 from qsnn.deploy.model import Model, SpikingLayer
 from qsnn.models import SpikingNet
 from qsnn.models.local_net import LocalNet
@@ -39,8 +39,8 @@ class Mismatch(NamedTuple):
 
 @dataclass
 class Comparison:
-    """``agreed`` of ``total`` codes, by layer and tensor; ``first``: the earliest that does not, None if all do; ``classes``:
-    samples with the same answer, of ``samples``."""
+    """``agreed`` of ``total`` codes, by layer and tensor; ``first``: the earliest that does not, None if all do; of how many
+    ``samples``."""
 
     agreed: dict[tuple[str, str], int] = field(default_factory=dict)
     total: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -64,16 +64,15 @@ class Comparison:
 
 
 @torch.no_grad()
-def compare(engine: IntegerEngine, net: Any, batches: Iterator[Tensor]) -> Comparison:
-    """The engine and ``net`` on batches of inputs (T, B, ...), each from rest."""
-    found = Comparison()
-    for x in batches:
-        trained = trained_steps(engine.model, net, x)
-        states = engine.steps(x.numpy(), x.shape[1])
-        for number, (theirs, (state, _)) in enumerate(zip(trained, states, strict=True)):
-            found.add(number, found.samples, theirs, _tensors(state.layers))
-        found.samples += x.shape[1]
-    return found
+def compare(engine: IntegerEngine, net: Any, x: Tensor, found: Comparison) -> Answer:
+    """The engine and ``net`` on inputs (T, B, ...) of whole numbers, from rest; added to what was ``found`` before. What the
+    engine answers."""
+    state = engine.initial_state(x.shape[1])
+    for number, (theirs, codes) in enumerate(zip(trained_steps(engine.model, net, x), x.numpy(), strict=True)):
+        state, _ = engine.step(state, codes)
+        found.add(number, found.samples, theirs, _tensors(state.layers))
+    found.samples += x.shape[1]
+    return engine.answer(state)
 
 
 def _tensors(layers: dict[str, Any]) -> Tensors:

@@ -1,14 +1,18 @@
 """Artefacts: whole or not there, read only if unchanged, and whatever else they may say is refused by name."""
 
 import json
+import os
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from engine_models import reseal, rewrite, small_local_model, small_model
 
+from qsnn.deploy import IntegerEngine
 from qsnn.deploy.artefact import MODEL, SUMS, files_of, read_artefact, write_artefact
 from qsnn.errors import ConfigError, DataError
 
@@ -71,6 +75,21 @@ def test_artefact_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="do not fit 3 bits"):
         write_artefact(model._replace(layers=(bad, *model.layers[1:])), tmp_path / "artefact")
     assert not list(tmp_path.iterdir())
+
+
+def test_artefact_that_cannot_be_replaced_is_put_back(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, rename = files_of(read_artefact(artefact)), os.rename
+
+    def stop_at_the_second(source: Path, target: Path) -> None:
+        if str(source).endswith(".tmp"):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        write_artefact(small_model(), artefact, overwrite=True)
+    assert files_of(read_artefact(artefact)) == before
+    assert [path.name for path in artefact.parent.iterdir()] == ["artefact"]
 
 
 @pytest.mark.parametrize("name", [MODEL, SUMS, "hidden.weight.bin"])
@@ -162,6 +181,34 @@ def test_impossible_models_are_refused_by_name(artefact: Path, path: str) -> Non
         read_artefact(artefact)
     assert str(artefact / MODEL) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def places(content: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place of a JSON value, as a path."""
+    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for name, part in parts:
+        yield (*way, name)
+        yield from places(part, (*way, name))
+
+
+def test_any_other_value_at_any_place_is_refused_or_makes_a_net_that_runs(artefact: Path) -> None:
+    text, refused = (artefact / MODEL).read_text(), list[str]()
+    rng = random.Random(0)
+    for way in places(json.loads(text)):
+        content = json.loads(text)
+        part = content
+        for name in way[:-1]:
+            part = part[name]
+        part[way[-1]] = rng.choice([0, -1, 1, 64, 2**31, 2**70, 1.5, float("nan"), None, True, "", [], {}, [1], "../x"])
+        (artefact / MODEL).write_text(json.dumps(content))
+        reseal(artefact)
+        try:
+            engine = IntegerEngine.from_artefact(artefact)
+            engine.step(engine.initial_state(), np.ones((1, *engine.model.input.shape), np.int8))
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > 60
+    assert not any("\n" in line for line in refused)
 
 
 def test_json_that_is_none_is_refused(artefact: Path) -> None:

@@ -34,6 +34,13 @@ def net_of(neuron: Any = None, integrator: Any = None, inputs: tuple[int, ...] =
     return Feedforward(hidden=[5]).build_spiking(inputs, 3, neuron, BitWidths(**bits), integrator, 0, EAGER)
 
 
+def with_decays(decays: torch.Tensor) -> Any:
+    net = net_of()
+    hidden = net.layers["hidden"].lif
+    hidden.dynamics = hidden.dynamics._replace(membrane_decay=decays)
+    return net
+
+
 REFUSED = {
     "weights": (lambda: net_of(weight_bits=None), "quantization.weight_bits=null is not possible: full precision"),
     "membranes": (lambda: net_of(membrane_bits=None), "quantization.membrane_bits=null"),
@@ -50,6 +57,10 @@ REFUSED = {
     "decays of the readout": (
         lambda: net_of(integrator=IntegratorParameters(0.75, 0.9, 8, 8)),
         "loss.decay makes the membrane decay 0.9, .*: set loss.decay=dyadic$",
+    ),
+    "decays of their own": (
+        lambda: with_decays(torch.tensor([0.5, 0.75, 0.5, 0.5, 0.5])),
+        "neuron: neurons of one layer have different decays",
     ),
     "sums": (
         lambda: net_of(weight_bits=16, inputs=(3000,)),

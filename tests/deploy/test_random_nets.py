@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from scripts_module import load_script
 
+from qsnn.deploy import IntegerEngine
+from qsnn.deploy.accumulate import WRAP, Accumulators
+from qsnn.deploy.widths import widths_of
 from qsnn.kernels.numba.runtime.threads import single_threaded
 
 compare_engine = load_script("compare_engine")
@@ -22,6 +25,23 @@ def test_engine_has_every_code_of_training_for_random_nets(kind: int, tmp_path: 
         assert found.first is None, f"net {number}: {found.first}"
         codes += sum(found.total.values())
     assert codes > 10_000
+
+
+def test_no_sum_of_a_random_net_leaves_the_width_that_is_stated() -> None:
+    checked = 0
+    for number in range(3 * len(KINDS)):
+        with single_threaded(True):
+            case = compare_engine.draw(number, "eager", Counter())
+        for layer, found in widths_of(case.model).items():
+            for name, width in found.items():
+                engine = IntegerEngine(case.model)
+                # This sum alone gets no more than it states, and is told to need more, so that it is looked at.
+                needs = {**dict.fromkeys(found, 0), name: 64}
+                engine._sums[layer] = Accumulators(needs, width.bits, WRAP)
+                *_, (state, _) = engine.steps(case.x.numpy(), case.x.shape[1])
+                assert state.overflows[layer].get(name, 0) == 0, (number, layer, name)
+                checked += 1
+    assert checked > 60
 
 
 def test_replay_finds_the_first_code_that_differs() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from qsnn.config.building.run import build_run
 from qsnn.config.deploying.request import DATA, MACHINE, Words
@@ -37,11 +38,13 @@ def verify(arguments: list[str]) -> Verified:
     samples, folder = words.count("samples", DEFAULT_SAMPLES), words.path("artefact")
     run = exported(words)
     engine = IntegerEngine(_through_a_folder(run.model) if folder is None else _of_the_same_net(folder, run.model))
-    with torch.no_grad():
-        batches = list(_batches(run, split_checkpoint(words.run())[0], samples))
-        found = compare(engine, run.saved.net, (batch[0].to(torch.int8) for batch in batches))
-        same = sum(_same_answers(run, engine, batch) for batch in batches) if run.saved.classes else None
-    return Verified(told(run.model, found, same), found.exact() and same in (None, found.samples))
+    found, same = Comparison(), 0
+    for batch in _batches(run, split_checkpoint(words.run())[0], samples):
+        answer = compare(engine, run.saved.net, batch[0].to(torch.int8), found)
+        if run.saved.classes:
+            same += int((_trained_answers(run, batch) == torch.from_numpy(answer.classes)).sum())
+    exact = found.exact() and (not run.saved.classes or same == found.samples)
+    return Verified(told(run.model, found, same if run.saved.classes else None), exact)
 
 
 def _through_a_folder(model: Model) -> Model:
@@ -73,12 +76,10 @@ def _batches(run: Exported, folder: Path, samples: int) -> Iterator[Any]:
         yield from (Batch(*part) for part in zip(*parts, strict=True))
 
 
-def _same_answers(run: Exported, engine: IntegerEngine, batch: Batch) -> int:
-    """Samples of which the run's net and the engine say the same class."""
+def _trained_answers(run: Exported, batch: Batch) -> Tensor:
+    """The classes that the run's net says, (B)."""
     tallies = run.learner.evaluate(run.saved.net, batch)
-    votes = [tally.votes for tally in tallies.values() if tally.votes is not None][-1]
-    answers = torch.from_numpy(engine.run(batch.input.numpy()).classes)
-    return int((predictions(votes).cpu() == answers).sum())
+    return predictions([tally.votes for tally in tallies.values() if tally.votes is not None][-1]).cpu()
 
 
 def told(model: Model, found: Comparison, same: int | None) -> str:
