@@ -31,6 +31,7 @@ from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
+from qsnn.training.folders.spike_counts import read_counts
 from qsnn.training.folders.state import QUEUED, RUNNING
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
@@ -38,7 +39,6 @@ from qsnn.training.json_file import write_json
 from qsnn.training.loop import Outcome, train
 from qsnn.training.run import Ending, Run
 from qsnn.training.runs import UNFINISHED, read_job
-from qsnn.training.spike_counts import read_counts
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ quantized net without spikes that it was made of. That is 0.285 spikes a neuron 
 from typing import Any
 
 from qsnn.hardware.counts.rates import Rates, neurons_of, spikes_at_all
-from qsnn.training.spike_counts import INPUT, RECURRENT, TRACE
+from qsnn.models.spike_counts import INPUT, RECURRENT, TRACE
 
 MAC, AC = 4.6, 0.9
 CHIPS = {

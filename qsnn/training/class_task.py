@@ -14,10 +14,10 @@ from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings, input_shape
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
-from qsnn.training.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.state import Best, TrainingState
 
 log = logging.getLogger(__name__)

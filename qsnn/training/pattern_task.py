@@ -10,10 +10,10 @@ import torch
 from qsnn.data.sources.pattern import Pattern
 from qsnn.kernels.numba.runtime.threads import single_threaded
 from qsnn.models import Activity
+from qsnn.models.spike_counts import SpikeCounts, arrivals, spike_counts
 from qsnn.training.bptt import StepResult, evaluate, firing_rates, gradient_norms, score, silent_distance
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
-from qsnn.training.spike_counts import SpikeCounts, arrivals, spike_counts
 from qsnn.training.state import Best, TrainingState
 
 

@@ -19,8 +19,8 @@ from qsnn.hardware.cost import Costs
 from qsnn.hardware.counts.count import ADD, MULTIPLY, READ, WRITE, Count
 from qsnn.hardware.energy import energy_of
 from qsnn.hardware.table import Hardware
+from qsnn.models.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.local_learning import evaluate_batch
-from qsnn.training.spike_counts import SpikeCounts, spike_counts
 
 
 def number(counts: list[Count], name: str, kind: str) -> float:

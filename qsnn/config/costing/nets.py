@@ -18,8 +18,9 @@ from qsnn.hardware.counts.net import ways_of
 from qsnn.hardware.counts.rates import UNTRAINED
 from qsnn.hardware.memory import Memory
 from qsnn.models.connections import fan_outs
+from qsnn.models.spike_counts import INPUT, SpikeCounts
+from qsnn.training.folders.spike_counts import read_counts
 from qsnn.training.runs import read_job
-from qsnn.training.spike_counts import INPUT, SpikeCounts, read_counts
 
 NO_TERMS = "the net is of another package: nobody knows its terms"
 

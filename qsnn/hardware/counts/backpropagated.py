@@ -34,8 +34,8 @@ from qsnn.layers.activity import Layer
 from qsnn.layers.convolution import SpikingConvolution
 from qsnn.layers.integrating_linear import IntegratingLinear
 from qsnn.models.accumulators import neuron_of
+from qsnn.models.spike_counts import INPUT, RECURRENT
 from qsnn.models.spiking_net import SpikingNet
-from qsnn.training.spike_counts import INPUT, RECURRENT
 
 PARTS = {INPUT: "weight", RECURRENT: "recurrent_weight"}
 
