@@ -27,6 +27,7 @@ from qsnn.errors import QsnnError
 from qsnn.hardware.cost import cost_scalars, energy_rows
 from qsnn.hardware.memory import memory_rows
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.connections import knows
 from qsnn.options import GROUPS
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
@@ -114,7 +115,7 @@ def _energy_of(beginning: Beginning, outcome: Outcome) -> dict[str, Any]:
     """``energy`` for summary.json, by the spikes of the evaluation with which a run has finished; of one that was stopped there
     are none."""
     costed = costed_run(beginning.config, beginning.run)
-    if costed is None or outcome.status != "finished":
+    if costed is None or not knows(costed.net) or outcome.status != "finished":
         return {}
     rates = measured_rates(costed, read_counts(beginning.run.folder))
     return {"energy": costs_by(beginning.config, costed, rates, beginning.overrides).plain()}

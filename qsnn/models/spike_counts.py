@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from qsnn.kernels.convolution import EXACT_SUM
-from qsnn.models.connections import fan_outs, num_weights
+from qsnn.models.connections import fan_outs, knows, num_weights
 
 INPUT, RECURRENT, TRACE, VOTING_TRACE = "input", "recurrent", "trace", "voting_trace"
 SYNAPTIC = {TRACE: INPUT, VOTING_TRACE: INPUT, RECURRENT: RECURRENT, INPUT: INPUT}
@@ -58,8 +58,13 @@ def by_place(spikes: Tensor) -> Tensor:
 
 def spike_counts(
     net: Any, inputs: tuple[int, ...], size: tuple[int, int], arrived: dict[str, Tensor], spikes: dict[str, int]
-) -> SpikeCounts:
-    """Those of ``size`` (samples, steps), which the ``net`` as it is has seen; ``inputs``: shape of its input in a step."""
+) -> SpikeCounts | None:
+    """Those of ``size`` (samples, steps), which the ``net`` as it is has seen; ``inputs``: shape of its input in a step.
+
+    None of a net that has layers of another package.
+    """
+    if not knows(net):
+        return None
     reach = fan_outs(net, inputs, live=True)
     live = {}
     for place, counts in arrived.items():

@@ -142,12 +142,12 @@ class PatternTask:
         )
         return final, Ending({"final/distance": final["distance"]}, self._look(activity, title), detail=detail)
 
-    def counts_of_example(self, run: Run) -> SpikeCounts:
+    def counts_of_example(self, run: Run) -> SpikeCounts | None:
         """Of the pattern, with the net as it is."""
         _, activity = evaluate(run.state.model, self.pattern, self.loss)
         return self._counts(run, activity)
 
-    def _counts(self, run: Run, activity: Activity) -> SpikeCounts:
+    def _counts(self, run: Run, activity: Activity) -> SpikeCounts | None:
         net, (steps, samples) = run.state.model, self.pattern.input.shape[:2]
         arrived = {
             f"{name}.{way}": counts

@@ -177,7 +177,7 @@ class Task(Protocol):
     ) -> tuple[dict[str, Any], dict[str, Any], Ending | None]:
         """Scores of the last weights and of ``best`` (empty if there are none), and what is to be shown."""
 
-    def counts_of_example(self, run: "Run") -> SpikeCounts:
+    def counts_of_example(self, run: "Run") -> SpikeCounts | None:
         """Of the net as it is, with a batch."""
 
     def scores_now(self, run: "Run") -> tuple[dict[str, Any], Ending | None]:
