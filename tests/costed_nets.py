@@ -10,7 +10,7 @@ from qsnn.config.building.common import to_config
 from qsnn.config.building.cost import costed_config, costs_by, measured_rates
 from qsnn.config.command_line import compose_config
 from qsnn.hardware.cost import Costs
-from qsnn.training.spike_counts import SpikeCounts, arrivals, spike_counts
+from qsnn.models.spike_counts import SpikeCounts, arrivals, spike_counts
 
 DENSE = ["experiment=quick", "kernels=eager", "dataset.num_inputs=3", "model.hidden=[2]", "dataset.num_outputs=1"]
 DENSE += ["dataset.num_steps=4", "dataset.target=tree", "optimizer=sgd", "optimizer.eta=2"]

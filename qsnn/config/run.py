@@ -27,11 +27,13 @@ from qsnn.errors import QsnnError
 from qsnn.hardware.cost import cost_scalars, energy_rows
 from qsnn.hardware.memory import memory_rows
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.connections import knows
 from qsnn.options import GROUPS
 from qsnn.reporting.evaluation_files import PREDICTIONS, RATES
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
+from qsnn.training.folders.spike_counts import read_counts
 from qsnn.training.folders.state import QUEUED, RUNNING
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
@@ -39,7 +41,6 @@ from qsnn.training.json_file import write_json
 from qsnn.training.loop import Outcome, train
 from qsnn.training.run import Ending, Run
 from qsnn.training.runs import UNFINISHED, read_job
-from qsnn.training.spike_counts import read_counts
 
 KEPT = ("metrics.jsonl", RATES, PREDICTIONS)
 """Files beside summary.json, which tells those that there are: who compares runs knows then what is gone."""
@@ -118,7 +119,7 @@ def _energy_of(beginning: Beginning, outcome: Outcome) -> dict[str, Any]:
     """``energy`` for summary.json, by the spikes of the evaluation with which a run has finished; of one that was stopped there
     are none."""
     costed = costed_run(beginning.config, beginning.run)
-    if costed is None or outcome.status != "finished":
+    if costed is None or not knows(costed.net) or outcome.status != "finished":
         return {}
     rates = measured_rates(costed, read_counts(beginning.run.folder))
     return {"energy": costs_by(beginning.config, costed, rates, beginning.overrides).plain()}

@@ -8,7 +8,8 @@ effective ones meet an activation other than 0 with a weight other than 0, as ac
 else as multiply-accumulates (MACs). Activation sparsity: the share of neurons times steps without a spike; connection sparsity:
 that of weights that are 0; footprint: bytes of all that inference holds, here of true bits.
 
-`CHIPS`: pJ a synaptic operation as published; times the net's it is a column estimate, whatever else the chip does.
+`CHIPS`: pJ a synaptic operation as published, collected in Tang et al., Frontiers in Neuroscience 17 (2023), table 3; times
+the net's it is a column estimate, whatever else the chip does.
 
 `BREAK_EVEN` (Yan et al. 2024): below 5.7 % spikes a neuron and step at T = 5 steps a spiking net needs less energy than the
 quantized net without spikes that it was made of. That is 0.285 spikes a neuron and sample.
@@ -17,16 +18,16 @@ quantized net without spikes that it was made of. That is 0.285 spikes a neuron 
 from typing import Any
 
 from qsnn.hardware.counts.rates import Rates, neurons_of, spikes_at_all
-from qsnn.training.spike_counts import INPUT, RECURRENT, TRACE
+from qsnn.models.spike_counts import INPUT, RECURRENT, TRACE
 
 MAC, AC = 4.6, 0.9
 CHIPS = {
-    "ODIN": (12.7, "Frenkel et al. 2019"),
+    "ODIN": (12.7, "Frenkel et al. 2018"),
     "ReckOn": (5.3, "Frenkel & Indiveri 2022"),
     "Loihi": (23.6, "Davies et al. 2018"),
     "SpiNNaker2": (10.0, "Hoeppner et al. 2021"),
-    "TrueNorth": (2.5, "Merolla et al. 2014"),
-    "SENECA": (2.8, "Yousefzadeh et al. 2022"),
+    "TrueNorth": (2.5, "Akopyan et al. 2015"),
+    "SENECA": (2.8, "Tang et al. 2023"),
 }
 """pJ a synaptic operation, and where it is from."""
 BREAK_EVEN, BREAK_EVEN_STEPS = 0.057, 5

@@ -13,11 +13,25 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 from qsnn.layers.convolution import SpikingConvolution
+from qsnn.layers.integer_local_layer import IntegerLocalLayer
+from qsnn.layers.integrating_linear import IntegratingLinear
+from qsnn.layers.local_layer import LocalLayer
+from qsnn.layers.recurrent import RecurrentLinear
+from qsnn.layers.spiking_linear import SpikingLinear
 from qsnn.models.local_net import LocalNet
 from qsnn.quantization import quantize, symmetric
 
 WAYS = {"weight": "input", "recurrent_weight": "recurrent"}
 """By which way spikes reach a part of a layer's weights."""
+
+
+KNOWN = (SpikingLinear, RecurrentLinear, IntegratingLinear, SpikingConvolution, LocalLayer, IntegerLocalLayer)
+"""Layers whose connections are known."""
+
+
+def knows(net: Any) -> bool:
+    """Whether all layers are; those of another package need not be."""
+    return all(type(layer) in KNOWN for layer in net.layers.values())
 
 
 def fan_outs(net: Any, inputs: tuple[int, ...], live: bool = False) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from qsnn.files import write_atomically
+from qsnn.training.folders.spike_counts import COUNTS, arrays_of
 from qsnn.training.run import Detail
-from qsnn.training.spike_counts import COUNTS, arrays_of
 
 RATES, PREDICTIONS = "rates.npz", "test_predictions.npz"
 
@@ -20,7 +20,7 @@ RATES, PREDICTIONS = "rates.npz", "test_predictions.npz"
 def write_detail(folder: Path, detail: Detail) -> None:
     """rates.npz: by layer, spikes per time step of each neuron, float32; test_predictions.npz, where there are classes:
     ``index`` (the recording's number in its data set), ``label`` and ``prediction``, one a test recording, int32;
-    spike_counts.npz: `qsnn.training.spike_counts`."""
+    spike_counts.npz: `qsnn.training.folders.spike_counts`."""
     _write(folder / RATES, {name: rates.cpu().numpy().astype(np.float32) for name, rates in detail.rates.items()})
     if detail.predicted is not None:
         index, label, prediction = detail.predicted.cpu().numpy().astype(np.int32)

@@ -15,9 +15,9 @@ from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight, Weight
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers import SpikingActivity
 from qsnn.models import Activity, SpikingNet
+from qsnn.models.spike_counts import arrivals, by_place
 from qsnn.training.class_scores import LayerTally, count_of_all, joined
 from qsnn.training.run import Rates
-from qsnn.training.spike_counts import arrivals, by_place
 from qsnn.training.state import TrainingState
 
 MOST_VALUES = 2**26

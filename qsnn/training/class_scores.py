@@ -19,7 +19,7 @@ class LayerTally:
     moved weights; ``steps`` that the loss is a sum over, samples counted; ``neuron_steps`` and ``weight_steps`` count
     chances of spikes and moves. ``raster``: spikes that the first sample hands on, one (F) a step, and ``course``: its
     votes, one (K) after each step, and ``by_neuron``, spikes (N) of each neuron over all samples and steps, and ``arrived``,
-    what came in at each place (`qsnn.training.spike_counts`), where these are asked for."""
+    what came in at each place (`qsnn.models.spike_counts`), where these are asked for."""
 
     votes: Tensor | None
     loss: float = 0.0

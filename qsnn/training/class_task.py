@@ -14,10 +14,10 @@ from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings, input_shape
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
-from qsnn.training.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.state import Best, TrainingState
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class ClassTask:
                 scores.keep(tallies, batch.labels, batch.index)
         return scores.of_all(self.workers)
 
-    def _counts(self, run: Run, scores: Scores) -> SpikeCounts:
+    def _counts(self, run: Run, scores: Scores) -> SpikeCounts | None:
         """Those of the test recordings, which ``scores`` kept, met by the net's weights of now."""
         size = len(self.split.test), self.test_windows.num_steps
         return spike_counts(run.state.model, self.inputs, size, scores.arrived, scores.spikes)
@@ -198,7 +198,7 @@ class ClassTask:
         chosen = self._spread(self.settings.batch_size)
         return next(test_batches(self.dataset, chosen, self.train_windows, len(chosen)))
 
-    def counts_of_example(self, run: Run) -> SpikeCounts:
+    def counts_of_example(self, run: Run) -> SpikeCounts | None:
         """Of a batch of training recordings, presented as in a test to the net as it is."""
         batch = next(self.test_batches(self._spread(self.settings.batch_size)))
         scores, samples = Scores(len(self.classes)), len(batch.labels)
@@ -255,7 +255,7 @@ class ClassTask:
         ending = Ending(scores, self.look(run), shown.last_confusion(), detail)
         return {**last, **final.summary("test")}, reached, ending
 
-    def _test_of(self, run: Run, weights: dict[str, Tensor]) -> tuple[Scores, SpikeCounts]:
+    def _test_of(self, run: Run, weights: dict[str, Tensor]) -> tuple[Scores, SpikeCounts | None]:
         """Test scores of other weights, and what was counted; those of the net are put back."""
         model, now = run.state.model, run.weights()
         model.load_state_dict(weights)

@@ -14,19 +14,21 @@ from qsnn.kernels.backend import Backend
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
+from qsnn.models.spike_counts import INPUT, TRACE, VOTING_TRACE
 from qsnn.quantization import symmetric
 from qsnn.training.class_scores import LayerTally, count_of_all
 from qsnn.training.run import Rates
-from qsnn.training.spike_counts import INPUT, TRACE, VOTING_TRACE
 from qsnn.training.state import TrainingState
 
 Learn = Callable[[str, LayerStep, Tensor, int], None]
 
 
-def _count_spikes(tally: LayerTally, step: LayerStep) -> None:
-    """Add those of a step, before pooling."""
+def _count_spikes(tally: LayerTally, step: LayerStep, arrived: Tensor | None, votes: bool) -> None:
+    """Add those of a step, before pooling; by place, if what ``arrived`` is given. ``votes``: the layer does in this step."""
     tally.spikes += int(step.membrane.num_spikes)
     tally.neuron_steps += step.membrane.membrane.numel()
+    if arrived is not None:
+        _count_by_place(tally, arrived, step, votes)
 
 
 def _count_by_place(tally: LayerTally, spikes: Tensor, step: LayerStep, votes: bool) -> None:
@@ -65,9 +67,7 @@ def run_batch(
         for name, layer in layers.items():
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
             tally = tallies[name]
-            _count_spikes(tally, step)
-            if by_neuron:
-                _count_by_place(tally, spikes, step, time >= burn_in)
+            _count_spikes(tally, step, spikes if by_neuron else None, time >= burn_in)
             spikes = step.activation.spikes
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())

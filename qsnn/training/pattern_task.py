@@ -10,10 +10,10 @@ import torch
 from qsnn.data.sources.pattern import Pattern
 from qsnn.kernels.numba.runtime.threads import single_threaded
 from qsnn.models import Activity
+from qsnn.models.spike_counts import SpikeCounts, arrivals, spike_counts
 from qsnn.training.bptt import StepResult, evaluate, firing_rates, gradient_norms, score, silent_distance
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
-from qsnn.training.spike_counts import SpikeCounts, arrivals, spike_counts
 from qsnn.training.state import Best, TrainingState
 
 
@@ -142,12 +142,12 @@ class PatternTask:
         )
         return final, Ending({"final/distance": final["distance"]}, self._look(activity, title), detail=detail)
 
-    def counts_of_example(self, run: Run) -> SpikeCounts:
+    def counts_of_example(self, run: Run) -> SpikeCounts | None:
         """Of the pattern, with the net as it is."""
         _, activity = evaluate(run.state.model, self.pattern, self.loss)
         return self._counts(run, activity)
 
-    def _counts(self, run: Run, activity: Activity) -> SpikeCounts:
+    def _counts(self, run: Run, activity: Activity) -> SpikeCounts | None:
         net, (steps, samples) = run.state.model, self.pattern.input.shape[:2]
         arrived = {
             f"{name}.{way}": counts

@@ -12,8 +12,8 @@ from qsnn.comparing.records import read_record
 from qsnn.config.command_line import compose_config
 from qsnn.config.run import start
 from qsnn.errors import RunFolderError
+from qsnn.training.folders.spike_counts import read_counts
 from qsnn.training.runs import read_job
-from qsnn.training.spike_counts import read_counts
 
 QUICK = [*SMALL, "trainer.epochs=1", "kernels=eager", "logging.to=[]"]
 FIGURES = "\n".join(f"{name}: 1.0" for name in ("add_int8", "add_int32", "add_fp16", "add_fp32", "dram_access"))

@@ -19,8 +19,8 @@ from qsnn.hardware.cost import Costs
 from qsnn.hardware.counts.count import ADD, MULTIPLY, READ, WRITE, Count
 from qsnn.hardware.energy import energy_of
 from qsnn.hardware.table import Hardware
+from qsnn.models.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.local_learning import evaluate_batch
-from qsnn.training.spike_counts import SpikeCounts, spike_counts
 
 
 def number(counts: list[Count], name: str, kind: str) -> float:
@@ -193,3 +193,9 @@ def test_full_precision_takes_the_figures_of_floats() -> None:
     places = costs.inference.places
     assert hidden["synaptic accumulates"].picojoule(costs.hardware, places) == pytest.approx(12 * 0.9)
     assert hidden["weights"].picojoule(costs.hardware, places) == pytest.approx(12 * 32 / 64 * 10)
+
+
+def test_net_with_a_layer_of_another_package_is_not_counted() -> None:
+    net = costed_config(to_config(compose_config(DENSE))).net
+    net.hidden.__class__ = type("Foreign", (type(net.hidden),), {})
+    assert spike_counts(net, (3,), (1, 4), {}, {}) is None

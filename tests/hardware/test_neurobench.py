@@ -16,8 +16,8 @@ from qsnn.config.building.cost import costed_config, costs_by, measured_rates
 from qsnn.config.command_line import compose_config
 from qsnn.data.events.batches import Batch
 from qsnn.models.local_net import LocalNet
+from qsnn.models.spike_counts import spike_counts
 from qsnn.training.local_learning import evaluate_batch
-from qsnn.training.spike_counts import spike_counts
 
 pytest.importorskip("neurobench.metrics.workload", exc_type=ImportError)
 

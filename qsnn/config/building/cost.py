@@ -16,10 +16,10 @@ from qsnn.hardware.learning import Learning
 from qsnn.hardware.memory import Memory, memory_of
 from qsnn.losses.cross_entropy import MAX, MEMBRANE
 from qsnn.models.local_net import LocalNet
+from qsnn.models.spike_counts import SpikeCounts
 from qsnn.models.spiking_net import SpikingNet
 from qsnn.training.run import Run
 from qsnn.training.settings import rounding_by_layer
-from qsnn.training.spike_counts import SpikeCounts
 
 
 class Costed(NamedTuple):

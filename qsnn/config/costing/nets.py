@@ -17,11 +17,12 @@ from qsnn.hardware.cost import Costs
 from qsnn.hardware.counts.net import ways_of
 from qsnn.hardware.counts.rates import UNTRAINED
 from qsnn.hardware.memory import Memory
-from qsnn.models.connections import fan_outs
+from qsnn.models.connections import fan_outs, knows
+from qsnn.models.local_net import LocalNet
+from qsnn.models.spike_counts import INPUT, SpikeCounts
+from qsnn.models.spiking_net import SpikingNet
+from qsnn.training.folders.spike_counts import read_counts
 from qsnn.training.runs import read_job
-from qsnn.training.spike_counts import INPUT, SpikeCounts, read_counts
-
-NO_TERMS = "the net is of another package: nobody knows its terms"
 
 
 class Costing(NamedTuple):
@@ -52,7 +53,7 @@ def cost_of_run(folder: Path, overrides: Sequence[str]) -> Costing:
     training = counts.num_steps  # of a pattern, which is trained as it is tested
     if CLASSES in config.dataset.gives:
         training = config.dataset.windows(config.neuron.dt, training=True).num_steps
-    costed = costed_net(config, saved.net, saved.inputs, config.trainer.rule(config), training)
+    costed = _known(costed_net(config, saved.net, saved.inputs, config.trainer.rule(config), training))
     _check_fits(costed, counts, folder)
     given = saved_and_given(folder, [*overrides])
     return Costing(costed.memory(), costs_by(config, costed, measured_rates(costed, counts), given))
@@ -90,9 +91,16 @@ def cost_of_config(overrides: Sequence[str], rate: float | None) -> Costing:
     config = to_config(compose_config([*overrides]))
     with memory_explained(config):
         if rate is not None:
-            costed = costed_config(config)
+            costed = _known(costed_config(config))
             return Costing(costed.memory(), costs_by(config, costed, assumed(config, costed, rate), overrides))
         return _untrained(config, overrides)
+
+
+def _known(costed: Costed | None) -> Costed:
+    """The same. Raises ConfigError for a net with layers of another package."""
+    if costed is None or not isinstance(costed.net, SpikingNet | LocalNet) or not knows(costed.net):
+        raise ConfigError("the net, or a layer of it, is of another package: nobody knows what it counts")
+    return costed
 
 
 def _untrained(config: Config, overrides: Sequence[str]) -> Costing:
@@ -103,8 +111,7 @@ def _untrained(config: Config, overrides: Sequence[str]) -> Costing:
         raise DataError(
             f"{error}; or give rate=, spikes a neuron and step that are assumed, for which no data are needed"
         ) from error
-    costed = costed_run(config, run)
-    if costed is None:
-        raise ConfigError(NO_TERMS)
-    rates = measured_rates(costed, run.task.counts_of_example(run), UNTRAINED)
+    costed, counts = _known(costed_run(config, run)), run.task.counts_of_example(run)
+    assert counts is not None  # of a net that is known
+    rates = measured_rates(costed, counts, UNTRAINED)
     return Costing(costed.memory(), costs_by(config, costed, rates, overrides))

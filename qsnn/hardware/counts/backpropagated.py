@@ -34,8 +34,8 @@ from qsnn.layers.activity import Layer
 from qsnn.layers.convolution import SpikingConvolution
 from qsnn.layers.integrating_linear import IntegratingLinear
 from qsnn.models.accumulators import neuron_of
+from qsnn.models.spike_counts import INPUT, RECURRENT
 from qsnn.models.spiking_net import SpikingNet
-from qsnn.training.spike_counts import INPUT, RECURRENT
 
 PARTS = {INPUT: "weight", RECURRENT: "recurrent_weight"}
 
@@ -68,7 +68,7 @@ def _layers(net: SpikingNet, inputs: int, rates: Rates) -> dict[str, _Layer]:
         states = {
             state: bits for state, bits in zip(STATE_NAMES, layer.state_widths(), strict=True) if bits != 0
         }  # a neuron without one has 0
-        decays = {state: getattr(parameters, f"{state}_decay") for state in states}
+        decays = {state: getattr(parameters, f"{state}_decay", None) for state in states}
         fan_in = sum(_fan_in(w.weight.shape) for w in layer.weights().values())
         sums = summed(layer.weights()["weight"].weight_bits, fan_in)
         found[name] = _Layer(layer, rates.layers[name], inputs, layer.num_neurons, states, decays, sums)

@@ -86,7 +86,7 @@ def address(places: int) -> int:
 
 def decay(name: str, sizes: Sizes, factor: object, bits: Operand) -> Iterator[Count]:
     """A state times a factor: nothing for 0 and 1, a shift and an addition for 1 - 2^-k and a shift for 2^-k on a grid, else a
-    multiplication by a factor of the state's width."""
+    multiplication by a factor of the state's width; so of a factor that is not known."""
     value = float(factor) if isinstance(factor, int | float) else None
     if value in (0.0, 1.0) or (bits is not None and value is not None and _is_power_of_two(value)):
         return

@@ -30,7 +30,7 @@ from qsnn.hardware.learning import Learning, Trained
 from qsnn.hardware.local import grid_of
 from qsnn.layers.local_layer import LocalLayer
 from qsnn.models.local_net import LocalNet
-from qsnn.training.spike_counts import INPUT, TRACE, VOTING_TRACE
+from qsnn.models.spike_counts import INPUT, TRACE, VOTING_TRACE
 
 WAYS = [INPUT, TRACE, VOTING_TRACE]
 

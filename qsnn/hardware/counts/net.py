@@ -57,5 +57,5 @@ def _updates(net: Any, learning: Learning) -> Counts:
 
 
 def ways_of(net: Any) -> dict[str, list[str]]:
-    """By layer, how spikes arrive, as `qsnn.training.spike_counts` calls them."""
+    """By layer, how spikes arrive, as `qsnn.models.spike_counts` calls them."""
     return dict.fromkeys(net.layers, local.WAYS) if isinstance(net, LocalNet) else backpropagated.ways_of(net)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from qsnn.models.connections import fan_outs, num_weights
-from qsnn.training.spike_counts import INPUT, RECURRENT, TRACE, VOTING_TRACE, SpikeCounts
+from qsnn.models.spike_counts import INPUT, RECURRENT, TRACE, VOTING_TRACE, SpikeCounts
 
 RUN, UNTRAINED, ASSUMED = "run", "untrained", "assumed"
 
@@ -25,7 +25,7 @@ class Arrivals(NamedTuple):
 
 
 class LayerRates(NamedTuple):
-    """A sample and step: what arrives by each way (`qsnn.training.spike_counts`), how many ``spikes`` the layer has, before
+    """A sample and step: what arrives by each way (`qsnn.models.spike_counts`), how many ``spikes`` the layer has, before
     pooling, and how many it hands on."""
 
     arrivals: dict[str, Arrivals]
