@@ -8,9 +8,9 @@ import pytest
 
 from qsnn.comparing.command import parse_words
 from qsnn.config.building.common import to_config
+from qsnn.config.checking.explaining import known_keys
 from qsnn.config.command_line import parse_overrides
 from qsnn.config.composition import compose_config
-from qsnn.config.explaining import known_keys
 from qsnn.config.sweep_jobs import all_jobs
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS
