@@ -189,6 +189,8 @@ def read_value(text: str) -> Any:
 
 
 def _read_yaml(path: Path) -> Any:
+    if not path.is_file():
+        return None
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

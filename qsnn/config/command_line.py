@@ -13,8 +13,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from qsnn.config.checking.explaining import known_keys, nearest_key
 from qsnn.config.composition import compose_config, compose_like, wrong_values
-from qsnn.config.explaining import known_keys, nearest_key
 from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
 from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from qsnn.config.explaining import cause_of, explain, lines_of, override_of
+from qsnn.config.checking.explaining import cause_of, explain, lines_of, override_of
 from qsnn.config.paths import config_folder
 from qsnn.config.search_path import search_path_override
 from qsnn.errors import ConfigError

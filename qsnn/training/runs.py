@@ -121,6 +121,8 @@ def read_job(folder: Path) -> Job:
 
 
 def _read_overrides(path: Path) -> Any:
+    if not path.is_file():
+        return None
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

@@ -15,9 +15,9 @@ from helpers import SMALL, command, in_process
 
 from qsnn.command import run_command
 from qsnn.config.building.run import to_config
+from qsnn.config.checking.explaining import known_keys
 from qsnn.config.command_line import compose_config, group_options, parse_overrides
 from qsnn.config.composition import without_hydra
-from qsnn.config.explaining import known_keys
 from qsnn.config.old_names import OLD_KEYS, OLD_OPTIONS
 from qsnn.config.training import train as train_here
 

@@ -8,13 +8,13 @@ import pytest
 
 from qsnn.comparing.command import parse_words
 from qsnn.config.building.common import to_config
+from qsnn.config.checking.explaining import known_keys
 from qsnn.config.command_line import parse_overrides
 from qsnn.config.composition import compose_config
 from qsnn.config.costing.command import parse_words as parse_cost_words
 from qsnn.config.deploying.export import KEYS as EXPORT_KEYS
 from qsnn.config.deploying.request import Words
 from qsnn.config.deploying.verify import KEYS as VERIFY_KEYS
-from qsnn.config.explaining import known_keys
 from qsnn.config.sweep_jobs import all_jobs
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qsnn.comparing.metrics import TEST_ACCURACY, counted
 from qsnn.comparing.records import Record, printable
-from qsnn.data.formats.npz import NpzFile, npz_shapes
+from qsnn.data.formats.npz import ADVICE, NpzFile, npz_shapes
 from qsnn.errors import DataError
 
 RATES, PREDICTIONS, METRICS = "rates.npz", "test_predictions.npz", "metrics.jsonl"
@@ -64,7 +64,8 @@ class Kept:
             try:
                 self._read[path] = load_rates(path) if path.name == RATES else load_predictions(path)
             except DataError as error:
-                self._read[path] = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+                reason = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+                self._read[path] = reason.removesuffix(f"; {ADVICE}")  # nobody saves what a run has written
         return self._read.get(path) if path is not None else None
 
 

@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from qsnn.config.checking.checks import widths_there
+from qsnn.config.checking.explaining import known_keys, nearest_key
 from qsnn.config.command_line import group_options
-from qsnn.config.explaining import known_keys, nearest_key
 from qsnn.config.paths import folder_name
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qsnn.config.building.common import to_config
+from qsnn.config.checking.explaining import explain, nearest_key
 from qsnn.config.command_line import parse_overrides
 from qsnn.config.composition import compose_config, without_hydra
-from qsnn.config.explaining import explain, nearest_key
 from qsnn.config.schema import Config, Search
 from qsnn.config.search_path import note_search_path
 from qsnn.config.sweep_jobs import check_launcher, check_objective

@@ -15,8 +15,8 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from qsnn.config.checking.explaining import explain
 from qsnn.config.composition import without_running_hydra
-from qsnn.config.explaining import explain
 from qsnn.config.paths import AUTO, config_folder, quoted
 from qsnn.config.search_path import search_path_override
 from qsnn.config.sweeps.clusters import run_by_plugin
