@@ -27,7 +27,7 @@ WORDS = [
     "experiment=quick", "kernels=eager", "trainer.checkpoint_every=10", "logging.metrics_every=5", "logging.health_every=20",
     "logging.raster_every=20", "logging.histogram_every=20", "logging.progress=false", "logging.to=[csv,wandb,mlflow]",
 ]  # fmt: skip
-NOBODY = "http://127.0.0.1:9"
+MOST_TOLD, NOBODY = 600, "http://127.0.0.1:9"
 SLOW = 4_000
 """Epochs of a run that is to be killed."""
 Check = Callable[[Path], str]
@@ -285,7 +285,7 @@ def main() -> int:
                 try:
                     told = check(folder)
                 except (AssertionError, RuntimeError, subprocess.TimeoutExpired) as error:
-                    told, failed = f"FAILED: {error}", failed + 1
+                    told, failed = f"FAILED: {str(error)[-MOST_TOLD:]}", failed + 1
                 print(f"| {name} | {told} |", flush=True)
     return int(failed > 0)
 

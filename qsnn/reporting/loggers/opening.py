@@ -66,9 +66,13 @@ def _missing(name: str, error: ImportError) -> ConfigError:
 def _remote(
     name: str, make: Callable[[RunIdentity], Logger], run: RunIdentity, errors: tuple[type[Exception], ...], help_: str
 ) -> Logger:
+    begins: tuple[type[Exception], ...] = (
+        *errors,
+        ImportError,
+    )  # imported late, of packages that do not fit each other
     try:
         return Remote(name, make(run), errors)
-    except errors as error:
+    except begins as error:
         raise ConfigError(f"logging.to: {name} cannot begin: {first_line(error)}; {help_}") from error
 
 
