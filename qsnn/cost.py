@@ -4,6 +4,7 @@ from qsnn.command import run_and_leave
 
 USAGE = """usage: python -m qsnn.cost run=outputs/<experiment>/<time> [hardware=...] [out=FILE] [counts=true]
        python -m qsnn.cost [experiment=<name>] [key=value ...] [rate=0.05] [hardware=...] [out=FILE] [counts=true]
+       python -m qsnn.cost storage=true [run=...|experiment=<name> key=value ...] [sparsity=S] [picture=FILE.png]
        python -m qsnn.cost icons=true
 
 Memory to the bit in inference and in training, and the energy of an inference and of a training step: operations and accesses,
@@ -17,6 +18,9 @@ hardware=  a table: horowitz_45nm, a file of your own in <folder>/hardware/ with
            such as hardware.access_bits=32 hardware.sram_kib='[64]' hardware.sram_access='[25]'
 counts=    true: every operation and access with its formula; they are in the JSON file in any case
 out=       where the JSON file is written
+storage=   true: how weights can be stored, in bits and accesses of a step (docs/storage.md); its own words:
+           sparsity= share of zero codes, not the net's   error_rate=1 share of neurons with an error   word_bits=64 of a bitmap
+           picture= FILE.png, of widths=2,3,4,8 bits   paper=true: beside the figures of [ISCAS]
 icons=     true (or --icons): the published memory accounting of [ICONS], and the corrected ones
 
   python -m qsnn.cost experiment=randman quantization.weight_bits=2 rate=0.05

@@ -1,5 +1,6 @@
 """Schemes of storage: formulas against weights that are packed for real, and against counting by hand."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_data import SMALL_NET
 from PIL import Image
-from scripts_module import load_script
 
 from qsnn.config.building.common import to_config
 from qsnn.config.building.cost import net_of_config
 from qsnn.config.building.storage import measured_rates, rates_by_layer
 from qsnn.config.command_line import compose_config
+from qsnn.config.costing.command import cost
+from qsnn.errors import QsnnError
 from qsnn.hardware.storage.crossover import PAIRS, crossover, most_nonzero
 from qsnn.hardware.storage.nets import synapses_of_net
 from qsnn.hardware.storage.packing import pack, row
@@ -197,15 +199,16 @@ def test_rates_are_those_kept_where_they_fit_and_assumed_elsewhere(tmp_path: Pat
     ("wait=3", "wait"),
     ("run=nowhere", "nowhere"),
 ])  # fmt: skip
-def test_storage_script_refuses_what_it_cannot_use_in_one_line(
-    word: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    script = load_script("storage")
-    words = ["storage.py", *(["experiment=quick", f"picture={tmp_path / 'x.png'}"] if "run=" not in word else []), word]
-    monkeypatch.setattr("sys.argv", words)
-    assert script.main() == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert told in error
-    assert error.count("\n") == 1
+def test_storage_refuses_what_it_cannot_use_in_one_line(word: str, told: str, tmp_path: Path) -> None:
+    others = ["experiment=quick", f"picture={tmp_path / 'x.png'}"] if "run=" not in word else []
+    with pytest.raises(QsnnError, match=re.escape(told)) as error:
+        cost(["storage=true", *others, word])
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_cost_prints_the_schemes_of_a_configs_net() -> None:
+    told = cost(["storage=true", "experiment=quick", "sparsity=0.5"])
+    assert told.startswith("50.0% zeros given")
+    assert "pb_bmp" in told
+    assert "1.369x" in cost(["storage=true", "paper=true"])

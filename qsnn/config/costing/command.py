@@ -6,6 +6,7 @@ from typing import NamedTuple
 from qsnn.config.building.common import to_config
 from qsnn.config.command_line import compose_config, take_path
 from qsnn.config.costing.nets import Costing, cost_of_config, cost_of_run
+from qsnn.config.costing.storage import storage
 from qsnn.config.costing.tables import counts_table, energy_table, icons_table, memory_table
 from qsnn.config.search_path import note_search_path
 from qsnn.errors import ConfigError
@@ -28,6 +29,8 @@ class Words(NamedTuple):
 
 def cost(arguments: list[str]) -> str:
     """The tables; writes the file. Raises ConfigError, DataError, RunFolderError, OSError."""
+    if "storage=true" in arguments:
+        return storage([word for word in note_search_path(arguments) if word != "storage=true"])
     words = parse_words(note_search_path(arguments))
     if words.icons:
         _alone(words)
