@@ -104,7 +104,7 @@ class TensorBoardLog:
         with self._naming():
             self._writer.flush()
 
-    def close(self, end: str) -> None:
+    def close(self, end: str = "finished") -> None:
         """End the session, so that the HParams table shows the run as finished, whatever its ``end``."""
         try:
             with self._naming():

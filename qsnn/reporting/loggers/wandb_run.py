@@ -48,7 +48,7 @@ class WandbLog:
 
     def _again(self, run: RunIdentity) -> None:
         """The scalars so far: an offline file is written every quarter of a minute, and what a killed process had not written
-        is lost with it. A server keeps the first of two equal steps."""
+        is lost with it. Steps below the last one are ignored where both files meet."""
         for row in read_metrics(run.folder / "metrics.jsonl"):
             if row["epoch"] <= run.epoch:
                 self.scalars(tags_of({key: of for key, of in row.items() if key != "epoch"}, run.layers), row["epoch"])
