@@ -41,7 +41,7 @@ def test_train_leaves_the_promised_files_and_prints_table_and_paths(tmp_path: Pa
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     assert names == hydra | {
         "checkpoints/best.pt", "checkpoints/last.pt", "checkpoints/previous.pt", "metrics.jsonl", "raster.png",
-        "rates.npz", "summary.json", "train.log",
+        "rates.npz", "spike_counts.npz", "summary.json", "train.log",
     }  # fmt: skip
     assert len(list(run.glob("events.out.tfevents.*"))) == 2  # hyperparameters in a file of their own
     assert "epoch 6/6" in result.stderr
