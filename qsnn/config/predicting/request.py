@@ -65,11 +65,6 @@ def _paths(words: list[str]) -> list[Path]:
     strange = next((path for path in paths if "=" in str(path) and not path.exists()), None)
     if strange is not None:
         raise ConfigError(f"{strange} is no file and no key of predict: {', '.join((*KEYS, *MACHINE))}")
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise ConfigError(
-            f"{missing[0]} is not there; relative paths start at {Path.cwd()}: name files or folders of recordings"
-        )
     if not paths:
         raise ConfigError("no recording is named: give files or folders, such as recording.aedat")
     return paths
