@@ -4,14 +4,16 @@ import sys
 
 from qsnn.command import EXIT_BAD_INPUT, run_and_leave
 
-USAGE = """usage: python -m qsnn.export run=outputs/<experiment>/<time> [format=artefact] [out=FOLDER] [weights=best|last]
-                             [overwrite=true]
+USAGE = """usage: python -m qsnn.export run=outputs/<experiment>/<time> [format=artefact|c|mem|nir|onnx] [out=FOLDER]
+                             [weights=best|last] [overwrite=true]
 
-Writes the net of a run for a machine without floats: a folder with model.json (layers, formats, shifts, multipliers, constants,
-widths of accumulators) and the weights at their true width, each file with a checksum. out= is <run>/artefact unless given;
-nothing is written over without overwrite=true. The weights are the run's best, or its last; run=.../checkpoints/<name>.pt names
-others. A net whose forward pass is not one of integers is refused, with the keys that make it so. docs/integer.md says what
-every number means; python -m qsnn.verify run=... replays the run's test samples in integers.
+Writes the net of a run for a machine without floats: a folder with model.json (layers, formats, shifts, multipliers,
+constants, widths of accumulators) and the weights at their true width, each file with a checksum. format=c, mem, nir and onnx
+write a folder of C99, of memory files and a Verilog layer, of a graph of NIR or ONNX (docs/exports.md), with golden vectors
+of the integer engine and a program that compares itself with them. out= is <run>/<format> unless given; nothing is written
+over without overwrite=true. The weights are the run's best, or its last; run=.../checkpoints/<name>.pt names others. A net
+whose forward pass is not one of integers is refused, with the keys that make it so. docs/integer.md says what every number
+means; python -m qsnn.verify run=... replays the run's test samples in integers.
 """
 
 

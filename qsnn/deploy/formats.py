@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qsnn.deploy.artefact import SUMS, check_vacant, write_artefact
+from qsnn.deploy.c import check_c, write_c
 from qsnn.deploy.model import Model
+from qsnn.deploy.nir_graph import check_nir, write_nir
+from qsnn.deploy.onnx_step import check_onnx, write_onnx
+from qsnn.deploy.verilog import check_mem, write_mem
 
 
 class ExportFormat(NamedTuple):
@@ -23,4 +27,8 @@ def _check_artefact(out: Path, overwrite: bool) -> None:
 
 FORMATS: dict[str, ExportFormat] = {
     "artefact": ExportFormat("a folder for qsnn.deploy.IntegerEngine", write_artefact, _check_artefact),
+    "c": ExportFormat("C99: header, source, a check of itself, a reader of recordings", write_c, check_c),
+    "mem": ExportFormat("memory files for $readmemh, a Verilog layer, a test bench", write_mem, check_mem),
+    "nir": ExportFormat("a graph of NIR, what it cannot say in its metadata", write_nir, check_nir),
+    "onnx": ExportFormat("a time step as a graph of integer tensors, for onnxruntime", write_onnx, check_onnx),
 }

@@ -1,0 +1,14 @@
+"""A model as memory files ($readmemh), and a Verilog layer with a test bench that checks itself against the integer engine.
+
+    memory.py      words of codes, of spikes, of constants
+    layers.py      a layer's constants, parameters and golden vectors
+    write.py       the folder
+    templates/     lif_layer.v, our reference, and the test bench
+
+Every layer's weights and constants are written. `lif_layer.v` has dense and recurrent layers and membrane readouts: each is
+given the inputs that it has in the whole net. Convolutions get their memory files, not a bench.
+"""
+
+from qsnn.deploy.verilog.write import MARK, check_mem, files_of, write_mem
+
+__all__ = ["MARK", "check_mem", "files_of", "write_mem"]
