@@ -1,4 +1,4 @@
-"""Finished nets on a machine without floats: `IntegerEngine`, artefacts, and where they come from.
+"""Nets on a machine without floats: `IntegerEngine` runs finished ones, `IntegerTrainer` repeats how they learned; artefacts.
 
 What is where. Without torch, and without a float:
 
@@ -13,6 +13,7 @@ What is where. Without torch, and without a float:
     artefact.py           `write_artefact`, `read_artefact`, `write_folder` (a folder at once), `files_of`
     recordings.py         `listen`: a recording event by event, a prediction after each step; `steps_of` its inputs
     to_json.py, from_json.py, fields.py, arrays.py      model.json, each value checked
+    training              a room of its own: `IntegerTrainer`, `Recipe`, training.json
 
 From torch:
 
@@ -21,5 +22,6 @@ From torch:
 """
 
 from qsnn.deploy.engine import IntegerEngine
+from qsnn.deploy.training.trainer import IntegerTrainer
 
-__all__ = ["IntegerEngine"]
+__all__ = ["IntegerEngine", "IntegerTrainer"]

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn.deploy.arithmetic import Whole
+from qsnn.deploy.arithmetic import WORD_BITS, Codes, Whole
 
 Truths = NDArray[np.bool_]
 SATURATE, WRAP = "saturate", "wrap"
 OVERFLOWS = (SATURATE, WRAP)
+NARROW_BITS = 32
 
 
 class Accumulators(NamedTuple):
@@ -38,17 +39,26 @@ Overflows = dict[str, int]
 def products(rows: Whole, columns: Whole, name: str, sums: Accumulators, counted: Overflows) -> Whole:
     """``rows @ columns``, (R, I) and (I, N) to (R, N)."""
     if not sums.narrow(name):
-        return exact_products(rows, columns)
+        return exact_products(rows, columns, sums.proved[name])
     if sums.overflow == WRAP:
         return _wrapped(exact_products(rows, columns), name, sums, counted)
     return _saturating_products(rows, columns, name, sums, counted)
 
 
-def exact_products(rows: Whole, columns: Whole) -> Whole:
-    """``rows @ columns`` in int64; what no row has is left out, and so are rows of zeros."""
+def exact_products(rows: Codes, columns: Codes, bits: int = WORD_BITS) -> Whole:
+    """``rows @ columns`` as int64; what no row has is left out, and so are rows of zeros.
+
+    ``bits``: proved of every partial sum; where 32 do, they are summed in 32, which takes a third of the time.
+    """
+    kind = np.int32 if bits <= NARROW_BITS else np.int64
     used, busy = np.flatnonzero(rows.any(0)), np.flatnonzero(rows.any(1))
     out = np.zeros((len(rows), columns.shape[1]), np.int64)
-    out[busy] = rows[np.ix_(busy, used)] @ columns[used]
+    if used.size and busy.size:
+        part = rows if used.size == rows.shape[1] and busy.size == len(rows) else rows[np.ix_(busy, used)]
+        # einsum runs along the columns; numpy's matmul of integers goes down them
+        found = np.einsum("ri,in->rn", part.astype(kind, copy=False), columns[used].astype(kind))
+        assert found.dtype == kind
+        out[busy] = found
     return out
 
 

@@ -30,6 +30,8 @@ from qsnn.errors import ConfigError, DataError, naming
 
 FORMAT, VERSION = "qsnn artefact", 1
 MODEL, SUMS = "model.json", "SHA256SUMS"
+MORE = ("training.json", "training-")
+"""How names of files begin that a model does not need: `qsnn.deploy.training.files` reads them. No layer's name has a -."""
 MAX_JSON = 2**26
 """Bytes of model.json."""
 
@@ -134,8 +136,9 @@ def read_artefact(folder: Path) -> Model:
 
     model, stated = from_json(fields, load)
     fields.end()
-    if asked != set(sums):
-        raise DataError(f"{folder / SUMS} names {sorted(set(sums) - asked)[0][:80]!a}, which the model does not have")
+    others = {name for name in sums if not name.startswith(MORE)} - asked
+    if others:
+        raise DataError(f"{folder / SUMS} names {sorted(others)[0][:80]!a}, which the model does not have")
     _check_widths(folder, model, stated)
     return model
 
@@ -206,3 +209,30 @@ def _content(path: Path, wanted: int | None) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); export the run again") from error
+
+
+class Contents:
+    """Further files of an artefact, each verified. Raises DataError, naming the file, for what is missing or changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._sums = folder, _read_sums(folder)
+
+    def json(self, name: str) -> Any:
+        """What a file of JSON says."""
+        return json_of(self.folder / name, _verified(self.folder, name, self._sums, None))
+
+    def codes(self, name: str, array: Array) -> Whole:
+        """The codes of a packed file, flat."""
+        return _codes(self.folder, name, array, self._sums)
+
+    def check_all(self, asked: set[str], prefix: tuple[str, ...]) -> None:
+        """Raise DataError for a file whose name begins so, and that nobody has ``asked`` for."""
+        others = {name for name in self._sums if name.startswith(prefix)} - asked
+        if others:
+            raise DataError(f"{self.folder / SUMS} names {sorted(others)[0][:80]!a}, which nothing refers to")
+
+
+def with_sums(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files of an artefact with the checksums of all of them, in place of those that there may be."""
+    content = {name: part for name, part in files.items() if name != SUMS}
+    return {**content, SUMS: _sums(content)}

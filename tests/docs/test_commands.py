@@ -14,6 +14,7 @@ from qsnn.config.composition import compose_config
 from qsnn.config.costing.command import parse_words as parse_cost_words
 from qsnn.config.deploying.export import KEYS as EXPORT_KEYS
 from qsnn.config.deploying.request import Words
+from qsnn.config.deploying.training import KEYS as TRAINING_KEYS
 from qsnn.config.deploying.verify import KEYS as VERIFY_KEYS
 from qsnn.config.sweep_jobs import all_jobs
 from qsnn.errors import ConfigError
@@ -21,7 +22,7 @@ from qsnn.options import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md", DOCS / "integer.md"]
+PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md", DOCS / "integer.md", DOCS / "integer_training.md"]
 OTHER_PAGES = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
 SHOWN = re.compile(r"^(?:    |\| `)python -m qsnn\.train((?: .*\\\n)* .*)?$", re.M)
 MISFIT = ["experiment=gesture_demo", "neuron=lif"]  # README shows it with its error
@@ -83,7 +84,7 @@ def test_docs_reports_are_asked_in_words_that_there_are() -> None:
 def test_docs_exports_are_asked_in_words_that_there_are() -> None:
     shown = re.compile(r"^    python -m qsnn\.(export|verify)( .*)$", re.M)
     found = [(command, words_of(text)) for page in PAGES for command, text in shown.findall(page.read_text())]
-    keys = {"export": EXPORT_KEYS, "verify": VERIFY_KEYS}
+    keys = {"export": EXPORT_KEYS, "verify": (*VERIFY_KEYS, *TRAINING_KEYS)}
     assert len(found) > 3
     for command, words in found:
         Words(command, words, keys[command], ())

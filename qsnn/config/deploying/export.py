@@ -1,24 +1,30 @@
 """What `qsnn.export` does: a run's net, in integers, to a folder or file."""
 
-from qsnn.config.deploying.request import MACHINE, Words
+from qsnn.config.deploying.request import DATA, MACHINE, Words
 from qsnn.config.deploying.saved import exported
+from qsnn.config.deploying.training import export_training
 from qsnn.config.paths import split_checkpoint
 from qsnn.deploy.formats import FORMATS
 from qsnn.deploy.model import Model
+from qsnn.deploy.training.formats import TRAINING_FORMATS
 from qsnn.deploy.widths import widths_of
 
-KEYS = ("run", "format", "out", "overwrite", "weights")
+KEYS = ("run", "format", "out", "overwrite", "weights", "training")
 
 
 def export(arguments: list[str]) -> str:
     """Write the export; what it is, as text. Raises QsnnError and OSError."""
-    words = Words("export", arguments, KEYS, MACHINE)
-    form, overwrite = FORMATS[words.choice("format", tuple(FORMATS), "artefact")], words.truth("overwrite")
-    out = words.path("out") or split_checkpoint(words.run())[0] / words.choice("format", tuple(FORMATS), "artefact")
+    words = Words("export", arguments, KEYS, (*MACHINE, *DATA))
+    training = words.truth("training")
+    known = tuple(TRAINING_FORMATS if training else FORMATS)
+    name, overwrite = words.choice("format", known, "artefact"), words.truth("overwrite")
+    out = words.path("out") or split_checkpoint(words.run())[0] / (f"{name}_training" if training else name)
     if split_checkpoint(words.run())[0].is_dir():
-        form.check(out, overwrite)
+        (TRAINING_FORMATS[name] if training else FORMATS[name]).check(out, overwrite)
+    if training:
+        return export_training(words, TRAINING_FORMATS[name], out, overwrite)
     model = exported(words).model
-    form.write(model, out, overwrite)
+    FORMATS[name].write(model, out, overwrite)
     return f"{described(model)}\nwrote {out}"
 
 
