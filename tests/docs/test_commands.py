@@ -22,7 +22,17 @@ from qsnn.options import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md", DOCS / "integer.md", DOCS / "integer_training.md"]
+SHOWING = [
+    "results.md",
+    "performance.md",
+    "report.md",
+    "cost.md",
+    "storage.md",
+    "integer.md",
+    "integer_training.md",
+    "exports.md",
+]
+PAGES = [ROOT / "README.md", *(DOCS / name for name in SHOWING)]
 OTHER_PAGES = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
 SHOWN = re.compile(r"^(?:    |\| `)python -m qsnn\.train((?: .*\\\n)* .*)?$", re.M)
 MISFIT = ["experiment=gesture_demo", "neuron=lif"]  # README shows it with its error

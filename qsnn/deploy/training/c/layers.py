@@ -10,6 +10,7 @@ from qsnn.deploy.training.recipe import Recipe, SpikingRule, Stored
 
 Values = dict[str, Any]
 
+
 def word(bits: int) -> int:
     """32 or 64: of the accumulator of a sum."""
     return 32 if bits <= NARROW_BITS else 64
