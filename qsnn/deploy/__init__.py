@@ -15,6 +15,12 @@ What is where. Without torch, and without a float:
     to_json.py, from_json.py, fields.py, arrays.py      model.json, each value checked
     training              a room of its own: `IntegerTrainer`, `Recipe`, training.json
 
+Exports, each with golden vectors and a check of itself (docs/exports.md), their registry `formats.FORMATS`:
+
+    golden/                inputs, and what the engine holds after each step of them
+    c/, verilog/           C99; memory files, a layer, a test bench
+    nir_graph/, onnx_step/ graphs, of the extras ``nir`` and ``onnx``
+
 From torch:
 
     from_net              `model_of` of a net, `spiking_layers` (BPTT), `local_layers`, `event_input`, `raster_input`

@@ -5,8 +5,9 @@
     write.py       the folder
     templates/     lif_layer.v, our reference, and the test bench
 
-Every layer's weights and constants are written. `lif_layer.v` has dense and recurrent layers and membrane readouts: each is
-given the inputs that it has in the whole net. Convolutions get their memory files, not a bench.
+`lif_layer.v` has dense, recurrent and convolutional layers and membrane readouts; each is checked with the inputs that it
+has in the whole net. The OR of pooling stands between layers, and is done in the golden vectors. A layer that learned
+locally is refused.
 """
 
 from qsnn.deploy.verilog.write import MARK, check_mem, files_of, write_mem

@@ -6,7 +6,7 @@ import numpy as np
 
 from qsnn.deploy.arithmetic import Whole
 from qsnn.deploy.golden import Golden
-from qsnn.deploy.model import INTEGRATOR, Model, SpikingLayer, State, size
+from qsnn.deploy.model import CONV, INTEGRATOR, Model, SpikingLayer, State, size
 from qsnn.deploy.spiking import pooled
 from qsnn.deploy.verilog.memory import codes, named, vectors
 from qsnn.deploy.widths import Range, Ranges, ranges
@@ -53,7 +53,7 @@ def _shift(state: State, raw: Range) -> int:
 
 
 def bench_of(model: Model, number: int, golden: Golden) -> Bench:
-    """Of a dense or recurrent layer, or a membrane readout."""
+    """Of any layer that learned by backpropagation."""
     layer, signed = model.layers[number], model.input.signed and number == 0
     assert isinstance(layer, SpikingLayer)
     found = ranges(layer, signed)
@@ -64,11 +64,28 @@ def bench_of(model: Model, number: int, golden: Golden) -> Bench:
         "RECURRENT_BITS": 1 if layer.recurrent is None else layer.recurrent.bits,
         "SYNAPSE": int(layer.synapse is not None), "SYNAPSE_BITS": 1 if layer.synapse is None else layer.synapse.bits,
         "MEMBRANE_BITS": layer.membrane.bits, "SPIKES": int(layer.kind != INTEGRATOR),
-        "CURRENT_BITS": found["current"].bits, "BACK_BITS": found["recurrent"].bits if layer.recurrent else 1,
+        **_places(layer), "CURRENT_BITS": found["current"].bits, "BACK_BITS": found["recurrent"].bits if layer.recurrent else 1,
         "RAW_BITS": raw + 2,
     }  # fmt: skip
     files = _vectors(layer, inputs_of(model, number, golden), golden, signed)
     return Bench(layer.name, parameters, files, signed, layer.synapse is not None, layer.kind != INTEGRATOR)
+
+
+def _places(layer: SpikingLayer) -> dict[str, int]:
+    """Of a convolution."""
+    if layer.kind != CONV:
+        return {}
+    (channels, height, width), (_, rows, columns) = layer.inputs, layer.neurons
+    return {
+        "KERNEL": layer.weight.codes.shape[3], "STRIDE": layer.stride, "PADDING": layer.padding, "CHANNELS": channels,
+        "HEIGHT": height, "WIDTH": width, "ROWS": rows, "COLUMNS": columns,
+    }  # fmt: skip
+
+
+def looked_at(layer: SpikingLayer) -> int:
+    """Weights of all neurons, in a step."""
+    weights = layer.weight.codes.size // layer.weight.codes.shape[0 if layer.kind == CONV else 1]
+    return size(layer.neurons) * (weights + (0 if layer.recurrent is None else size(layer.neurons)))
 
 
 def memories(layer: SpikingLayer, signed: bool) -> dict[str, str]:

@@ -1,0 +1,97 @@
+"""Nets as memory files, through lif_layer.v in iverilog, beside the integer engine's golden vectors.
+
+    python scripts/try_verilog.py --nets 40 [--first 0]
+    python scripts/try_verilog.py --experiments pattern_w2 nmnist_integer [--root <N-MNIST folder>] [--epochs 1]
+
+Random nets are those of scripts/compare_engine.py; experiments are trained for some epochs and exported. Nets that the
+format refuses (those that learned locally) are counted.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+from compare_engine import draw
+
+from qsnn.config.python import run
+from qsnn.deploy.verilog import write_mem
+from qsnn.errors import ConfigError
+
+
+def simulated(folder: Path) -> str:
+    """What the test bench says. Raises CalledProcessError where it finds a difference."""
+    subprocess.run(["iverilog", "-g2012", "-o", "testbench", "testbench.v", "lif_layer.v"], cwd=folder, check=True)
+    done = subprocess.run(["vvp", "testbench"], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode or " 0 mismatches" not in done.stdout:
+        print(done.stdout)
+        done.check_returncode()
+    return done.stdout.strip()
+
+
+def random_nets(first: int, count: int, folder: Path) -> None:
+    """Compare them."""
+    agree: Counter[str] = Counter()
+    codes, begun = 0, time.perf_counter()
+    for number in range(first, first + count):
+        case = draw(number, "eager", Counter())
+        try:
+            write_mem(case.model, folder / "net", overwrite=True)
+        except ConfigError:
+            agree["refused"] += 1
+            continue
+        codes += int(simulated(folder / "net").split()[0])
+        agree[case.kind] += 1
+    print(f"agree in all {codes:,} codes: {dict(agree)}; {time.perf_counter() - begun:.0f} s")
+
+
+def experiment(name: str, words: argparse.Namespace, folder: Path) -> None:
+    """Train for some epochs, export and check."""
+    from qsnn.config.deploying.export import export
+
+    more = [f"dataset.root={words.root}"] if words.root and name.startswith("nmnist") else []
+    place = folder / name
+    try:
+        run(
+            [
+                f"experiment={name}",
+                f"trainer.epochs={words.epochs}",
+                f"hydra.run.dir={place}",
+                "logging.progress=false",
+                *more,
+            ]
+        )
+        export([f"run={place}", "format=mem"])
+    except ConfigError as error:
+        print(f"{name}: refused: {error}")
+        return
+    begun = time.perf_counter()
+    print(f"{name}: {simulated(place / 'mem')}; {time.perf_counter() - begun:.0f} s")
+
+
+def main() -> None:
+    """See above."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--experiments", nargs="*", default=[])
+    parser.add_argument("--root")
+    parser.add_argument("--epochs", type=int, default=1)
+    words = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            if words.nets:
+                random_nets(words.first, words.nets, Path(place))
+            for name in words.experiments:
+                experiment(name, words, Path(place))
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"mismatches: {error}")
+
+
+if __name__ == "__main__":
+    main()
