@@ -1,6 +1,7 @@
-"""Training as C: small nets of every kind learn as the integer trainer has it, compiled with every warning and checked for
-undefined steps."""
+"""Training as files and as C: small nets of every kind learn as the integer trainer has it, compiled with every warning and
+checked for undefined steps."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,10 +14,10 @@ from qsnn.deploy.from_net.model_of import model_of
 from qsnn.deploy.model import Input, Model
 from qsnn.deploy.training.c import files_of
 from qsnn.deploy.training.c.digests import CHUNK, PRIME, digest
+from qsnn.deploy.training.files import read_training, training_files, write_training
 from qsnn.deploy.training.from_run import recipe_of
 from qsnn.deploy.training.recipe import Extent, Raster, Recipe
 from qsnn.dynamics import SGD
-from qsnn.errors import ConfigError
 from qsnn.kernels.backend import GradientRounding
 from qsnn.losses.cross_entropy import IntegerCrossEntropyLoss
 from qsnn.losses.spike_count import SpikeCountLoss
@@ -54,22 +55,44 @@ def learning(kind: str, signed: bool) -> tuple[Model, Recipe]:
     return model, recipe
 
 
+def compiled_and_run(
+    name: str, compiler: str, files: dict[str, bytes], folder: Path
+) -> "subprocess.CompletedProcess[str]":
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    sources, check = [str(folder / file) for file in (f"{name}_learning.c", "selftest.c")], str(folder / "check")
+    subprocess.run([compiler, *FLAGS, *sources, "-o", check], check=True)
+    return subprocess.run([check], capture_output=True, text=True, check=False)
+
+
+def assert_learns(name: str, number: int, learned: tuple[Model, Recipe], folder: Path) -> None:
+    files = files_of(*learned)
+    done = compiled_and_run(name, CC[number % len(CC)], files, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", 0 mismatches" in done.stdout
+    digests = re.findall(r"UINT64_C\((0x[0-9a-f]{16})\)", files["selftest.c"].decode())
+    assert len(set(digests)) > len(learned[1].stored)  # it learned
+    for word in (b"malloc", b"float", b"double"):
+        assert word not in files[f"{name}_learning.c"]
+
+
 @pytest.mark.skipif(not CC, reason="no C compiler")
 @pytest.mark.parametrize(("kind", "number"), [(kind, number) for number, kind in enumerate(CASES)])
 def test_c_learns_as_the_integer_trainer(kind: str, number: int, tmp_path: Path) -> None:
-    model, recipe = learning(kind, signed=kind == "pooled")
-    files = files_of(model, recipe)
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    source = str(tmp_path / f"net_{kind}_learning.c")
-    check = str(tmp_path / "selftest.c")
-    subprocess.run([CC[number % len(CC)], *FLAGS, source, check, "-o", str(tmp_path / "check")], check=True)
-    done = subprocess.run([tmp_path / "check"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 mismatches" in done.stdout
-    assert b"malloc" not in files[f"net_{kind}_learning.c"]
-    assert b"float" not in files[f"net_{kind}_learning.c"]
-    assert b"double" not in files[f"net_{kind}_learning.c"]
+    assert_learns(f"net_{kind}", number, learning(kind, signed=kind == "pooled"), tmp_path)
+
+
+@pytest.mark.skipif(not CC, reason="no C compiler")
+@pytest.mark.parametrize(("error_bits", "dropout"), [(6, 0.4), (1, 0.0)])
+def test_c_learns_locally_as_the_integer_trainer(error_bits: int, dropout: float, tmp_path: Path) -> None:
+    assert_learns("net_local", error_bits, local_learning(error_bits, dropout), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*CASES, "local"])
+def test_artefact_says_all_of_a_recipe(kind: str, tmp_path: Path) -> None:
+    learned = local_learning(6, 0.4) if kind == "local" else learning(kind, signed=False)
+    write_training(*learned, tmp_path / "artefact")
+    assert training_files(*read_training(tmp_path / "artefact")) == training_files(*learned)
 
 
 def test_digest_is_the_sum_of_codes_times_powers() -> None:
@@ -80,15 +103,13 @@ def test_digest_is_the_sum_of_codes_times_powers() -> None:
     assert digest(codes) == expected
 
 
-def test_local_learning_in_c_is_refused_by_name() -> None:
-    widths = dict.fromkeys(("weight_bits", "membrane_bits", "error_bits", "gradient_bits", "rng_bits"), 6)
+def local_learning(error_bits: int, dropout: float) -> tuple[Model, Recipe]:
     bits = BitWidths(
-        **widths, arithmetic=INTEGER, synapse_trace_bits=8, membrane_trace_bits=8, refractory_bits=2, readout_weight_bits=4,
-        readout_bits=6, sigmoid_bits=6,
+        weight_bits=5, membrane_bits=6, error_bits=error_bits, gradient_bits=9, rng_bits=11, arithmetic=INTEGER,
+        synapse_trace_bits=10, membrane_trace_bits=12, refractory_bits=2, readout_weight_bits=6, readout_bits=6, sigmoid_bits=6,
     )  # fmt: skip
-    state, learner = local_state(bits, 0.001, 0.5)
-    rounding = {name: GradientRounding(2.0, 6, 6, "unbiased") for name in state.model.layers}
-    recipe = recipe_of(state, learner, RunSettings(1, 1, rounding, "constant", "constant", 1), Extent(STEPS, 3, 1, 1))
-    model = model_of(state.model, Input(MAPS, False, 1000, STEPS), NAMES, learner, SOURCE, all_readouts=True)
-    with pytest.raises(ConfigError, match="trainer=local"):
-        files_of(model, recipe)
+    state, learner = local_state(bits, 3e5 if dropout else 0.001, dropout)
+    rounding = {name: GradientRounding(4.0, 9, 11, "unbiased") for name in state.model.layers}
+    recipe = recipe_of(state, learner, RunSettings(1, 1, rounding, "constant", "constant", 1), Extent(STEPS, 3, 3, 1))
+    source = SOURCE._replace(name="net_local")
+    return model_of(state.model, Input(MAPS, False, 1000, STEPS), NAMES, learner, source, all_readouts=True), recipe

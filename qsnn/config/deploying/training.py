@@ -65,9 +65,9 @@ def verify_training(arguments: list[str]) -> Verified:
     epochs = min(words.count("epochs", max(1, usual)), max(1, recipe.extent.epochs))
     trainer = IntegerTrainer(*_through_a_folder(model, recipe))
     found, state = repeat(run, trainer, epochs)
+    lines = told(run, found)  # before the checkpoint takes the run's place
     checkpoint, same = _with_checkpoint(run, folder, trainer, state)
-    lines = [*told(run, found), checkpoint, widths_told(trainer)]
-    return Verified("\n".join(lines), found.exact() and same)
+    return Verified("\n".join([*lines, checkpoint, widths_told(trainer)]), found.exact() and same)
 
 
 def _through_a_folder(model: Model, recipe: Recipe) -> tuple[Model, Recipe]:
@@ -79,10 +79,10 @@ def _through_a_folder(model: Model, recipe: Recipe) -> tuple[Model, Recipe]:
 
 def _with_checkpoint(run: Run, folder: Path, trainer: IntegerTrainer, state: TrainerState) -> tuple[str, bool]:
     """What there is to say of the run's last checkpoint, and whether it holds the same codes, if it is of this epoch."""
-    reached, epoch = run.state.epoch, run.state.batch
+    reached = run.state.epoch
     restore(run, folder)
     saved = run.state
-    if (saved.epoch, saved.batch) != (reached, epoch):
+    if (saved.epoch, saved.batch) != (reached, 0):
         return f"last.pt is of epoch {saved.epoch}: not compared, {reached} epochs were repeated", True
     same, total = agreement_with(trainer.recipe, state, saved.model.trained_tensors())
     return f"last.pt of epoch {saved.epoch}: {same:,} of {total:,} codes agree", same == total

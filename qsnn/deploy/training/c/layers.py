@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from qsnn.deploy.arithmetic import highest_code
+from qsnn.deploy.arithmetic import LONGEST_SHIFT, highest_code
 from qsnn.deploy.c.text import NARROW_BITS, literal, signed_type, unsigned_type, values
-from qsnn.deploy.model import CONV, SpikingLayer, State, Weights, size
+from qsnn.deploy.model import CONV, LOCAL, LocalLayer, SpikingLayer, State, Weights, size
 from qsnn.deploy.training.codes import SIGNIFICANT
 from qsnn.deploy.training.recipe import Recipe, SpikingRule, Stored
 
 Values = dict[str, Any]
+GRADIENTS = {"weight": "dw", "recurrent_weight": "dwr", "bias": "db"}
+
 
 
 def word(bits: int) -> int:
@@ -20,6 +22,8 @@ def rounded(shift: int, bits: int) -> str:
     """``clamp(rint(raw 2^-shift))`` of an int64_t ``raw``; one bit is the sign of raw itself."""
     if bits == 1:
         return "(raw < 0 ? -1 : 1)"
+    if shift > LONGEST_SHIFT:  # less than a half
+        return "0"
     return f"clamp64({f'rint64(raw, {shift})' if shift else 'raw'}, {literal(highest_code(bits))})"
 
 
@@ -47,7 +51,7 @@ def layer_values(layer: SpikingLayer, rule: SpikingRule, recipe: Recipe, bits: d
     if rule.mask:
         found["mask"] = f"!({_compared('before[n]', layer.mask, layer)})"
     if maps:
-        found |= _maps(layer)
+        found |= maps_values(layer, layer.stride)
     if layer.recurrent is not None:
         found["recurrent"] = _recurrent(layer, layer.recurrent, rule, recipe, bits, above)
     return found
@@ -67,11 +71,12 @@ def computing(stored: Stored) -> str:
     return rounded(stored.point - (stored.weight_bits - 1), stored.weight_bits)
 
 
-def _maps(layer: SpikingLayer) -> Values:
+def maps_values(layer: SpikingLayer | LocalLayer, stride: int) -> Values:
+    """Sizes of a convolution."""
     (channels, height, width), (_, rows, columns), (_, down, right) = layer.inputs, layer.neurons, layer.outputs
     return {
         "channels": channels, "height": height, "width": width, "map_rows": rows, "columns": columns, "pooled_rows": down,
-        "pooled_columns": right, "pooling": layer.pooling, "kernel": layer.weight.codes.shape[3], "stride": layer.stride,
+        "pooled_columns": right, "pooling": layer.pooling, "kernel": layer.weight.codes.shape[3], "stride": stride,
         "padding": layer.padding,
     }  # fmt: skip
 
@@ -116,16 +121,15 @@ def _state(state: State, name: str, arriving: list[tuple[str, int]]) -> Values:
     }  # fmt: skip
 
 
-def tensor_values(layer: SpikingLayer, stored: Stored, bits: dict[str, int]) -> Values:
+def tensor_values(layer: SpikingLayer | LocalLayer, stored: Stored, bits: dict[str, int]) -> Values:
     """Of a tensor that learns; ``bits``: widths of the layer's sums."""
-    count = layer.weight.codes.shape[0]
-    part = stored.name.partition(".")[2]
-    maps = layer.kind == CONV
+    count, part = layer.weight.codes.shape[0], stored.name.partition(".")[2]
+    local, maps = isinstance(layer, LocalLayer), layer.kind in (CONV, LOCAL) and part == "weight"
     return {
         "name": stored.name, "c": stored.name.replace(".", "_"), "count": stored.start.size, "type": signed_type(stored.limit),
         "start": values(stored.start), "limit": literal(stored.limit), "step": literal(1 << stored.step()),
         "rng_bits": stored.rng_bits, "key": f"{stored.key:016x}",
-        "gradient": f"{layer.name}_{'dwr' if part == 'recurrent_weight' else 'dw'}",
-        "exact": "significant" if bits[f"{part.removesuffix('weight')}weight_gradient"] > SIGNIFICANT + 1 else "",
+        "gradient": f"{layer.name}_{GRADIENTS[part]}",
+        "exact": "significant" if not local and bits[f"{part.removesuffix('weight')}weight_gradient"] > SIGNIFICANT + 1 else "",
         "place": f"n % {stored.start.size // count} * {count} + n / {stored.start.size // count}" if maps else "n",
     }  # fmt: skip

@@ -10,10 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from qsnn.deploy.artefact import check_vacant, write_folder
 from qsnn.deploy.c.program import tidy, title
 from qsnn.deploy.c.text import identifier, unsigned_type, values
-from qsnn.deploy.model import LocalLayer, Model, SpikingLayer, size
+from qsnn.deploy.model import LocalLayer, Model, answers, size
 from qsnn.deploy.training.c.digests import digest
 from qsnn.deploy.training.c.layers import Values, layer_values, tensor_values
-from qsnn.deploy.training.recipe import Recipe, Softmax, SpikeCount, SpikingRule, VanRossum
+from qsnn.deploy.training.c.local import local_values
+from qsnn.deploy.training.recipe import LocalRule, Recipe, Softmax, SpikeCount, SpikingRule, VanRossum
 from qsnn.deploy.training.trainer import IntegerTrainer
 from qsnn.errors import ConfigError
 
@@ -39,8 +40,8 @@ def files_of(model: Model, recipe: Recipe) -> dict[str, bytes]:
     trainer = IntegerTrainer(model, recipe)
     shared = _shared(trainer)
     for layer in shared["layers"]:
-        layer["text"] = _render("layer.c.jinja", shared, l=layer)
-    shared["loss"] = _loss(recipe, shared)
+        layer["text"] = _render("local.c.jinja" if shared["local"] else "layer.c.jinja", shared, l=layer)
+    shared["loss"] = "" if shared["local"] else _loss(recipe, shared)
     name = shared["name"]
     files = {
         f"{name}_learning.h": _render("learning.h.jinja", shared),
@@ -57,11 +58,7 @@ def write_learning(model: Model, recipe: Recipe, out: Path, overwrite: bool = Fa
 
 
 def _refuse(model: Model, recipe: Recipe) -> None:
-    if any(isinstance(layer, LocalLayer) for layer in model.layers):
-        raise ConfigError("format=c training=true has nets of trainer=bptt; of trainer=local the numpy trainer alone")
-    if recipe.extent.samples > MOST_SAMPLES or (
-        size(model.layers[-1].outputs) > MOST_CLASSES and recipe.pattern is None
-    ):
+    if recipe.extent.samples > MOST_SAMPLES or (answers(model.layers[-1]) > MOST_CLASSES and recipe.pattern is None):
         raise ConfigError(
             f"format=c training=true has batches of up to {MOST_SAMPLES} samples and {MOST_CLASSES} classes"
         )
@@ -73,35 +70,49 @@ def _render(template: str, shared: Values, **more: Any) -> str:
 
 def _shared(trainer: IntegerTrainer) -> Values:
     model, recipe, name = trainer.model, trainer.recipe, identifier(trainer.model.source.name)
-    layers, extent, above = list[Values](), recipe.extent, dict[str, int]()
-    point = 0  # of the gradient at the output spikes
-    for layer, rule in reversed(list(zip(model.layers, recipe.rules, strict=True))):
-        assert isinstance(rule, SpikingRule)
-        above[layer.name], point = point, rule.error_bits - 1 + layer.weight.point
-    before = "x"
-    for number, (layer, rule) in enumerate(zip(model.layers, recipe.rules, strict=True)):
-        assert isinstance(layer, SpikingLayer)
-        assert isinstance(rule, SpikingRule)
-        found = layer_values(layer, rule, recipe, trainer.widths[layer.name], above[layer.name])
-        stored = [one for key, one in recipe.stored.items() if key.partition(".")[0] == layer.name]
-        found |= {"from": before, "tensors": [tensor_values(layer, one, trainer.widths[layer.name]) for one in stored]}
-        if number:
-            found |= {"below": layers[-1]["name"], "below_word": layers[-1]["grad_word"]}
-        before = f"h->{layer.name}_output"
-        layers.append(found)
-    widest = max(layer["neurons"] for layer in layers)
+    layers, extent = _layers(trainer), recipe.extent
+    widest = max(answers(model.layers[-1]), *(layer["neurons"] for layer in layers))
     raster = isinstance(recipe.loss, VanRossum)
     tensors = [tensor for layer in layers for tensor in layer["tensors"]]
     return {
         "name": name, "upper": name.upper(), "title": title(model), "version": model.source.version, "layers": layers,
         "tensors": tensors, "rounds": any(tensor["exact"] for tensor in tensors), "steps": extent.steps,
-        "samples": extent.samples, "inputs": size(model.input.shape), "outputs": size(model.layers[-1].outputs),
+        "samples": extent.samples, "inputs": size(model.input.shape), "outputs": answers(model.layers[-1]),
         "signed": model.input.signed, "raster": raster, "momentum": recipe.update.momentum,
         "momentum_shift": recipe.update.momentum_shift, "log_eta": recipe.update.log_eta,
         "halvings": list(recipe.update.halvings), "widest": widest, "most": widest * extent.samples,
         "widths": {layer: ", ".join(f"{part} {bits}" for part, bits in found.items()) for layer, found in
-        trainer.widths.items()}, "pattern": None if recipe.pattern is None else [values(part) for part in recipe.pattern],
+        trainer.widths.items()}, "local": isinstance(model.layers[0], LocalLayer), "burn_in": model.decision.burn_in,
+        "pattern": None if recipe.pattern is None else [values(part) for part in recipe.pattern],
     }  # fmt: skip
+
+
+def _layers(trainer: IntegerTrainer) -> list[Values]:
+    model, recipe, layers, before = trainer.model, trainer.recipe, list[Values](), "x"
+    points = _points(model, recipe)
+    for layer, rule in zip(model.layers, recipe.rules, strict=True):
+        bits = trainer.widths[layer.name]
+        if isinstance(layer, LocalLayer):
+            assert isinstance(rule, LocalRule)
+            found = local_values(layer, rule, recipe, bits)
+        else:
+            assert isinstance(rule, SpikingRule)
+            found = layer_values(layer, rule, recipe, bits, points[layer.name])
+            if layers:
+                found |= {"below": layers[-1]["name"], "below_word": layers[-1]["grad_word"]}
+        stored = [one for key, one in recipe.stored.items() if key.partition(".")[0] == layer.name]
+        found |= {"from": before, "tensors": [tensor_values(layer, one, bits) for one in stored]}
+        before = f"h->{layer.name}_output"
+        layers.append(found)
+    return layers
+
+
+def _points(model: Model, recipe: Recipe) -> dict[str, int]:
+    """Of the gradient at the outputs of each layer."""
+    found, point = dict[str, int](), 0  # counts and filtered spikes are whole
+    for layer, rule in reversed(list(zip(model.layers, recipe.rules, strict=True))):
+        found[layer.name], point = point, rule.error_bits - 1 + layer.weight.point
+    return found
 
 
 def _loss(recipe: Recipe, shared: Values) -> str:
