@@ -12,7 +12,6 @@ Values = dict[str, Any]
 GRADIENTS = {"weight": "dw", "recurrent_weight": "dwr", "bias": "db"}
 
 
-
 def word(bits: int) -> int:
     """32 or 64: of the accumulator of a sum."""
     return 32 if bits <= NARROW_BITS else 64
