@@ -203,14 +203,21 @@ def _bound_problem(name: str, value: Any, bounds: Any) -> Iterator[str]:
         return
     inside = math.isfinite(value) and value <= high and value < below
     if not (inside and (value >= low if above is None else value > above)):
-        lower = f"at least {_number(low)}" if above is None else f"above {_number(above)}"
-        upper = f" and at most {_number(high)}" if high < math.inf else ""
-        yield impossible(
-            name, value, f"it must be {lower}{upper}" + (f" and below {_number(below)}" if below < math.inf else "")
-        )
+        yield impossible(name, value, f"it must be {bounds_text(bounds)}")
 
 
-def _number(bound: float | int) -> str:
+def bounds_text(bounds: Any) -> str:
+    """``at least 0 and at most 1``; "" without a lower bound."""
+    low, above = bounds.get("at_least"), bounds.get("above")
+    high, below = bounds.get("at_most", math.inf), bounds.get("below", math.inf)
+    if low is None and above is None:
+        return ""
+    lower = f"at least {_number(low)}" if above is None else f"above {_number(above)}"
+    upper = f" and at most {_number(high)}" if high < math.inf else ""
+    return f"{lower}{upper}" + (f" and below {_number(below)}" if below < math.inf else "")
+
+
+def _number(bound: Any) -> str:
     """Short, but not 1 for 0.999999999."""
     return f"{bound:g}" if math.isclose(float(f"{bound:g}"), bound, rel_tol=1e-12) else str(bound)
 

@@ -3,6 +3,7 @@
 import os
 from typing import NamedTuple
 
+LAUNCHED = "TORCHELASTIC_RUN_ID"
 NAMES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -21,6 +22,11 @@ class Place(NamedTuple):
     def follows(self) -> bool:
         """Whether another process writes and tells what all of them do."""
         return self.rank > 0
+
+
+def is_torchruns() -> bool:
+    """Whether the process that started this one is torchrun, and not a shell in which somebody has set what it sets."""
+    return LAUNCHED in os.environ
 
 
 def place() -> Place:

@@ -19,11 +19,13 @@ select=     only runs with these values: several of one key are alternatives, di
 reference=  what rows are compared with: the row that has these values, and else those of the row itself; without it the row
             with most bits
 margin=     in units of the metric, 0.01 of an accuracy is a point: "as good" is yes, no or undecided
+confidence= of the intervals: in how many of all such reports the true difference lies inside; above 0, below 1, 0.99 is wider
 lines=      the key whose values are lines in the picture of error against memory; else the first bit width that varies
 out=        where report.html, table.csv, table.md and the pictures are written; else <first folder>/report. Written over is
             nothing but an earlier report
 
-Exit status 1 if a run is failed, missing or not finished yet: it is named, and its row says so. docs/report.md explains it all.
+Exit status 1 if a run is failed, missing or not finished yet: it is named, and its row says so. Other damaged files are named
+too, and done without. docs/report.md explains it all.
 """
 
 
@@ -41,7 +43,7 @@ def _report(arguments: list[str]) -> None:
     printed = report(arguments)
     print(printed.text)
     sys.stdout.flush()
-    sys.stderr.writelines(f"{line}\n" for line in printed.missing)
+    sys.stderr.writelines(f"{line}\n" for line in (*printed.missing, *printed.damaged))
     if printed.missing:
         sys.exit(EXIT_FAILED_RUNS)
 

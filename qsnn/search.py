@@ -20,7 +20,7 @@ trained in full precision first; what lies within search.within of its error is 
 
 The same command goes on: finished trials are kept, interrupted ones resumed; search.trials may grow. Started several times at
 once, all share the work. Writes search.json, front.csv, front.md, pareto.png, and each run into trials/<settings>/seed_<n>/.
-Exit code 1 if a trial failed. docs/search.md shows one.
+Exit code 1 if a trial failed or was killed (the same command goes on with it), or none finished. docs/search.md shows one.
 
   python -m qsnn.search experiment=search_bits                     generated, minutes on two cores
   python -m qsnn.search experiment=randman search.over='{weight_bits: [1,2,4,8]}' search.trials=4

@@ -28,7 +28,7 @@ def trained(name: str, words: list[str]) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads(path.read_text())
         if summary["status"] == "finished":
             return summary
-    quiet = ["logging.progress=false", "logging.tensorboard=false", "logging.health_every=0"]
+    quiet = ["logging.progress=false", "logging.to=[]", "logging.health_every=0"]
     return qsnn.run(["experiment=nmnist_bptt", *words, *quiet, f"hydra.run.dir={folder}"]).summary
 
 

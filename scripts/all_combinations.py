@@ -139,7 +139,7 @@ def shrunk(config: Config, folder: Path, files: dict[str, dict[str, Any]]) -> Co
         small |= {"cache": str(folder), "window_train": window, "window_test": window} if "window_test" in has else {}
         small |= {"piece_duration": 0.09} if getattr(one, "piece_duration", None) else {}  # the files are short
         changed[group] = replace(one, **small)
-    quiet = replace(config.logging, progress=False, tensorboard=False)
+    quiet = replace(config.logging, progress=False, to=[])
     return replace(config, kernels="eager", logging=quiet, **changed)
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--launchers", nargs="+", default=["basic"])
-    parser.add_argument("--words", nargs="*", default=[], help="more overrides, such as logging.tensorboard=false")
+    parser.add_argument("--words", nargs="*", default=[], help="more overrides, such as logging.to=[]")
     arguments = parser.parse_args()
     print("| launcher | a job beside its training | of the processor | the start of a sweep |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:

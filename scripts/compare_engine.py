@@ -24,8 +24,8 @@ from torch import Tensor
 
 from qsnn.deploy.artefact import write_artefact
 from qsnn.deploy.engine import IntegerEngine
-from qsnn.deploy.from_local_net import local_layers
-from qsnn.deploy.from_spiking_net import spiking_layers
+from qsnn.deploy.from_net.local_layers import local_layers
+from qsnn.deploy.from_net.spiking_layers import spiking_layers
 from qsnn.deploy.model import COUNT, MAX, MEAN, VOTES, Decision, Input, Model, Source
 from qsnn.deploy.replay import Comparison, compare
 from qsnn.dynamics.cuba_lif import STATE_RANGES, CubaLIF

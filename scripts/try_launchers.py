@@ -59,7 +59,7 @@ def words_of(launcher: str) -> list[str]:
     cell = "${seed}_${quantization.weight_bits}"
     return [
         sys.executable, "-m", "qsnn.train", "-m", f"sweep.name={launcher}", "experiment=quick", "trainer.epochs=1500",
-        "trainer.checkpoint_every=50", "logging.progress=false", "logging.tensorboard=false",
+        "trainer.checkpoint_every=50", "logging.progress=false", "logging.to=[]",
         f"seed={','.join(map(str, SEEDS))}", f"quantization.weight_bits={','.join(map(str, WIDTHS))}",
         f"dataset.target='${{oc.env:TRY_TARGET_{cell},smile}}'", f"dataset.num_inputs='${{oc.env:TRY_INPUTS_{cell},100}}'",
         f"dataset.num_steps='${{oc.env:TRY_STEPS_{cell},60}}'", *LAUNCHERS[launcher],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qsnn.config.schema import DATASET_NAME, MORE_GROUPS, Config, Limits, Logging, Search, Sweep
+from qsnn.hardware.table import Hardware
 from qsnn.options import GROUPS, options_of
 from qsnn.quantization.bit_widths import FOLLOWS_STATE
 
@@ -23,6 +24,7 @@ The last column is the argument or constant of the original program; "bits of 33
 TABLES = {
     "logging": ((Logging, "logging."), (Limits, "logging.limits.")),
     "search": ((Search, "search."),),
+    "hardware": ((Hardware, "hardware."),),
 }
 MARK = "  Groups (override with group=option)\n"
 END = "  The composed config (override anything with key.sub=value)\n"
@@ -92,7 +94,7 @@ def config_docs(written: dict[Path, str]) -> str:
         parts += [f"- `{group}={name}`: {line}" for name, line in choices(group, written).items()]
         for name, schema in own_options(group).items():
             parts += [f"\n### {group}={name}\n", f"{summary(schema)}\n", table(schema, f"{group}.")]
-    for group in ("experiment", "logging", "search"):
+    for group in ("experiment", "logging", "search", "hardware"):
         lines = choices(group, written).items()
         parts += [f"\n## {group}\n", *(f"- `{group}={name}`: {line}" for name, line in lines)]
         for schema, prefix in TABLES.get(group, ()):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from qsnn.comparing.comparison import Comparison
 from qsnn.comparing.costs import WEIGHTS
-from qsnn.comparing.keys import name_of
+from qsnn.comparing.keys import name_of, several_tasks
 from qsnn.comparing.metrics import figure
 from qsnn.comparing.records import printable
 from qsnn.comparing.rows import Row
@@ -23,7 +23,7 @@ def answers(c: Comparison) -> list[str]:
             compared.setdefault(id(difference.reference), []).append(place)
     told = [_answer(c, references[which], places) for which, places in compared.items()][:MOST_ANSWERS]
     known = [(error, number) for number, row in enumerate(c.rows) if (error := c.error(row)) is not None]
-    if len(known) > 1:
+    if len(known) > 1 and not several_tasks(record for record in c.records if record.finished):
         best = c.rows[min(known)[1]]
         told.append(f"Least error: {best.name(c.keys)}, {c.metric.label} {told_mean(best, c.metric)}.")
     return told
@@ -59,6 +59,8 @@ def methods(c: Comparison) -> list[str]:
             "Standard error: sqrt(p (1 - p) / n) of n test recordings; more seeds on the same recordings do not lessen it."
         )
     told += _method_of_differences(c)
+    if several_tasks(record for record in c.records if record.finished):
+        told.append("Experiments with different data sets: their rows are not compared with each other.")
     if c.fronts:
         told.append(
             "On the front: no other row has both less error and less of the cost; of means, whatever their errors."

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from qsnn.comparing.answers import answers, facts, first_of, unfinished
 from qsnn.comparing.comparison import Request, compare
-from qsnn.comparing.files import contents, earlier_files, write_report
+from qsnn.comparing.files import contents, earlier_files, without_reports, write_report
 from qsnn.comparing.tables import columns_of, plain_text
 from qsnn.errors import ConfigError
 
@@ -16,15 +16,18 @@ FOLDER = "report"
 
 
 class Printed(NamedTuple):
-    """``text``: the answer; ``missing``: a line for each run that is not finished."""
+    """``text``: the answer; ``missing``: a line for each run that is not finished; ``damaged``: one for each other file that
+    cannot be read."""
 
     text: str
     missing: list[str]
+    damaged: list[str]
 
 
 def report(words: list[str]) -> Printed:
     """Compare, write the files and tell. Raises ConfigError, RunFolderError and OSError."""
     request = parse_words(words)
+    request = request._replace(folders=without_reports(request.folders))
     out = request.out or request.folders[0] / FOLDER
     earlier_files(out)
     comparison = compare(request)
@@ -34,7 +37,7 @@ def report(words: list[str]) -> Printed:
     head = f"{c.title}: runs: {c.counts}; rows: {len(c.rows)}{', by ' + ', '.join(c.keys) if c.keys else ''}"
     written = f"wrote {out}/report.html and {len(files) - 1} more: {', '.join(name for name in files if name != 'report.html')}"
     text = "\n".join([head, "", plain_text(columns_of(c)), "", *answers(c), *facts(c), "", written])
-    return Printed(text, first_of(unfinished(c)))
+    return Printed(text, first_of(unfinished(c)), first_of(c.damaged))
 
 
 def parse_words(words: list[str]) -> Request:

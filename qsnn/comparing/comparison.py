@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 from qsnn.comparing.costs import COSTS, ENERGY, WEIGHTS, Cost
 from qsnn.comparing.drift import Drift
 from qsnn.comparing.front import pareto_front
+from qsnn.comparing.kept.damage import damaged_files
+from qsnn.comparing.kept.reading import Kept
 from qsnn.comparing.keys import find_key, find_keys, find_values, selected, varied_keys
 from qsnn.comparing.metrics import Metric, beside, choose_metric
 from qsnn.comparing.paired import Difference, Pairing, all_differences, reference_of, reference_values
 from qsnn.comparing.records import Record, experiments, read_records
 from qsnn.comparing.rows import Row, rows_of
-from qsnn.errors import RunFolderError
+from qsnn.errors import ConfigError, RunFolderError
 
 
 class Request(NamedTuple):
@@ -34,8 +36,9 @@ class Request(NamedTuple):
 class Comparison(NamedTuple):
     """``rows`` by ``keys``, a `Difference` and a drift by layer for each, None and empty where there is none.
 
-    ``fronts``: by the name of a cost, places of the rows that no other beats; ``homeless``: runs that belong to no row, as too
-    little is known of them; ``line_key``: its values are the lines of pictures.
+    ``fronts``: by the name of a cost, places of the rows that no other beats; ``homeless``: runs of no row, as too
+    little is known of them; ``line_key``: its values are the lines of pictures; ``damaged``: a line for each file of a run or
+    a sweep that cannot be read.
     """
 
     request: Request
@@ -51,6 +54,7 @@ class Comparison(NamedTuple):
     fronts: dict[str, set[int]]
     homeless: list[Record]
     line_key: str | None
+    damaged: list[str]
 
     @property
     def title(self) -> str:
@@ -86,16 +90,30 @@ def compare(request: Request) -> Comparison:
         first = next((f"; {r.folder or 'the first'}: {r.reason}" for r in records if r.reason), "")
         raise RunFolderError(f"no run is finished yet: {told}{first}")
     metric = choose_metric(request.metric, records)
+    if metric.is_share and request.margin > 1:
+        raise ConfigError(
+            f"margin={request.margin:g} is not possible: {metric.name} is a share, of which 0.01 is a point: at most 1"
+        )
     keys = find_keys("by", request.by, records) if request.by else varied_keys(records)
     rows, homeless = rows_of(records, keys)
     wanted = find_values("reference", request.reference, records)
     reference = reference_values(rows, keys, wanted)
-    pairing = Pairing(metric, request.confidence, request.margin)
+    kept = Kept()
+    pairing = Pairing(metric, request.confidence, request.margin, kept)
     return Comparison(
         request, records, keys, metric, beside(records, metric), _known(rows), rows, reference,
-        all_differences(rows, keys, reference, pairing), _drifts(rows, keys, reference), _fronts(rows, metric), homeless,
-        find_key("lines", request.lines, records) if request.lines else _line_key(keys, rows),
+        all_differences(rows, keys, reference, pairing), _drifts(rows, keys, reference, kept), _fronts(rows, metric), homeless,
+        _asked_line_key(request.lines, keys, records) if request.lines else _line_key(keys, rows),
+        damaged_files(request.folders, records, kept),
     )  # fmt: skip
+
+
+def _asked_line_key(name: str, keys: Sequence[str], records: Sequence[Record]) -> str:
+    """The key that ``lines=`` names. Raises ConfigError for one that makes no rows, of which there are no lines."""
+    key = find_key("lines", name, records)
+    if key not in keys:
+        raise ConfigError(f"lines={name}: {key} makes no rows here; these do: {', '.join(keys) or 'none'}")
+    return key
 
 
 def _known(rows: Sequence[Row]) -> list[Cost]:
@@ -103,8 +121,8 @@ def _known(rows: Sequence[Row]) -> list[Cost]:
     return [cost for cost in COSTS if any(row.cost(cost) is not None for row in rows)]
 
 
-def _drifts(rows: Sequence[Row], keys: Sequence[str], reference: dict[str, Any]) -> list[dict[str, float]]:
-    drift = Drift()
+def _drifts(rows: Sequence[Row], keys: Sequence[str], reference: dict[str, Any], kept: Kept) -> list[dict[str, float]]:
+    drift = Drift(kept)
     others = [reference_of(row, rows, keys, reference) for row in rows]
     return [{} if other is None else drift.between(row, other) for row, other in zip(rows, others, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a run costs: memory, energy and time, as far as its summary.json tells."""
+"""What a run costs: memory, energy and time, as far as its summary.json tells, or `qsnn.cost` has told in its folder."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -34,6 +34,6 @@ INFERENCE = Cost(
     (("memory_bits.inference.bits", 1), ("memory_bytes.parameters+memory_bytes.state", 8)),
 )  # fmt: skip
 TRAINING = Cost("training memory", "bits", (("memory_bits.training.bits", 1),))
-ENERGY = Cost("energy", "pJ", (("energy.inference.picojoule", 1), ("energy_pj.inference", 1), ("energy_pj", 1)))
+ENERGY = Cost("energy", "pJ", (("energy.inference.picojoule", 1),))
 SECONDS = Cost("seconds", "s", (("seconds", 1),))
 COSTS = (WEIGHTS, INFERENCE, TRAINING, ENERGY, SECONDS)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from qsnn.comparing.charts.scene import NUM_SERIES
 from qsnn.comparing.comparison import Comparison
-from qsnn.comparing.kept import read_curve
+from qsnn.comparing.kept.reading import read_curve
 from qsnn.comparing.metrics import Metric
 from qsnn.comparing.rows import Row
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn.comparing.kept import read_rates
-from qsnn.comparing.records import Record
+from qsnn.comparing.kept.reading import Kept
 from qsnn.comparing.rows import Row
 
 
@@ -26,10 +25,10 @@ def earth_movers_distance(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 class Drift:
-    """Compares the rates of rows. Those of each run are read once."""
+    """Compares the rates of rows."""
 
-    def __init__(self) -> None:
-        self._rates: dict[Any, dict[str, NDArray[Any]]] = {}
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
 
     def between(self, row: Row, reference: Row) -> dict[str, float]:
         """By layer, in spikes per neuron and step: the mean over the seeds and folds that both have."""
@@ -38,12 +37,7 @@ class Drift:
         for record in row.finished:
             other = others.get((record.seed, record.fold))
             if other is not None:
-                mine, theirs = self._of(record), self._of(other)
+                mine, theirs = self._kept.rates(record), self._kept.rates(other)
                 for layer in mine.keys() & theirs.keys():
                     found[layer].append(earth_movers_distance(mine[layer], theirs[layer]))
         return {layer: statistics.fmean(values) for layer, values in sorted(found.items())}
-
-    def _of(self, record: Record) -> dict[str, NDArray[Any]]:
-        if record.folder not in self._rates:
-            self._rates[record.folder] = read_rates(record)
-        return self._rates[record.folder]

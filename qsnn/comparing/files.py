@@ -1,7 +1,10 @@
 """The files of a report: written over those of an earlier report alone, and nothing is written before all is worked out."""
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from qsnn.comparing.charts.png import png
 from qsnn.comparing.comparison import Comparison
@@ -10,8 +13,12 @@ from qsnn.comparing.pictures import pictures_of
 from qsnn.comparing.tables import columns_of, csv_text, markdown
 from qsnn.errors import ConfigError
 from qsnn.files import write_atomically
+from qsnn.training.folders.state import SUMMARY
+from qsnn.training.json_file import read_json
 
 MARKER, MADE_BY = "report.json", "qsnn.report"
+LEFT_OVER = 60.0
+"""Seconds after which nobody is still writing a file."""
 
 
 def contents(comparison: Comparison) -> dict[str, bytes]:
@@ -32,14 +39,23 @@ def earlier_files(folder: Path) -> list[str]:
         raise ConfigError(f"out={folder} is no folder: choose another one")
     if not folder.exists() or not any(folder.iterdir()):
         return []
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        names = marker["files"] if marker["made_by"] == MADE_BY else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        names = None
-    if not isinstance(names, list):
+    names = _names(folder)
+    if names is None:
         raise ConfigError(f"out={folder} holds something that is no report of qsnn: choose another folder")
     return [name for name in names if isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name]
+
+
+def _names(folder: Path) -> list[Any] | None:
+    """What a report noted of its files; None where there is none."""
+    marker = read_json(folder / MARKER)
+    names = marker.get("files") if marker.get("made_by") == MADE_BY else None
+    return names if isinstance(names, list) else None
+
+
+def without_reports(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """``folders`` but those that are reports, as ``outputs/quick/*`` names one beside runs; all if there are no others."""
+    others = [folder for folder in folders if _names(folder) is None or any(folder.rglob(SUMMARY))]
+    return tuple(others or folders)
 
 
 def write_report(folder: Path, files: dict[str, bytes]) -> None:
@@ -57,6 +73,10 @@ def write_report(folder: Path, files: dict[str, bytes]) -> None:
         _write(folder / name, content)
     for name in set(earlier) - set(files):
         (folder / name).unlink(missing_ok=True)
+    for name in {*earlier, *files}:  # what a killed report has left half-written
+        for path in folder.glob(f".{name}.*.tmp"):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                path.unlink(missing_ok=True)
     _mark(folder, list(files))
 
 

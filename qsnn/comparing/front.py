@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-SAME_MEMORY = 0.02
-"""Weight memories that differ by no more are equal."""
+SAME_MEMORY, SAME_ENERGY = 0.02, 0.1
+"""Weight memories, and energies, which depend on a net's spikes, that differ by no more are equal."""
 
 
 def pareto_front(points: Sequence[tuple[float, float] | None]) -> set[int]:
@@ -18,14 +18,14 @@ def pareto_front(points: Sequence[tuple[float, float] | None]) -> set[int]:
     return front
 
 
-def groups_of_equal(costs: Sequence[float | None]) -> list[list[int]]:
-    """Places of costs that differ by at most `SAME_MEMORY` of the smallest of their group, from small to large; two or more in
-    each."""
+def groups_of_equal(costs: Sequence[float | None], within: float = SAME_MEMORY) -> list[list[int]]:
+    """Places of costs that differ by at most the share ``within`` of the smallest of their group, from small to large; two or
+    more in each."""
     ordered = sorted((cost, place) for place, cost in enumerate(costs) if cost is not None)
     groups: list[list[int]] = []
     first = None
     for cost, place in ordered:
-        if first is not None and cost <= first * (1 + SAME_MEMORY):
+        if first is not None and cost <= first * (1 + within):
             groups[-1].append(place)
         else:
             groups, first = [*groups, [place]], cost

@@ -10,7 +10,7 @@ from qsnn.errors import ConfigError
 
 MACHINE = (
     "device", "kernels", "threads", "resume", "start_from", "name", "experiment", "dataset.root", "dataset.cache",
-    "dataset.num_workers", "logging", "hydra", "sweep", "search", "trainer.checkpoint_every",
+    "dataset.num_workers", "logging", "hydra", "sweep", "search", "hardware", "trainer.checkpoint_every",
 )  # fmt: skip
 """Keys that say where and how a run is made rather than what it is; a row never depends on them unless ``by=`` says so."""
 PRECISION = "quantization"
@@ -62,14 +62,15 @@ def order_of(value: Any) -> Any:
 
 
 def varied_keys(records: Sequence[Record]) -> list[str]:
-    """The keys that part the runs into rows: those that a sweep set first, then others, the experiment's name last. A key that
-    says nothing beyond those before it is left out."""
+    """The keys that part the runs into rows: the experiment's name where experiments have different tasks, those that a sweep
+    set, then others. A key that says nothing beyond those before it is left out."""
     settled = [record for record in records if record.settled] or list(records)
     given = list(dict.fromkeys(key for record in records for key in sorted(record.explicit)))
     others = list(dict.fromkeys(key for record in settled for key in record.config))
     chosen: list[str] = []
     parts: list[tuple[Any, ...]] = [()] * len(settled)
-    for key in dict.fromkeys([*given, *others, "name"]):
+    first = ["name"] if several_tasks(settled) else []
+    for key in dict.fromkeys([*first, *given, *others, "name"]):
         values = [value_of(record, key) for record in settled]
         unseen = {value_of(record, key) for record in records if key in record.explicit} - set(values)
         if len(set(values)) == 1 and not unseen:
@@ -82,6 +83,23 @@ def varied_keys(records: Sequence[Record]) -> list[str]:
         if len(set(finer)) > len(set(parts)) or unseen:
             chosen, parts = [*chosen, key], finer
     return chosen
+
+
+def task_of(record: Record) -> frozenset[Any]:
+    """What is to be learned: the data set's keys but those of place, seed and fold."""
+    kept = (key for key in record.config if is_of(key, ["dataset"]) and not is_of(key, (*MACHINE, *REPLICATE)))
+    return frozenset((key, name_of(record.config[key])) for key in kept if not key.endswith(".seed"))
+
+
+def several_tasks(records: Iterable[Record]) -> bool:
+    """Whether these are runs of experiments with different data sets, which no difference of theirs can be put down to."""
+    tasks: dict[str, set[frozenset[Any]]] = {}
+    known = list(records)
+    if len({record.experiment for record in known}) < 2:
+        return False
+    for record in known:
+        tasks.setdefault(record.experiment, set()).add(task_of(record))
+    return len({frozenset(of) for of in tasks.values()}) > 1
 
 
 def _follows_seed(records: Sequence[Record], key: str) -> bool:
@@ -102,8 +120,9 @@ def find_key(word: str, name: str, records: Sequence[Record]) -> str:
     if ends:
         raise ConfigError(f"{word}={name} is not clear: {', '.join(sorted(ends))}")
     near = difflib.get_close_matches(name, [*known, *(key.rpartition(".")[2] for key in known)], 3)
+    example = ", ".join(varied_keys(records)[:3]) or "quantization.weight_bits"
     raise ConfigError(
-        f"{word}={name} is no key of these runs; {'near are ' + ', '.join(near) if near else 'such as seed'}"
+        f"{word}={name} is no key of these runs; {'near are ' + ', '.join(near) if near else f'such as {example}'}"
     )
 
 

@@ -88,7 +88,7 @@ def counted(summary: Mapping[str, Any], name: str) -> tuple[int, int] | None:
     matrix = scores.get("confusion") if isinstance(scores, dict) else None
     try:
         right, total = sum(row[place] for place, row in enumerate(matrix or ())), sum(map(sum, matrix or ()))
-    except (TypeError, IndexError):
+    except (TypeError, LookupError):
         return None
     return (right, total) if total else None
 
@@ -110,10 +110,11 @@ def choose_metric(name: str | None, records: Sequence[Record]) -> Metric:
     if name is not None:
         lacking = [record for record in finished if figure(record.summary, name) is None]
         if lacking and len(lacking) == len(finished):
-            near = difflib.get_close_matches(name, _figures(finished), 3)
+            known = _figures(finished)
+            near = difflib.get_close_matches(name, known, 3)
+            there = [figure_name for figure_name in BESIDE if figure_name in known] or known
             raise ConfigError(
-                f"metric={name} is no figure of these runs; {'near are ' if near else 'such as '}"
-                + ", ".join(near or BESIDE)
+                f"metric={name} is no figure of these runs; {'near are ' if near else 'such as '}{', '.join(near or there)}"
             )
         if lacking:
             raise ConfigError(

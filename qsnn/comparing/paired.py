@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from qsnn.comparing.costs import WEIGHTS
 from qsnn.comparing.intervals import Interval, by_recordings, by_seeds, verdict
-from qsnn.comparing.kept import Predictions, joined, read_predictions
-from qsnn.comparing.keys import name_of
+from qsnn.comparing.kept.reading import Kept, Predictions, joined
+from qsnn.comparing.keys import name_of, several_tasks
 from qsnn.comparing.metrics import TEST_ACCURACY, Metric
 from qsnn.comparing.records import Record
 from qsnn.comparing.rows import Row
@@ -65,14 +65,15 @@ def reference_of(row: Row, rows: Sequence[Row], keys: Sequence[str], values: dic
 
 
 class Pairing:
-    """Compares rows by one metric. Predictions are read once."""
+    """Compares rows by one metric."""
 
-    def __init__(self, metric: Metric, confidence: float, margin: float) -> None:
-        self._metric, self._confidence, self._margin = metric, confidence, margin
-        self._predictions: dict[Any, Predictions | None] = {}
+    def __init__(self, metric: Metric, confidence: float, margin: float, kept: Kept) -> None:
+        self._metric, self._confidence, self._margin, self._kept = metric, confidence, margin, kept
 
     def difference(self, row: Row, reference: Row) -> Difference | None:
-        """Of the seeds that both have; None if there are none."""
+        """Of the seeds that both have; None if there are none, and of rows of experiments that do not share the task."""
+        if several_tasks([*row.finished, *reference.finished]):
+            return None
         scores, others = row.scores(self._metric), reference.scores(self._metric)
         seeds = [seed for seed in scores if seed in others]
         if not seeds:
@@ -111,9 +112,7 @@ class Pairing:
         """Of all folds together."""
         parts = []
         for record in records:
-            if record.folder not in self._predictions:
-                self._predictions[record.folder] = read_predictions(record)
-            found = self._predictions[record.folder]
+            found = self._kept.predictions(record)
             if found is None:
                 return None
             parts.append(found)

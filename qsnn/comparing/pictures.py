@@ -12,7 +12,7 @@ from qsnn.comparing.charts.scene import NUM_SERIES, Scene
 from qsnn.comparing.comparison import Comparison, point_of
 from qsnn.comparing.costs import ENERGY, WEIGHTS, Cost
 from qsnn.comparing.curves import curves
-from qsnn.comparing.front import groups_of_equal
+from qsnn.comparing.front import SAME_ENERGY, SAME_MEMORY, groups_of_equal
 from qsnn.comparing.keys import name_of, order_of
 from qsnn.comparing.rows import Row, short_names
 
@@ -28,7 +28,7 @@ class Picture(NamedTuple):
 def pictures_of(comparison: Comparison) -> list[Picture]:
     """All of them."""
     makers: list[Callable[[Comparison], Iterator[Picture]]] = [
-        _against_memory, _against_energy, _against_keys, _equal_memory, _heat, curves_pictures, _drift,
+        _against_memory, _against_energy, _against_keys, _equal_memory, _equal_energy, _heat, curves_pictures, _drift,
     ]  # fmt: skip
     return [picture for make in makers for picture in make(comparison)]
 
@@ -72,8 +72,11 @@ def _line_of(c: Comparison, row: Row) -> str:
 def _point(c: Comparison, row: Row, x: Any, ring: bool = False) -> Point:
     """The mean error of a row, with its spread over seeds, or its standard error where there is one seed."""
     error = c.error(row) or 0.0
-    half = row.spread(c.metric) or row.standard_error(c.metric)
+    spread = row.spread(c.metric)
+    half = row.standard_error(c.metric) if spread is None else spread
     low, high = (None, None) if half is None else (error - half, error + half)
+    if c.metric.is_share and high is not None and error <= 1:
+        high = min(high, 1.0)  # no share is larger
     return Point(x, error, low, high, ring, f"{row.name(c.keys)}: {c.metric.tell(error)}, {row.told_runs()} runs")
 
 
@@ -86,7 +89,7 @@ def _bars(c: Comparison) -> str:
 def _error_axis(c: Comparison, rows: Sequence[Row] | None = None) -> Axis:
     points = [_point(c, row, 0) for row in (c.rows if rows is None else rows) if row.mean(c.metric) is not None]
     values = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
-    return linear(c.metric.error_label, values, _tell(c), floor=0.0)
+    return linear(c.metric.error_label, values, _tell(c), floor=0.0, ceiling=1.0 if c.metric.is_share else None)
 
 
 def _tell(c: Comparison) -> Callable[[float], str]:
@@ -153,28 +156,36 @@ def _means(c: Comparison, rows: Sequence[Row], place: int) -> list[Point]:
 
 
 def _equal_memory(c: Comparison) -> Iterator[Picture]:
-    """Rows of equal weight memory side by side, if they differ in the line key."""
+    yield from _equal_cost(c, WEIGHTS, "equal_memory", SAME_MEMORY)
+
+
+def _equal_energy(c: Comparison) -> Iterator[Picture]:
+    yield from _equal_cost(c, ENERGY, "equal_energy", SAME_ENERGY)
+
+
+def _equal_cost(c: Comparison, cost: Cost, name: str, within: float) -> Iterator[Picture]:
+    """Rows of equal cost side by side, if they differ in the line key."""
     rows = [row for row in c.rows if row.mean(c.metric) is not None]
-    groups = [[rows[place] for place in group] for group in groups_of_equal([row.cost(WEIGHTS) for row in rows])]
+    groups = [[rows[place] for place in group] for group in groups_of_equal([row.cost(cost) for row in rows], within)]
     groups = [group for group in groups if len({_line_of(c, row) for row in group}) > 1]
     if not groups or c.line_key is None:
         return
     labels = list(dict.fromkeys(_line_of(c, row) for row in rows))
-    sizes = [short_number(group[0].cost(WEIGHTS) or 0.0) for group in groups]
+    sizes = [short_number(group[0].cost(cost) or 0.0) for group in groups]
     lines: dict[str, list[Point]] = defaultdict(list)
     for number, group in enumerate(groups):
         best = {_line_of(c, row): row for row in sorted(group, key=lambda row: -(c.error(row) or 0.0))}
         for label, row in best.items():
             lines[label].append(_point(c, row, number))
     series = [Series(label, lines[label], number) for number, label in enumerate(labels) if label in lines]
-    x = categorical("weight memory [bits]", list(range(len(groups))), sizes)
+    x = categorical(f"{cost.name} [{cost.unit}]", list(range(len(groups))), sizes)
     shown = [row for group in groups for row in group]
-    title = f"{c.metric.error_label} at equal weight memory"
+    title = f"{c.metric.error_label} at equal {cost.name}"
     caption = (
-        f"{title.capitalize()} (within 2 %): what {c.line_key} buys if the rest makes up for it, of each of its values the "
-        f"configuration with least error. {_bars(c)}"
+        f"{title.capitalize()} (within {100 * within:g} %): what {c.line_key} buys if the rest makes up for it, of each of its "
+        f"values the configuration with least error. {_bars(c)}"
     )
-    yield Picture("equal_memory", caption, plot(title, _described(c, caption), x, _error_axis(c, shown), series))
+    yield Picture(name, caption, plot(title, _described(c, caption), x, _error_axis(c, shown), series))
 
 
 def _heat(c: Comparison) -> Iterator[Picture]:
@@ -212,7 +223,8 @@ def curves_pictures(c: Comparison) -> Iterator[Picture]:
     epochs = [point.x for one in series for point in one.points]
     values = [value for one in series for point in one.points for value in (point.low, point.high) if value is not None]
     share = "accuracy" in figure or "relative_distance" in figure
-    y = linear(figure.replace("_", " "), values, (lambda value: f"{100 * value:.4g}%") if share else short_number)
+    tell = (lambda value: f"{100 * value:.4g}%") if share else short_number
+    y = linear(figure.replace("_", " "), values, tell, ceiling=1.0 if share else None)
     title = f"{figure.replace('_', ' ')} while learning"
     left_out = (
         f" {len(lines)} of {len(c.rows)} configurations, those on the front first." if len(lines) < len(c.rows) else ""

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from qsnn.comparing.soundness import damaged_part
 from qsnn.errors import RunFolderError
+from qsnn.training.json_file import read_json
 from qsnn.training.runs import Job, find_jobs
 
 FINISHED, UNREADABLE, UNKNOWN = "finished", "unreadable", "?"
-CONFIG = Path(".hydra", "config.yaml")
+CONFIG, COSTS = Path(".hydra", "config.yaml"), "cost.json"
 REPLICATE = ("seed", "dataset.fold")
 """Runs that differ in nothing else are one row."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
@@ -107,20 +109,32 @@ def read_record(job: Job) -> Record:
     given = _given(job.overrides)
     if status == FINISHED and not isinstance(summary.get("final"), dict):
         status, reason = UNREADABLE, "its summary.json has no scores"
+    elif status == FINISHED and (part := damaged_part(summary)):
+        status, reason = UNREADABLE, printable(f"its summary.json is damaged ({part})")
+        return _known_in_part(job, status, reason, given)
+    if job.folder is not None and "energy" not in summary and (energy := _energy_of(job.folder)):
+        summary = {**summary, "energy": energy}
     settled = summary.get("config")
     if not isinstance(settled, dict):
-        saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
-        certain = {key: value for key, value in saved.items() if value not in (None, "auto") and "${" not in str(value)}
-        known = saved if status == FINISHED else certain
-        return Record(
-            job.folder, status, reason, job.overrides, summary, known | given, status == FINISHED, frozenset(given)
-        )
+        return _known_in_part(job, status, reason, given)
     groups = {
         key: value
         for key, value in given.items()
         if ("." not in key and key not in settled) or key in _sections(settled)
     }
     return Record(job.folder, status, reason, job.overrides, summary, flatten(settled) | groups, True, frozenset(given))
+
+
+def _known_in_part(job: Job, status: str, reason: str, given: FlatConfig) -> Record:
+    """A run whose summary does not tell its config: what its overrides and `.hydra/config.yaml` say for certain."""
+    saved = {} if job.folder is None else flatten(_read_yaml(job.folder / CONFIG))
+    certain = {key: value for key, value in saved.items() if value not in (None, "auto") and "${" not in str(value)}
+    return Record(job.folder, status, reason, job.overrides, job.summary, certain | given, False, frozenset(given))
+
+
+def _energy_of(folder: Path) -> Any:
+    """What `qsnn.cost` has written into a run's folder."""
+    return read_json(folder / COSTS).get("energy")
 
 
 def printable(text: str) -> str:
@@ -175,6 +189,8 @@ def read_value(text: str) -> Any:
 
 
 def _read_yaml(path: Path) -> Any:
+    if not path.is_file():
+        return None
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

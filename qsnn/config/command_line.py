@@ -13,18 +13,20 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from qsnn.config.composition import compose_config, compose_like, names_of, wrong_values
+from qsnn.config.checking.explaining import known_keys, nearest_key
+from qsnn.config.composition import compose_config, compose_like, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
 from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name
 from qsnn.config.saved_overrides import inherited_overrides
-from qsnn.config.schema import MORE_GROUPS, Config, register_schema
+from qsnn.config.schema import MORE_GROUPS, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
 from qsnn.config.sweep_jobs import (
     Sweep,
     all_jobs,
     check_auto,
     check_launcher,
+    check_sweep_folder,
     expand_glob,
     jobs_to_try,
     own_sweeper,
@@ -33,6 +35,9 @@ from qsnn.config.sweep_jobs import (
 )  # fmt: skip
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
+
+NAMES = ("name", "sweep.name")
+"""Keys that name folders."""
 
 
 def set_up() -> None:
@@ -95,8 +100,16 @@ def _parse(text: str) -> Override:
         ) from error
     if override.value_type == ValueType.GLOB_CHOICE_SWEEP:
         override = OverridesParser.create().parse_override(expand_glob(override, group_options()))
+    if override.key_or_group in NAMES and isinstance(override.value(), bool | int | float):
+        override = OverridesParser.create().parse_override(named_as_typed(text))
     _check_name(override)
     return override
+
+
+def named_as_typed(text: str) -> str:
+    """``name=true`` and ``name=007`` as the texts that they are, not as values that are written otherwise."""
+    key, _, value = text.partition("=")
+    return f"{key}='{value.strip()}'"
 
 
 def _wrong_in(overrides: list[Override]) -> tuple[str, ...]:
@@ -127,14 +140,6 @@ def _check_name(override: Override) -> None:
     raise ConfigError(f"unknown key {key!r}: {hint}`--cfg job` prints all keys")
 
 
-def nearest_key(name: str) -> str | None:
-    """The key that may have been meant: one of the same last name, or one that is written alike."""
-    known = [*known_keys(), *GROUPS, *MORE_GROUPS]
-    same_leaf = [key for key in known if key.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
-    near = same_leaf or difflib.get_close_matches(name, known, 1, 0.5)
-    return near[0] if near else None
-
-
 def _choices(override: Override) -> list[Any]:
     """The options that an override of a group names: one, a list of them, or those of a sweep."""
     if override.is_sweep_override():
@@ -154,15 +159,6 @@ def _check_choice(group: str, choice: Any, options: list[str]) -> None:
     hint = f"did you mean {group}={near[0]}? " if near else ""
     shown = "null" if choice is None else choice
     raise ConfigError(f"{group}={shown} does not exist: {hint}options are {', '.join(options)}")
-
-
-def known_keys() -> list[str]:
-    """Dotted names of all keys of the root and of every group's options."""
-    names = names_of(Config, "")
-    for group in GROUPS:
-        for node in options_of(group).values():
-            names += names_of(node, f"{group}.")
-    return list(dict.fromkeys(names))
 
 
 def take_path(arguments: list[str], name: str) -> tuple[Path | None, list[str]]:
@@ -296,4 +292,6 @@ def _try_sweep(overrides: list[Override]) -> Sweep:
     jobs = None if own_sweeper(overrides) else all_jobs(overrides)
     if jobs and first.sweep.name is not None:
         jobs = [job if f"resume={AUTO}" in job else [*job, f"resume={AUTO}"] for job in jobs]
-    return Sweep(sweep_folder(first, names), jobs, _hydra(overrides))
+    folder = sweep_folder(first, names)
+    check_sweep_folder(folder, "hydra.sweep.dir" if first.sweep.name is None else "sweep.name")
+    return Sweep(folder, jobs, _hydra(overrides))

@@ -3,8 +3,6 @@
 import contextlib
 import copy
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -12,12 +10,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
+from qsnn.config.checking.explaining import cause_of, explain, lines_of, override_of
 from qsnn.config.paths import config_folder
 from qsnn.config.search_path import search_path_override
 from qsnn.errors import ConfigError
-from qsnn.options import GROUPS, Option, options_of
+from qsnn.options import GROUPS, Option
 
 
 def compose_config(
@@ -35,7 +34,7 @@ def compose_config(
             cfg = _compose(overrides, return_hydra_config)
         except (HydraException, OmegaConfBaseException) as error:
             problems.append(explain(error, overrides))
-            wrong = _override_of(error, overrides)
+            wrong = override_of(error, overrides)
             if wrong is None:
                 raise ConfigError(*problems) from error
             overrides = [text for text in overrides if text != wrong]  # what else is wrong?
@@ -91,8 +90,8 @@ def wrong_types(cfg: DictConfig) -> Iterator[str]:
         try:
             one = OmegaConf.to_object(cfg[group])
         except OmegaConfBaseException as error:  # an interpolation that leads nowhere, a value that is missing
-            _, full_key = _cause(error)
-            yield f"{full_key}: {_lines(error)[0]}" if full_key else _lines(error)[0]
+            _, full_key = cause_of(error)
+            yield f"{full_key}: {lines_of(error)[0]}" if full_key else lines_of(error)[0]
             continue
         if isinstance(one, Option):
             yield from one.wrong_types()
@@ -115,42 +114,3 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     with open_dict(own):
         own.pop("hydra", None)
     return own
-
-
-def explain(error: Exception, overrides: list[str]) -> str:
-    """The line that helps with a failed composition: OmegaConf's own reason, beside the override that it is about."""
-    cause, full_key = _cause(error)
-    given = _override_of(error, overrides) or full_key
-    owners = [f"{group}={option}" for group in GROUPS for option, node in options_of(group).items()
-              if full_key in names_of(node, f"{group}.")]  # fmt: skip
-    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and owners:
-        return f"{given}: this key belongs to {' and '.join(owners)}, which is not the one chosen; add {owners[0]} to set it"
-    lines = _lines(cause)
-    # "In 'experiment/x': ... raised while composing config:" is followed by what was raised
-    reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return f"{given}: {reason}" if given else reason
-
-
-def _cause(error: Exception) -> tuple[Exception, str]:
-    """OmegaConf's own error, and the key that it is about, or ""."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    named = (line.split(": ", 1)[1] for line in _lines(cause) if line.startswith("full_key: "))
-    return cause, getattr(cause, "full_key", None) or next(named, "")
-
-
-def _lines(error: Exception) -> list[str]:
-    return [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-
-
-def _override_of(error: Exception, overrides: list[str]) -> str | None:
-    """The override that a failed composition is about."""
-    _, full_key = _cause(error)
-    return next((text for text in overrides if full_key and text.lstrip("+~").startswith(f"{full_key}=")), None)
-
-
-def names_of(node: Any, prefix: str) -> list[str]:
-    """Dotted names of a schema class's fields, inner ones included."""
-    names = []
-    for entry in fields(node) if is_dataclass(node) else ():
-        names += [prefix + entry.name, *names_of(entry.type, f"{prefix}{entry.name}.")]
-    return names

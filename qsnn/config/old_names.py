@@ -11,12 +11,20 @@ OLD_KEYS = {
     "neuron.van_rossum_decay": "loss.van_rossum_decay, of loss=van_rossum",
     "trainer.l1": "loss.l1",
     "trainer.l2": "loss.l2",
+    "logging.tensorboard": "logging.to, a list: logging.to=[] for no TensorBoard",
 }
+OLD_WORDS = {"logging.tensorboard=false": ["logging.to=[]"], "logging.tensorboard=true": []}
+"""What stands in folders of runs that were started before, and what it is now."""
 OLD_OPTIONS = {
     "model": {"pattern_net": "pattern", "local_conv": "conv", "local_mlp": "feedforward model.hidden=[128,128]"},
     "quantization": {"icons_full_precision": "full_precision"},
     "trainer": {"bptt_randman_small": "bptt_randman"},
 }
+
+
+def renewed(words: list[str]) -> list[str]:
+    """The overrides of a run that was started before a key was renamed, with its present name."""
+    return [new for word in words for new in OLD_WORDS.get(word.strip().lower(), [word])]
 
 
 def hint_for_key(key: str) -> str | None:

@@ -26,7 +26,7 @@ from qsnn.training.run import Run
 FREE_KEYS = (
     "resume", "sweep.", "search.", "trainer.epochs", "trainer.checkpoint_every", "trainer.train_sample", "trainer.vectorize",
     "device", "kernels",
-    "threads", "logging.", "dataset.root", "dataset.file", "dataset.cache", "dataset.num_workers",
+    "threads", "logging.", "hardware.", "dataset.root", "dataset.file", "dataset.cache", "dataset.num_workers",
 )  # fmt: skip
 
 

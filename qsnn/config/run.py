@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
-from qsnn.config.building.cost import memory_of_run
+from qsnn.config.building.cost import costed_run, costs_by, measured_rates, memory_of_run
 from qsnn.config.building.memory import memory_explained
 from qsnn.config.building.run import build_run
 from qsnn.config.checking.checks import widths_there
@@ -24,20 +24,26 @@ from qsnn.config.schema import Config
 from qsnn.config.sharing.group import begin_together
 from qsnn.config.start_from import begin_with_source
 from qsnn.errors import QsnnError
+from qsnn.hardware.cost import cost_scalars, energy_rows
 from qsnn.hardware.memory import memory_rows
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.connections import knows
 from qsnn.options import GROUPS
+from qsnn.reporting.evaluation_files import PREDICTIONS, RATES
 from qsnn.reporting.identity import identity_of
 from qsnn.reporting.reporter import Reporter
 from qsnn.reporting.summary import git_commit, library_versions, table_of
+from qsnn.training.folders.spike_counts import read_counts
 from qsnn.training.folders.state import QUEUED, RUNNING
 from qsnn.training.gradient_codes import gradient_code_bits
 from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
 from qsnn.training.loop import Outcome, train
-from qsnn.training.run import Run
+from qsnn.training.run import Ending, Run
 from qsnn.training.runs import UNFINISHED, read_job
 
+KEPT = ("metrics.jsonl", RATES, PREDICTIONS)
+"""Files beside summary.json, which tells those that there are: who compares runs knows then what is gone."""
 log = logging.getLogger(__name__)
 
 
@@ -102,9 +108,30 @@ def conclude(beginning: Beginning, outcome: Outcome) -> None:
     best = {"best": outcome.best} if outcome.best else {}
     measured = {"seconds": outcome.seconds, "seconds_start": outcome.seconds_start}
     results = {"final": outcome.final, **best, **measured, "gradient_code_bits": code_bits_of(run)}
-    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **beginning.facts}
+    facts = {**beginning.facts, **_energy_of(beginning, outcome)}
+    written = {"files": [name for name in KEPT if (run.folder / name).is_file()]}
+    summary = {"status": outcome.status, "epochs": run.state.epoch, **results, **facts, **written}
     write_json(run.folder / "summary.json", summary)
-    report(run, outcome, beginning.facts)
+    report(run, outcome, facts)
+
+
+def _energy_of(beginning: Beginning, outcome: Outcome) -> dict[str, Any]:
+    """``energy`` for summary.json, by the spikes of the evaluation with which a run has finished; of one that was stopped there
+    are none."""
+    costed = costed_run(beginning.config, beginning.run)
+    if costed is None or not knows(costed.net) or outcome.status != "finished":
+        return {}
+    rates = measured_rates(costed, read_counts(beginning.run.folder))
+    return {"energy": costs_by(beginning.config, costed, rates, beginning.overrides).plain()}
+
+
+def _costs_at(beginning: Beginning, ending: Ending) -> dict[str, float]:
+    """What TensorBoard shows of a run's costs."""
+    costed = costed_run(beginning.config, beginning.run)
+    if costed is None or ending.detail is None or ending.detail.counts is None:
+        return {}
+    costs = costs_by(beginning.config, costed, measured_rates(costed, ending.detail.counts), beginning.overrides)
+    return cost_scalars(beginning.facts["memory_bits"], costs.plain())
 
 
 @contextlib.contextmanager
@@ -165,9 +192,16 @@ def reporter_of(beginning: Beginning, progress: bool = True) -> Callable[[], Rep
         hyperparameters(config),
         remedies(config, beginning.overrides),
     )
+    identity = identity._replace(name=config.name, sweep=sweep_of(run.folder))
     settings = build_logging(config)
     settings = settings._replace(progress=settings.progress and progress)
-    return lambda: Reporter(identity, settings)
+    return lambda: Reporter(identity, settings, lambda ending: _costs_at(beginning, ending))
+
+
+def sweep_of(folder: Path) -> str | None:
+    """``<experiment>/<name or time>`` of the sweep that a run's folder lies in, if it does: one has a multirun.yaml."""
+    sweep = next((parent for parent in folder.absolute().parents if (parent / "multirun.yaml").is_file()), None)
+    return None if sweep is None else f"{sweep.parent.name}/{sweep.name}"
 
 
 def settled_config(config: Config) -> dict[str, Any]:
@@ -193,7 +227,7 @@ def hyperparameters(config: Config) -> dict[str, int | float | str | bool]:
     So that bit widths are seen, they are called ``bits.<key>`` there, and ``bits`` has all of them.
     """
     flat = flatten({**plain_config(config), "quantization": used_widths(config)})
-    left_out = ("logging.", "resume", "sweep.", "search.")
+    left_out = ("logging.", "resume", "sweep.", "search.", "hardware.")
     kept = {key: value for key, value in flat.items() if not key.startswith(left_out)}
     named = {re.sub(r"^quantization\.(.*_bits)$", r"bits.\1", key): value for key, value in kept.items()}
     widths = [(key.removeprefix("bits.").removesuffix("_bits"), named[key]) for key in named if key.startswith("bits.")]
@@ -233,6 +267,8 @@ def report(run: Run, outcome: Outcome, facts: dict[str, Any]) -> None:
     """The table at the end, and where everything is."""
     files = ["summary.json", "metrics.jsonl", "checkpoints/last.pt"]
     memory = memory_rows(facts["memory_bits"]) if "memory_bits" in facts else None
+    if memory is not None and "energy" in facts:
+        memory += energy_rows(facts["energy"])
     table = table_of(run, outcome, code_bits_of(run), memory)
     files += [name for name in ("checkpoints/best.pt", "raster.png", "confusion.png") if (run.folder / name).exists()]
     log.info("\n%s\n\n  wrote %s/\n        %s", table, relative(run.folder), "  ".join(files))

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from qsnn.config.old_names import renewed
 from qsnn.errors import RunFolderError
 
 MAX_BYTES = 2**20
@@ -23,7 +24,7 @@ def inherited_overrides(folder: Path, given: list[str]) -> list[str]:
     Raises RunFolderError, naming the file.
     """
     path, new = folder / ".hydra" / "overrides.yaml", {_key(text) for text in given}
-    kept = [text for text in _read(folder, path) if _key(text) not in (*new, "resume")]
+    kept = [text for text in renewed(_read(folder, path)) if _key(text) not in (*new, "resume")]
     for text in kept:
         _check(text, path)
     return kept + given

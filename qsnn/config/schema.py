@@ -12,12 +12,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from qsnn.config.paths import config_folder
+from qsnn.hardware.table import Hardware
 from qsnn.options import GROUPS, key, options_of
+from qsnn.reporting.loggers.names import LOGGERS
 
 DATASET_NAME = "${qsnn.dataset:}"
 OBJECTIVES = ("error", "inference", "training", "weights")
 SAMPLERS = ("nsgaii", "tpe", "random", "grid")
-MORE_GROUPS = ("logging", "search", "experiment")
+MORE_GROUPS = ("logging", "search", "hardware", "experiment")
 """Groups of files alone, beside those of options."""
 KERNELS = ("auto", "eager", "numba", "triton")
 
@@ -41,7 +43,11 @@ class Logging:
     health_every: int = key(2000, "saturation, underflow, codes in use, idle neurons", "epochs", at_least=0)
     raster_every: int = key(2000, "spike rasters", "epochs", at_least=0)
     histogram_every: int = key(2000, "histograms of codes", "epochs", at_least=0)
-    tensorboard: bool = key(True, "write TensorBoard event files")
+    to: list[str] = key(
+        ["tensorboard"],
+        "who gets figures beside metrics.jsonl: tensorboard, csv, wandb, mlflow (docs/loggers.md); [] nobody",
+        choices=LOGGERS,
+    )
     progress: bool = key(True, "show the progress bar")
     limits: Limits = field(default_factory=Limits)
 
@@ -74,6 +80,7 @@ class Search:
         0.01,
         "share by which a setting's error may lie above full precision's, which is trained first; null: any, and it is not",
         at_least=0,
+        at_most=1,
     )
     reference: str | None = key(None, "folder of a finished run to be `within` of, instead of training one")
     sampler: str = key(
@@ -113,15 +120,20 @@ class Config:
     optimizer: Any = MISSING
     logging: Logging = field(default_factory=Logging)
     search: Search = field(default_factory=Search)
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 def register_schema() -> None:
     """Make the classes known to Hydra as ``schema`` and ``schema/<group>/<option>``, which the files in conf/ name; and as
     ``<group>/<option>``, by which an option without a file, such as another package's, can be chosen."""
     store = ConfigStore.instance()
+    # Hydra copies its sources, and the whole store with them, for every composition and 150 times for --help; it only
+    # reads there, and copies what it reads.
+    vars(store)["__deepcopy__"] = lambda memo: store
     store.store(name="schema", node=Config)
     store.store(group="schema/logging", name="logging", node=Logging)
     store.store(group="schema/search", name="search", node=Search)
+    store.store(group="schema/hardware", name="hardware", node=Hardware)
     for group in GROUPS:
         for name, option in options_of(group).items():
             store.store(group=f"schema/{group}", name=name, node=option)

@@ -96,7 +96,7 @@ def check_auto(overrides: list[str], multirun: bool) -> None:
 
 
 def check_launcher(overrides: list[Override]) -> None:
-    """Raise ConfigError for a launcher that is not installed."""
+    """Raise ConfigError for a launcher that is known but not installed; one that is not known does not compose."""
     for override in overrides:
         extra, module = EXTRAS.get(str(override.value()), ("", ""))
         if override.key_or_group == "hydra/launcher" and extra and not is_installed(module):
@@ -139,6 +139,13 @@ def sweep_folder(cfg: DictConfig, names: list[str]) -> Path:
     with open_dict(cfg):
         cfg.name = unique[0] if len(unique) == 1 else folder_name("+".join(unique))
     return Path(str(cfg.hydra.sweep.dir))
+
+
+def check_sweep_folder(folder: Path, key: str) -> None:
+    """Raise ConfigError, which names ``key``, where a file is in the place of a sweep's folder, or of one around it."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{key}: {folder} cannot be the sweep's folder, as {path} is a file: give another {key}")
 
 
 def wants_seeds_together(cfg: DictConfig) -> bool:

@@ -14,15 +14,16 @@ from omegaconf import DictConfig
 from qsnn.command import EXIT_FAILED_RUNS, fail
 from qsnn.config.command_line import read_command_line, set_up
 from qsnn.config.composition import without_hydra
-from qsnn.config.paths import config_folder, quoted
+from qsnn.config.paths import AUTO, config_folder, quoted
 from qsnn.config.sharing.words import read_shared
 from qsnn.config.sweep_jobs import Sweep
 from qsnn.config.sweeps.job import NOT_RUN, run_job, start_or_record, task_words
 from qsnn.config.sweeps.launchers import register_launchers
 from qsnn.errors import QsnnError, naming
-from qsnn.processes import Place, place
+from qsnn.processes import Place, is_torchruns, place
 from qsnn.training.folders.lock import locked
 from qsnn.training.folders.state import told_as_running
+from qsnn.training.interrupt import end_with_parent
 
 if TYPE_CHECKING:
     from qsnn.training.runs import Job
@@ -33,6 +34,8 @@ def train(arguments: list[str]) -> None:
     set_up()
     register_launchers()
     here = place()
+    if here.shares and is_torchruns():
+        end_with_parent()  # a launcher that is killed tells its processes nothing
     words, cfg, sweep = read_shared(arguments, here.size) if here.shares else read_command_line(arguments)
     if sweep is not None:
         _run_sweep(words, sweep)
@@ -76,7 +79,7 @@ def _run(words: list[str], cfg: DictConfig) -> None:
 def _run_sweep(words: list[str], sweep: Sweep) -> None:
     """All jobs; then the table, however it ended, and exit status 1 unless all are finished. (How many may fail in a
     search is the affair of its sweeper.)"""
-    finished, refused = False, list["Job"]()
+    finished, refused, begun = False, list["Job"](), True
     try:
         if sweep.jobs is None:
             _hand_to_hydra(words)
@@ -84,8 +87,11 @@ def _run_sweep(words: list[str], sweep: Sweep) -> None:
             from qsnn.config.sweeps.launching import launch  # takes torch with it
 
             refused = launch(sweep.jobs, sweep.folder, sweep.hydra)
+    except QsnnError:
+        begun = False
+        raise
     finally:
-        finished = _tell_sweep(sweep, refused)
+        finished = begun and _tell_sweep(sweep, refused)
     if not finished and sweep.jobs is not None:
         sys.exit(EXIT_FAILED_RUNS)
 
@@ -95,9 +101,11 @@ def _tell_sweep(sweep: Sweep, refused: list["Job"]) -> bool:
     from qsnn.training.runs import find_jobs, left_out, sweep_table
 
     jobs = find_jobs(sweep.folder, refused)
+    if not jobs:  # nothing was planned: what keeps it from that is told
+        return False
     sys.stdout.write(f"\n{sweep_table(sweep.folder, jobs)}\n\n")
     sys.stdout.flush()
-    errors = left_out(jobs)
+    errors = left_out(jobs, again=all(f"resume={AUTO}" in job for job in sweep.jobs or [[]]))
     sys.stderr.writelines(f"{line}\n" for line in errors)
     return not errors
 

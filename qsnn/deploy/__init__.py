@@ -23,7 +23,7 @@ Exports, each with golden vectors and a check of itself (docs/exports.md), their
 
 From torch:
 
-    from_spiking_net.py   `spiking_layers`: of a net that learns by BPTT      from_local_net.py   `local_layers`
+    from_net              `model_of` of a net, `spiking_layers` (BPTT), `local_layers`, `event_input`, `raster_input`
     replay.py             `compare`: the engine beside the net, code by code; `trained_steps`: what the net holds after each
 """
 

@@ -78,15 +78,20 @@ def _inference(layer: Layer) -> Iterator[Term]:
 
 
 def _training(name: str, layer: Layer, learning: Learning) -> Iterator[Term]:
-    widths = learning.widths[name]
-    for part, stored, _ in _weights(layer):
-        grid = _grid(widths, stored.weight_bits)
-        yield from learned(name, Trained(part, stored.weight.numel(), stored.weight_bits, grid), learning)
+    for trained, _ in trained_of(layer, learning.widths[name]):
+        yield from learned(name, trained, learning)
     yield from _history(layer, learning)
     neurons, error_bits = {"neurons": layer.num_neurons}, layer.weights()["weight"].error_bits
     yield term("errors", {"steps": learning.num_steps, **neurons}, ("error_bits", error_bits), per_sample=True)
     states = {**neurons, "states": len(_states(layer))}
     yield term("errors of states", states, ("error_bits", error_bits), per_sample=True)
+
+
+def trained_of(layer: Layer, widths: BitWidths) -> Iterator[tuple[Trained, int | None]]:
+    """The trained tensors, each with the bits of the errors of which its gradient is a sum."""
+    for part, stored, _ in _weights(layer):
+        grid = _grid(widths, stored.weight_bits)
+        yield Trained(part, stored.weight.numel(), stored.weight_bits, grid), stored.error_bits
 
 
 def _grid(widths: BitWidths, weight_bits: int | None) -> int | None:

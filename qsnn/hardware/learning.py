@@ -75,7 +75,7 @@ def stored_bits(trained: Trained, rounding: GradientRounding, learning: Learning
     return max(moved, trained.grid)
 
 
-def _slot_bits(rounding: GradientRounding, rule: UpdateRule) -> int:
+def slot_bits(rounding: GradientRounding, rule: UpdateRule) -> int:
     """Of a momentum buffer on the gradients' grid: ``|b| <= G / (1 - momentum)``; else 32."""
     if not (isinstance(rule, SGD) and rule.step):
         return FULL_PRECISION_BITS
@@ -91,7 +91,7 @@ def learned(layer: str, trained: Trained, learning: Learning) -> Iterator[Term]:
     yield term(f"gradients of {name}", {name: trained.num}, ("gradient_code_bits", gradient_bits(rounding)))
     if rule.num_slots:
         sizes = {name: trained.num, "slots": rule.num_slots}
-        yield term(f"optimizer slots of {name}", sizes, ("slot_bits", _slot_bits(rounding, rule)))
+        yield term(f"optimizer slots of {name}", sizes, ("slot_bits", slot_bits(rounding, rule)))
     if rounding.gradient_bits is not None:
         yield random_state(f"random state of {name}")._replace(at_32_bits=0)
 

@@ -68,7 +68,7 @@ def _readout(layer: LocalLayer, inference: bool) -> Iterator[Term]:
 def _training(name: str, layer: LocalLayer, learning: Learning) -> Iterator[Term]:
     s, (classes, features) = layer.settings, layer.readout_weight.shape
     for part, count in (("weights", layer.weight.numel()), ("biases", layer.bias.numel())):
-        yield from learned(name, Trained(part, count, s.weight_bits, _grid(layer)), learning)
+        yield from learned(name, Trained(part, count, s.weight_bits, grid_of(layer)), learning)
     sizes = {"classes": classes, "features": features}
     yield term("feedback", sizes, ("readout_weight_bits", s.readout_weight_bits))
     yield term("sigmoid outputs", {"features": features}, ("sigmoid_bits", s.sigmoid_bits), per_sample=True)
@@ -77,7 +77,7 @@ def _training(name: str, layer: LocalLayer, learning: Learning) -> Iterator[Term
         yield random_state("random state of dropout")
 
 
-def _grid(layer: LocalLayer) -> int | None:
+def grid_of(layer: LocalLayer) -> int | None:
     """Width of the grid that weights start on: their own; of integers the gradients', whose range holds both."""
     s = layer.settings
     return s.gradient_bits if isinstance(layer, IntegerLocalLayer) else s.weight_bits

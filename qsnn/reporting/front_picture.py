@@ -11,7 +11,7 @@ from qsnn.reporting.pictures import BLACK, EXTRA, MISSED, PAPER, WHITE, Picture,
 
 WIDTH, HEIGHT = 720, 480
 LEFT, RIGHT, TOP, BOTTOM = 70, 40, 40, 50
-GREY, DOT, TICKS = (150, 150, 150), 4, 6
+GREY, DOT, TICKS = (150, 150, 150), 4, 5
 FONT_SIZE = 13
 
 
@@ -25,7 +25,7 @@ class Point(NamedTuple):
 
 
 class _Axes(NamedTuple):
-    """Bits to the right, logarithmic; error upward."""
+    """Bits to the right, logarithmic; error upward. Ends of each."""
 
     bits: tuple[float, float]
     error: tuple[float, float]
@@ -43,8 +43,9 @@ def front_picture(points: Sequence[Point], kind: str, reference: float | None, l
     """``reference``: full precision's error; ``limit``: the largest that is allowed."""
     bits = [point.bits for point in points]
     errors = [point.error + (point.standard_error or 0) for point in points]
-    highest = max([*errors, limit or 0, reference or 0, 1e-3]) * 1.05
-    axes = _Axes((min(bits) / 1.15, max(bits) * 1.15), (0.0, highest))
+    highest = max([*errors, limit or 0, reference or 0, 1e-3])
+    share = all(point.error <= 1 for point in points)  # no bar leads above 100 % of what is a share
+    axes = _Axes((min(bits) / 1.15, max(bits) * 1.15), (0.0, error_marks(min(highest, 1.0) if share else highest)[-1]))
     image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_SIZE)
     _frame(draw, axes, font, f"bits of memory in {kind}" if kind != "weights" else "bits of weights")
@@ -62,16 +63,38 @@ def _frame(
     draw: ImageDraw.ImageDraw, axes: _Axes, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, title: str
 ) -> None:
     bottom = HEIGHT - BOTTOM
-    for number in range(TICKS):
-        share = number / (TICKS - 1)
-        error = axes.error[0] + share * (axes.error[1] - axes.error[0])
-        bits = axes.bits[0] * (axes.bits[1] / axes.bits[0]) ** share
+    for error in error_marks(axes.error[1]):
         draw.line((LEFT, axes.y(error), WIDTH - RIGHT, axes.y(error)), fill=PAPER)
-        draw.text((LEFT - 6, axes.y(error)), f"{100 * error:.1f} %", fill=BLACK, font=font, anchor="rm")
+        draw.text((LEFT - 6, axes.y(error)), f"{100 * error:.4g} %", fill=BLACK, font=font, anchor="rm")
+    for bits in bit_marks(*axes.bits):
         draw.line((axes.x(bits), TOP, axes.x(bits), bottom), fill=PAPER)
         draw.text((axes.x(bits), bottom + 6), f"{bits:,.0f}", fill=BLACK, font=font, anchor="ma")
     draw.rectangle((LEFT, TOP, WIDTH - RIGHT, bottom), outline=BLACK)
     draw.text(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8), title, fill=BLACK, font=font, anchor="ms")
+
+
+def _step(about: float) -> float:
+    """1, 2, 2.5 or 5 times a power of ten, at least ``about``."""
+    power = 10.0 ** math.floor(math.log10(about))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10, 20) if factor * power >= about * 0.999)
+
+
+def error_marks(highest: float) -> list[float]:
+    """Round numbers from 0 to at least ``highest``."""
+    step = _step(highest / TICKS)
+    return [number * step for number in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def bit_marks(low: float, high: float) -> list[float]:
+    """Round numbers between the ends of a logarithmic axis: powers of ten, or 1 and 3, or 1, 2 and 5 of them, whichever are
+    three or more; where it is too short for these, multiples of a round number."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), (1, 3), (1, 2, 5)):
+        marks = [mark for power in powers for factor in factors if low <= (mark := factor * 10.0**power) <= high]
+        if len(marks) >= 3:
+            return marks
+    step = max(1.0, _step((high - low) / TICKS))
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _points(draw: ImageDraw.ImageDraw, axes: _Axes, points: Sequence[Point]) -> None:
@@ -80,7 +103,8 @@ def _points(draw: ImageDraw.ImageDraw, axes: _Axes, points: Sequence[Point]) -> 
     for point in sorted(points, key=lambda point: point.front):
         colour, x, y = EXTRA if point.front else GREY, axes.x(point.bits), axes.y(point.error)
         if point.standard_error:
-            ends = (axes.y(max(0.0, point.error - point.standard_error)), axes.y(point.error + point.standard_error))
+            top = min(axes.error[1], point.error + point.standard_error)
+            ends = (axes.y(max(0.0, point.error - point.standard_error)), axes.y(top))
             draw.line((x, ends[0], x, ends[1]), fill=colour)
         draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=colour)
 

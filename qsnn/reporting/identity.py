@@ -13,7 +13,8 @@ NO_REMEDIES: Mapping[str, str] = MappingProxyType({})
 
 class RunIdentity(NamedTuple):
     """What a reporter shows of a run as a whole: its folder, how far it is and goes (in ``unit``), config, the
-    hyperparameters in TensorBoard's HParams table, and what helps where a figure of health crosses its limit."""
+    hyperparameters in TensorBoard's HParams table, and what helps where a figure of health crosses its limit; its experiment's
+    ``name``, the ``sweep`` that it belongs to, and what of it learns."""
 
     folder: Path
     epoch: int
@@ -23,6 +24,9 @@ class RunIdentity(NamedTuple):
     config_text: str
     hyperparameters: dict[str, HParam]
     remedies: Mapping[str, str] = NO_REMEDIES
+    name: str = ""
+    sweep: str | None = None
+    layers: tuple[str, ...] = ()
 
 
 def identity_of(
@@ -32,4 +36,5 @@ def identity_of(
     epoch, batch, pieces = run.state.epoch, run.state.batch, run.task.batches_per_epoch
     unit = "batch" if pieces > 1 else "epoch"
     position, total = epoch * pieces + batch, run.settings.epochs * pieces
-    return RunIdentity(run.folder, epoch, position, total, unit, config_text, hyperparameters, remedies)
+    layers = tuple(run.state.largest_codes)
+    return RunIdentity(run.folder, epoch, position, total, unit, config_text, hyperparameters, remedies, layers=layers)

@@ -50,6 +50,8 @@ class TensorBoardLog:
     writes.
     """
 
+    shows_pictures = shows_histograms = True
+
     def __init__(self, folder: Path, epoch: int, config_text: str, hyperparameters: dict[str, HParam]) -> None:
         self._folder, self._excepthook = folder, threading.excepthook
         # The thread keeps its error for the next call, which raises it; printing a traceback besides says nothing new.
@@ -93,13 +95,17 @@ class TensorBoardLog:
         with self._naming():
             self._writer.add_histogram(f"code_{tag}", codes, epoch, bins=edges)
 
+    def scores(self, values: dict[str, float], epoch: int) -> None:
+        """Scalars, for the HParams table."""
+        self.scalars(values, epoch)
+
     def flush(self) -> None:
         """Put everything so far on the disk."""
         with self._naming():
             self._writer.flush()
 
-    def close(self) -> None:
-        """End the session, so that the HParams table shows the run as finished."""
+    def close(self, end: str = "finished") -> None:
+        """End the session, so that the HParams table shows the run as finished, whatever its ``end``."""
         try:
             with self._naming():
                 self._file_writer.add_summary(self._session_end)

@@ -15,6 +15,7 @@ from qsnn.kernels.backend import Backend, GradientRounding, StoredWeight, Weight
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers import SpikingActivity
 from qsnn.models import Activity, SpikingNet
+from qsnn.models.spike_counts import arrivals, by_place
 from qsnn.training.class_scores import LayerTally, count_of_all, joined
 from qsnn.training.run import Rates
 from qsnn.training.state import TrainingState
@@ -164,8 +165,12 @@ class BPTTLearner(NamedTuple):
         samples = max(1, MOST_VALUES // max(1, len(batch.input) * neurons))
         parts: list[dict[str, LayerTally]] = []
         for x in batch.input.split(samples, dim=1):
-            activity, _ = model(x.to(device, torch.float32))
+            x = x.to(device, torch.float32)
+            activity, _ = model(x)
             parts.append(tally_layers(activity, self.loss, keep_raster and not parts, by_neuron))
+            if by_neuron:
+                for name, arrived in arrivals(x, activity, model).items():
+                    parts[-1][name].arrived = arrived
         return {name: joined([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -190,7 +195,7 @@ def tally_layers(
         tallies[name] = LayerTally(
             None, spikes=int(spikes.sum(dtype=torch.float64)), neuron_steps=spikes.numel(),
             raster=list(layer.output[:, 0].flatten(1)) if keep_raster and spikes.numel() else None,
-            by_neuron=spikes.sum((0, 1), dtype=torch.float64) if by_neuron else None,
+            by_neuron=by_place(spikes) if by_neuron else None,
         )  # fmt: skip
     last = list(activity)[-1]
     output = activity[last].output

@@ -18,8 +18,8 @@ class LayerTally:
     which the readout was largest, or logits), None from a layer that is not asked; sums of loss, spikes (before pooling) and
     moved weights; ``steps`` that the loss is a sum over, samples counted; ``neuron_steps`` and ``weight_steps`` count
     chances of spikes and moves. ``raster``: spikes that the first sample hands on, one (F) a step, and ``course``: its
-    votes, one (K) after each step, and ``by_neuron``, spikes (N) of each neuron over all samples and steps, where these are
-    asked for."""
+    votes, one (K) after each step, and ``by_neuron``, spikes (N) of each neuron over all samples and steps, and ``arrived``,
+    what came in at each place (`qsnn.models.spike_counts`), where these are asked for."""
 
     votes: Tensor | None
     loss: float = 0.0
@@ -31,6 +31,7 @@ class LayerTally:
     raster: list[Tensor] | None = None
     course: list[Tensor] | None = None
     by_neuron: Tensor | None = None
+    arrived: dict[str, Tensor] = field(default_factory=dict)
 
 
 def joined(parts: list[LayerTally]) -> LayerTally:
@@ -42,7 +43,8 @@ def joined(parts: list[LayerTally]) -> LayerTally:
     first, neurons = parts[0], [part.by_neuron for part in parts if part.by_neuron is not None]
     by_neuron = torch.stack(neurons).sum(0) if neurons else None
     voted = torch.cat(votes) if votes else None
-    return LayerTally(voted, raster=first.raster, course=first.course, by_neuron=by_neuron, **counts)
+    arrived = {way: torch.stack([part.arrived[way] for part in parts]).sum(0) for way in first.arrived}
+    return LayerTally(voted, raster=first.raster, course=first.course, by_neuron=by_neuron, arrived=arrived, **counts)
 
 
 def count_of_all(tallies: dict[str, LayerTally], workers: Workers) -> None:
@@ -68,7 +70,7 @@ class Scores:
     """``confusion``: by layer, (K, K) counts of recordings, true class by row, predicted class by column; ``spikes`` and
     ``chances``: by layer, spikes and how many neurons times steps could have spiked; ``ties``: of the last layer that votes.
     ``by_neuron``: by layer, spikes (N) of each neuron, and ``predicted``, (3, B) a batch: number, label and predicted class
-    of each recording, where these are asked for."""
+    of each recording, and ``arrived``, by ``<layer>.<way>``, where these are asked for."""
 
     num_classes: int
     confusion: dict[str, Tensor] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Scores:
     ties: int = 0
     by_neuron: dict[str, Tensor] = field(default_factory=dict)
     predicted: list[Tensor] = field(default_factory=list)
+    arrived: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, tallies: dict[str, LayerTally], labels: Tensor) -> None:
         """Count a batch."""
@@ -97,6 +100,8 @@ class Scores:
         for name, tally in tallies.items():
             if tally.by_neuron is not None and tally.neuron_steps:
                 self.by_neuron[name] = self.by_neuron.get(name, 0) + tally.by_neuron.cpu()
+            for way, counts in tally.arrived.items():
+                self.arrived[f"{name}.{way}"] = self.arrived.get(f"{name}.{way}", 0) + counts.cpu()
         votes = next(tally.votes for tally in reversed(tallies.values()) if tally.votes is not None)
         self.predicted.append(torch.stack([index, labels, predictions(votes).cpu()]))
 
@@ -107,7 +112,7 @@ class Scores:
         parts = [Scores._read(self.num_classes, content) for content in workers.exchanged(self._written())]
         whole = Scores(self.num_classes, ties=sum(part.ties for part in parts))
         for part in parts:
-            for name in ("confusion", "spikes", "chances", "by_neuron"):
+            for name in ("confusion", "spikes", "chances", "by_neuron", "arrived"):
                 sums = getattr(whole, name)
                 for layer, counts in getattr(part, name).items():
                     sums[layer] = sums.get(layer, 0) + counts
@@ -117,7 +122,8 @@ class Scores:
 
     def _written(self) -> bytes:
         """For another process: counts, which float64 and so JSON keep exactly."""
-        tensors = {name: {k: v.tolist() for k, v in getattr(self, name).items()} for name in ("confusion", "by_neuron")}
+        named = ("confusion", "by_neuron", "arrived")
+        tensors = {name: {k: v.tolist() for k, v in getattr(self, name).items()} for name in named}
         numbers = {"spikes": self.spikes, "chances": self.chances, "ties": self.ties}
         return json.dumps({**tensors, **numbers, "predicted": [batch.tolist() for batch in self.predicted]}).encode()
 
@@ -126,7 +132,8 @@ class Scores:
         """What `_written` gave."""
         found = json.loads(content)
         found["confusion"] = {name: torch.tensor(counts) for name, counts in found["confusion"].items()}
-        found["by_neuron"] = {name: torch.tensor(n, dtype=torch.float64) for name, n in found["by_neuron"].items()}
+        for kind in ("by_neuron", "arrived"):
+            found[kind] = {name: torch.tensor(n, dtype=torch.float64) for name, n in found[kind].items()}
         found["predicted"] = [torch.tensor(batch) for batch in found["predicted"]]
         return Scores(num_classes, **found)
 

@@ -14,6 +14,7 @@ from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.split import Indices, Split
 from qsnn.data.events.windows import WindowSettings, input_shape
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.spike_counts import SpikeCounts, spike_counts
 from qsnn.training.class_scores import LayerTally, Scores, add_up, epoch_record, names_of_sums
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
@@ -180,6 +181,11 @@ class ClassTask:
                 scores.keep(tallies, batch.labels, batch.index)
         return scores.of_all(self.workers)
 
+    def _counts(self, run: Run, scores: Scores) -> SpikeCounts | None:
+        """Those of the test recordings, which ``scores`` kept, met by the net's weights of now."""
+        size = len(self.split.test), self.test_windows.num_steps
+        return spike_counts(run.state.model, self.inputs, size, scores.arrived, scores.spikes)
+
     def test_batches(self, indices: Indices, sharing: Workers = ONE) -> Iterator[Batch]:
         """Recordings from their start; of several processes each has some of the batches."""
         settings = self.settings
@@ -191,6 +197,15 @@ class ClassTask:
         """Always the same training recordings, as many as a batch, each presented from its start."""
         chosen = self._spread(self.settings.batch_size)
         return next(test_batches(self.dataset, chosen, self.train_windows, len(chosen)))
+
+    def counts_of_example(self, run: Run) -> SpikeCounts | None:
+        """Of a batch of training recordings, presented as in a test to the net as it is."""
+        batch = next(self.test_batches(self._spread(self.settings.batch_size)))
+        scores, samples = Scores(len(self.classes)), len(batch.labels)
+        tallies = self.learner.evaluate(run.state.model, batch, by_neuron=True)
+        scores.add(tallies, batch.labels)
+        scores.keep(tallies, batch.labels, batch.index)
+        return spike_counts(run.state.model, self.inputs, (samples, len(batch.input)), scores.arrived, scores.spikes)
 
     def look(self, run: Run) -> Look:
         """Events of the first test recording, and the spikes that each layer hands on."""
@@ -229,21 +244,25 @@ class ClassTask:
             return last, reached, None
         final = shown = self.evaluate(run, self.split.test, keep=best is None)
         scores = {"final/test_accuracy": final.accuracy()}
-        if best is not None:
-            shown = self._test_of(run, best.weights)
+        if best is None:
+            counts = self._counts(run, final)
+        else:
+            shown, counts = self._test_of(run, best.weights)
             reached |= shown.summary("test")
             scores["best/test_accuracy"] = shown.accuracy()
-        detail = Detail(shown.rates_by_neuron(), torch.cat(shown.predicted, 1) if shown.predicted else None)
+        predicted = torch.cat(shown.predicted, 1) if shown.predicted else None
+        detail = Detail(shown.rates_by_neuron(), predicted, counts)
         ending = Ending(scores, self.look(run), shown.last_confusion(), detail)
         return {**last, **final.summary("test")}, reached, ending
 
-    def _test_of(self, run: Run, weights: dict[str, Tensor]) -> Scores:
-        """Test scores of other weights; those of the net are put back."""
+    def _test_of(self, run: Run, weights: dict[str, Tensor]) -> tuple[Scores, SpikeCounts | None]:
+        """Test scores of other weights, and what was counted; those of the net are put back."""
         model, now = run.state.model, run.weights()
         model.load_state_dict(weights)
         scores = self.evaluate(run, self.split.test, keep=True)
+        counts = self._counts(run, scores)
         model.load_state_dict(now)
-        return scores
+        return scores, counts
 
     def scores_now(self, run: Run) -> tuple[dict[str, Any], Ending | None]:
         """Accuracies, rates and confusion matrix of the weights as they are."""

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: they end training between two batches with everything saved, and anything else at once in one line."""
 
 import atexit
+import ctypes
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent ends, however that ends
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT = 1.0
 """Seconds in which a second signal belongs to the first: ``timeout`` and some schedulers send every one twice."""
@@ -108,6 +110,12 @@ class Interruptible(_Handlers):
         atexit.register(_ignore_signals)  # while Python shuts down nothing is left to be stopped
         if stopped:
             raise SystemExit(128 + self.signal_number) from None
+
+
+def end_with_parent() -> None:
+    """Be told to stop, by SIGTERM, when the process that started this one ends, be it by SIGKILL. On Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def raise_if_stopped() -> None:

@@ -15,6 +15,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty if there is none, or it is damaged."""
+    if not path.is_file():  # to open a named pipe is to wait for who writes into it
+        return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

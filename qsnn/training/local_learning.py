@@ -14,6 +14,7 @@ from qsnn.kernels.backend import Backend
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
+from qsnn.models.spike_counts import INPUT, TRACE, VOTING_TRACE
 from qsnn.quantization import symmetric
 from qsnn.training.class_scores import LayerTally, count_of_all
 from qsnn.training.run import Rates
@@ -22,13 +23,22 @@ from qsnn.training.state import TrainingState
 Learn = Callable[[str, LayerStep, Tensor, int], None]
 
 
-def _count_spikes(tally: LayerTally, step: LayerStep, by_neuron: bool) -> None:
-    """Add those of a step, before pooling."""
+def _count_spikes(tally: LayerTally, step: LayerStep, arrived: Tensor | None, votes: bool) -> None:
+    """Add those of a step, before pooling; by place, if what ``arrived`` is given. ``votes``: the layer does in this step."""
     tally.spikes += int(step.membrane.num_spikes)
     tally.neuron_steps += step.membrane.membrane.numel()
-    if by_neuron:
-        spiked = (step.membrane.membrane >= 0).sum(0, dtype=torch.float64).flatten()
-        tally.by_neuron = spiked if tally.by_neuron is None else tally.by_neuron + spiked
+    if arrived is not None:
+        _count_by_place(tally, arrived, step, votes)
+
+
+def _count_by_place(tally: LayerTally, spikes: Tensor, step: LayerStep, votes: bool) -> None:
+    """Add those of each neuron, and what came in at each place."""
+    spiked = (step.membrane.membrane >= 0).sum(0, dtype=torch.float64).flatten()
+    tally.by_neuron = spiked if tally.by_neuron is None else tally.by_neuron + spiked
+    arrived = {INPUT: spikes, TRACE: step.trace, VOTING_TRACE: step.trace if votes else step.trace[:0]}
+    for way, values in arrived.items():
+        counts = (values != 0).sum(0, dtype=torch.float64).flatten()
+        tally.arrived[way] = tally.arrived[way] + counts if way in tally.arrived else counts
 
 
 def run_batch(
@@ -56,8 +66,9 @@ def run_batch(
         spikes = events.to(torch.float32).reshape(maps)
         for name, layer in layers.items():
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
-            spikes, tally = step.activation.spikes, tallies[name]
-            _count_spikes(tally, step, by_neuron)
+            tally = tallies[name]
+            _count_spikes(tally, step, spikes if by_neuron else None, time >= burn_in)
+            spikes = step.activation.spikes
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())
             if time >= burn_in:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from qsnn.data.sources.pattern import Pattern
 from qsnn.kernels.numba.runtime.threads import single_threaded
 from qsnn.models import Activity
+from qsnn.models.spike_counts import SpikeCounts, arrivals, spike_counts
 from qsnn.training.bptt import StepResult, evaluate, firing_rates, gradient_norms, score, silent_distance
 from qsnn.training.gradient_codes import code_bits_figures
 from qsnn.training.run import Detail, Ending, Epoch, Look, Run
@@ -134,6 +137,22 @@ class PatternTask:
         reached = f"epoch {run.state.epoch}, distance {final['distance']:.1f} ({share:.1%} of silence)"
         title = f"{reached}; time to the right, neurons downward"
         detail = Detail(
-            {name: layer.spikes.double().mean((0, 1)) for name, layer in activity.items() if layer.spikes.numel()}
+            {name: layer.spikes.double().mean((0, 1)) for name, layer in activity.items() if layer.spikes.numel()},
+            counts=self._counts(run, activity),
         )
         return final, Ending({"final/distance": final["distance"]}, self._look(activity, title), detail=detail)
+
+    def counts_of_example(self, run: Run) -> SpikeCounts | None:
+        """Of the pattern, with the net as it is."""
+        _, activity = evaluate(run.state.model, self.pattern, self.loss)
+        return self._counts(run, activity)
+
+    def _counts(self, run: Run, activity: Activity) -> SpikeCounts | None:
+        net, (steps, samples) = run.state.model, self.pattern.input.shape[:2]
+        arrived = {
+            f"{name}.{way}": counts
+            for name, ways in arrivals(self.pattern.input, activity, net).items()
+            for way, counts in ways.items()
+        }
+        spikes = {name: int(layer.spikes.sum(dtype=torch.float64)) for name, layer in activity.items()}
+        return spike_counts(net, self.inputs, (samples, steps), arrived, spikes)

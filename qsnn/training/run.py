@@ -10,6 +10,7 @@ from torch import Tensor
 from qsnn.dynamics import schedule_factor
 from qsnn.kernels.backend import GradientRounding
 from qsnn.kernels.workers import ONE, Workers
+from qsnn.models.spike_counts import SpikeCounts
 from qsnn.training.state import Best, TrainingState
 
 FULL_PRECISION_DIVISOR = 5.0
@@ -88,14 +89,13 @@ class Look(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """What is kept of the evaluation that a run ends with, so that runs can be compared.
-
-    ``rates``: by layer, spikes per time step of each neuron, (N); ``predicted``, (3, n) integers: number, label and predicted
-    class of each test recording, None where there are no classes.
-    """
+    """What is kept of the evaluation that a run ends with. ``rates``: by layer, spikes per time step of each neuron, (N);
+    ``predicted``, (3, n) integers: number, label and predicted class of each test recording, None where there are no classes;
+    ``counts``: what operations and accesses follow from."""
 
     rates: dict[str, Tensor]
     predicted: Tensor | None = None
+    counts: SpikeCounts | None = None
 
 
 class Ending(NamedTuple):
@@ -176,6 +176,9 @@ class Task(Protocol):
         self, run: "Run", stopped: bool, best: Best | None
     ) -> tuple[dict[str, Any], dict[str, Any], Ending | None]:
         """Scores of the last weights and of ``best`` (empty if there are none), and what is to be shown."""
+
+    def counts_of_example(self, run: "Run") -> SpikeCounts | None:
+        """Of the net as it is, with a batch."""
 
     def scores_now(self, run: "Run") -> tuple[dict[str, Any], Ending | None]:
         """Scores of the weights as they are, measured anew."""

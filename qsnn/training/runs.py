@@ -1,5 +1,6 @@
 """Folders of runs, of a sweep or alone: what each was to do and how it ended, for tables and for the end of a sweep."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,17 +8,21 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from qsnn.training.folders.state import KILLED, QUEUED, RUNNING, SUMMARY, read_summary
+from qsnn.errors import RunFolderError
+from qsnn.training.folders.state import FAILED, FINISHED, KILLED, QUEUED, RUNNING, SUMMARY, read_summary
 from qsnn.training.json_file import read_json, write_json
 
 PLAN, OVERRIDES = "sweep.json", ".hydra/overrides.yaml"
-MISSING, UNFINISHED, UNREADABLE = "missing", "unfinished", "unreadable"
+MISSING, UNFINISHED, UNREADABLE, STOPPED = "missing", "unfinished", "unreadable", "stopped"
+STATES = (QUEUED, RUNNING, KILLED, FINISHED, STOPPED, FAILED)
+"""That a summary tells, or that follow from it."""
+RESUME, AGAIN = "resume=<its folder> goes on with it", "the same command again goes on with it"
 REASONS = {
     MISSING: "it never started",
     QUEUED: "it has not been started yet",
     UNFINISHED: f"it has no {SUMMARY}: it is still running, or was killed",
     UNREADABLE: f"its {SUMMARY} is damaged",
-    "stopped": "resume=<its folder> goes on with it",
+    STOPPED: RESUME,
 }
 
 
@@ -37,6 +42,8 @@ class Job(NamedTuple):
         """Why it is not finished."""
         if self.status in (RUNNING, KILLED):
             return self._where()
+        if self.status == UNREADABLE and "status" in self.summary:
+            return f"{REASONS[UNREADABLE]} (status)"
         return str(self.summary.get("error") or REASONS.get(self.status, ""))
 
     def _where(self) -> str:
@@ -44,26 +51,42 @@ class Job(NamedTuple):
         pid, host, since = (ascii(self.summary.get(name, "?"))[:80].strip("'") for name in ("pid", "host", "since"))
         if self.status == RUNNING:
             return f"process {pid} on {host} has been at it since {since}"
-        return (
-            f"process {pid} on {host}, which began {since}, ended without a word; resume=<its folder> goes on with it"
-        )
+        return f"process {pid} on {host}, which began {since}, ended without a word; {RESUME}"
 
 
 def write_plan(folder: Path, jobs: list[list[str]]) -> None:
-    """Note the overrides of a sweep's jobs in its folder, so that jobs that never start can be told. Raises OSError.
+    """Note the overrides of a sweep's jobs in its folder, so that jobs that never start can be told.
 
-    Those of an earlier sweep into the same folder stay.
+    Those of an earlier sweep into the same folder stay. Raises RunFolderError where what it noted is damaged, and OSError.
     """
+    check_plan(folder)
     planned = [task_overrides(job) for job in jobs]
     earlier = [job for job in read_plan(folder / PLAN) if job not in planned]
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / PLAN, {"jobs": [*earlier, *planned]})
 
 
+def check_plan(folder: Path) -> None:
+    """Raise RunFolderError where the plan of a sweep is damaged: which jobs it had is not known, and is not to be lost."""
+    path = folder / PLAN
+    if os.path.lexists(path) and not is_plan(path):
+        raise RunFolderError(
+            f"{path} is damaged: it does not tell which jobs the sweep has; move it away, and the same command plans its own "
+            "jobs anew, or give another folder"
+        )
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file tells the jobs of a sweep."""
+    jobs = read_json(path).get("jobs")
+    return isinstance(jobs, list) and all(
+        isinstance(job, list) and all(isinstance(t, str) for t in job) for job in jobs
+    )
+
+
 def read_plan(path: Path) -> list[tuple[str, ...]]:
     """The overrides of each job of a sweep; none if the file is damaged."""
-    jobs = read_json(path).get("jobs")
-    return [task_overrides(job) for job in jobs] if isinstance(jobs, list) else []
+    return [task_overrides(job) for job in read_json(path)["jobs"]] if is_plan(path) else []
 
 
 def find_jobs(folder: Path, refused: Iterable[Job] = ()) -> list[Job]:
@@ -88,7 +111,9 @@ def find_jobs(folder: Path, refused: Iterable[Job] = ()) -> list[Job]:
 def read_job(folder: Path) -> Job:
     """The run in ``folder``."""
     summary = read_summary(folder)
-    status = str(summary.get("status", UNREADABLE if (folder / SUMMARY).exists() else UNFINISHED))
+    status = summary.get("status", UNREADABLE if (folder / SUMMARY).exists() else UNFINISHED)
+    if status not in (*STATES, UNFINISHED):
+        status = UNREADABLE
     overrides = summary.get("overrides")
     if not isinstance(overrides, list):
         overrides = _read_overrides(folder / OVERRIDES)
@@ -96,6 +121,8 @@ def read_job(folder: Path) -> Job:
 
 
 def _read_overrides(path: Path) -> Any:
+    if not path.is_file():
+        return None
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
@@ -118,8 +145,8 @@ def job_name(job: Job, jobs: Iterable[Job]) -> str:
 
 def headline(summary: dict[str, Any]) -> str:
     """The main score of a run: distance of the last weights, or test accuracy of the best ones; "" where there is none."""
-    final, best = (summary.get(key) or {} for key in ("final", "best"))
-    if "distance" in final:
+    final, best = (_numbers(summary.get(key)) for key in ("final", "best"))
+    if "distance" in final and "relative_distance" in final:
         return f"distance {final['distance']:.2f} ({final['relative_distance']:.1%} of silence)"
     for scores in (best, final):
         if "test_accuracy" in scores:
@@ -127,12 +154,22 @@ def headline(summary: dict[str, Any]) -> str:
     return f"validation accuracy {best['validation_accuracy']:.1%}" if "validation_accuracy" in best else ""
 
 
-def left_out(jobs: Sequence[Job]) -> list[str]:
-    """A line for each job that is not finished: why, which, where."""
+def _numbers(scores: Any) -> dict[str, float]:
+    """Those of a part of a summary, which anybody may have written."""
+    return (
+        {name: value for name, value in scores.items() if type(value) in (int, float)}
+        if isinstance(scores, dict)
+        else {}
+    )
+
+
+def left_out(jobs: Sequence[Job], again: bool = False) -> list[str]:
+    """A line for each job that is not finished: why, which, where. ``again``: the command that made them goes on with them."""
     lines = []
     for job in jobs:
-        if job.status != "finished":
-            what = job.reason() if job.status == "failed" else f"{job.status}: {job.reason()}"
+        if job.status != FINISHED:
+            reason = job.reason().replace(RESUME, AGAIN if again else RESUME)
+            what = reason if job.status == FAILED else f"{job.status}: {reason}"
             where = f", in {job.folder}" if job.folder else ""
             lines.append(f"error: {what} [{job_name(job, jobs)}{where}]")
     return lines

@@ -99,7 +99,7 @@ def test_folder_that_is_deleted_while_its_run_trains_is_named(tmp_path: Path, mo
         save(run)
 
     save = loop.save
-    config = compose_config([*SMALL, "logging.tensorboard=false"])
+    config = compose_config([*SMALL, "logging.to=[]"])
     monkeypatch.setattr(loop, "save", lambda run: delete_first(run) if run.started() else save(run))
     with pytest.raises(OSError, match="No such file") as caught:
         start(config, tmp_path / "run", [])
@@ -140,13 +140,13 @@ def test_tensorboard_that_is_not_installed_is_needed_only_for_its_log(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['tensorboard'] = None\n")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    result = command(
-        "train", *SMALL, "logging.tensorboard=false", "hydra.run.dir=run", folder=tmp_path, env=environment
-    )
+    result = command("train", *SMALL, "logging.to=[]", "hydra.run.dir=run", folder=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
     assert list((tmp_path / "run").glob("events*")) == []
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ConfigError, match=r"logging.tensorboard=True is not possible: tensorboard is not installed"):
+    with pytest.raises(
+        ConfigError, match=r"logging.to=\['tensorboard'\] is not possible: tensorboard is not installed"
+    ):
         start(compose_config(SMALL), tmp_path / "other", [])
 
 

@@ -19,7 +19,7 @@ from qsnn.training.class_scores import LayerTally
 
 WORDS = [
     "dataset=nmnist", "model=feedforward", "model.hidden=[12]", "neuron.dt=0.01", "dataset.downsample=4",
-    "trainer.epochs=2", "logging.progress=false", "logging.tensorboard=false",
+    "trainer.epochs=2", "logging.progress=false", "logging.to=[]",
 ]  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def test_predict_takes_a_raster_of_the_nets_inputs(run: Path, tmp_path: Path) ->
     ("words", "reason"),
     [
         (["nowhere.bin"], "nowhere.bin is not there"),
+        (["nowhere.npy"], "nowhere.npy is not there; relative paths start at"),
         (["wrong.npy"], "the net takes [steps, 162]"),
         (["notes.txt"], "notes.txt is no recording that can be read"),
         (["empty"], "empty holds no recording that can be read"),

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import importlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from qsnn.config.command_line import compose_config
 from qsnn.config.preparing import prepare
 from qsnn.config.run import start
 from qsnn.config.scoring import score_run
+from qsnn.config.training import train
+from qsnn.errors import ConfigError
 from qsnn.training.interrupt import REPEAT, Interruptible, Stopped, StopRequest, raise_if_stopped
 
 # Runs a command that gets a signal at the moment when it imports a module.
@@ -169,3 +172,44 @@ def test_signal_that_a_callback_from_c_swallows_is_told_later_and_without_a_trac
         work()
     assert (caught.value.code, unraisable) == (128 + signal.SIGTERM, [])
     assert capsys.readouterr().err == "stopped by SIGTERM: nothing was left half-written\n"
+
+
+WITH_PARENT = """
+import signal, sys, time
+from qsnn.training.interrupt import end_with_parent
+def stop(number, frame):
+    print("told", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+end_with_parent()
+print("ready", flush=True)
+time.sleep(60)
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+
+def test_process_is_told_to_stop_when_its_parent_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, WITH_PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.kill()
+        assert parent.stdout.read() == "told\n"  # until the child, which has the other end too, has gone
+
+
+def _death_signal(launched: bool) -> None:
+    """By a process with torchrun's environment: which signal it gets when its parent ends, as its exit code."""
+    given = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    os.environ.update(given | ({"TORCHELASTIC_RUN_ID": "none"} if launched else {}))
+    with pytest.raises(ConfigError):
+        train(["-m", "seed=0,1"])
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number), 0, 0, 0)  # PR_GET_PDEATHSIG
+    os._exit(number.value)
+
+
+@pytest.mark.parametrize(("launched", "number"), [(True, signal.SIGTERM), (False, 0)])
+def test_processes_of_torchrun_end_with_it_and_those_of_a_shell_do_not(launched: bool, number: int) -> None:
+    child = multiprocessing.get_context("fork").Process(target=_death_signal, args=(launched,))
+    child.start()
+    child.join()
+    assert child.exitcode == number

@@ -38,7 +38,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple["subprocess.Complet
     words = [
         *SMALL,
         "trainer.epochs=2",
-        "logging.tensorboard=false",
+        "logging.to=[]",
         "kernels=eager",
         "-m",
         f"{BITS}=2,33,null",
@@ -135,7 +135,7 @@ def local_sweep(folder: Path, data: Path) -> None:
         *SMALL_LOCAL,
         *data_folder(data, "nmnist"),
         "trainer.epochs=1",
-        "logging.tensorboard=false",
+        "logging.to=[]",
         "dataset.num_folds=3",
     ]
     jobs = [[*fixed, f"{BITS}={bits}", f"dataset.fold={fold}"] for bits in ("8", "null") for fold in (0, 1)]
@@ -174,7 +174,7 @@ def test_sweep_over_experiments_and_a_glob_lies_in_one_folder(tmp_path: Path) ->
     words = [
         "trainer.epochs=1",
         "logging.progress=false",
-        "logging.tensorboard=false",
+        "logging.to=[]",
         "model.hidden=[60]",
         "kernels=eager",
     ]
@@ -193,7 +193,7 @@ def test_sweeper_gets_the_error_of_each_run_and_the_failure_of_a_failed_one(tmp_
     plugin.mkdir(parents=True)
     (plugin / "__init__.py").write_text(LISTENING_SWEEPER)
     path = os.pathsep.join([str(tmp_path / "path"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    words = [*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager", "-m", "hydra/sweeper=listening"]
+    words = [*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager", "-m", "hydra/sweeper=listening"]
     heard = command("train", *words, "seed=0", folder=tmp_path, env={**os.environ, "PYTHONPATH": path})
     assert heard.returncode == 0, heard.stderr
     (summary,) = tmp_path.glob("outputs/multirun/quick/*/*/summary.json")

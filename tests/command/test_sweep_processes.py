@@ -20,9 +20,9 @@ from qsnn.training.runs import find_jobs, read_job
 
 ENDLESS = [
     "experiment=quick", "trainer.epochs=10000000", "trainer.checkpoint_every=10", "logging.progress=false",
-    "logging.tensorboard=false", "kernels=eager",
+    "logging.to=[]", "kernels=eager",
 ]  # fmt: skip
-QUICK = [*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"]
+QUICK = [*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager"]
 AS_ONE = ["sweep.name=x", "trainer.vectorize=seed", "hydra.sweep.subdir=${quantization.weight_bits}_${seed}"]
 PLACE = Path("outputs/multirun/quick/x")
 

@@ -21,7 +21,7 @@ from qsnn.errors import ConfigError
 WORDS = [
     "experiment=randman", "dataset.num_classes=3", "dataset.samples_per_class=20", "dataset.num_units=9",
     "dataset.window_train=0.03", "dataset.window_test=0.03", "dataset.num_steps=15", "model.hidden=[6]",
-    "trainer.epochs=25", "logging.progress=false", "logging.tensorboard=false",
+    "trainer.epochs=25", "logging.progress=false", "logging.to=[]",
 ]  # fmt: skip
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "qsnn.train"]
 

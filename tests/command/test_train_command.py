@@ -15,7 +15,8 @@ from helpers import SMALL, command, in_process
 
 from qsnn.command import run_command
 from qsnn.config.building.run import to_config
-from qsnn.config.command_line import compose_config, group_options, known_keys, parse_overrides
+from qsnn.config.checking.explaining import known_keys
+from qsnn.config.command_line import compose_config, group_options, parse_overrides
 from qsnn.config.composition import without_hydra
 from qsnn.config.old_names import OLD_KEYS, OLD_OPTIONS
 from qsnn.config.training import train as train_here
@@ -40,7 +41,7 @@ def test_train_leaves_the_promised_files_and_prints_table_and_paths(tmp_path: Pa
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     assert names == hydra | {
         "checkpoints/best.pt", "checkpoints/last.pt", "checkpoints/previous.pt", "metrics.jsonl", "raster.png",
-        "rates.npz", "summary.json", "train.log",
+        "rates.npz", "spike_counts.npz", "summary.json", "train.log",
     }  # fmt: skip
     assert len(list(run.glob("events.out.tfevents.*"))) == 2  # hyperparameters in a file of their own
     assert "epoch 6/6" in result.stderr
@@ -122,7 +123,7 @@ def test_run_without_an_experiment_lands_in_the_folder_of_its_data_set(tmp_path:
         assert Path(cfg.hydra.sweep.dir).parent == Path("outputs/multirun") / name
         assert to_config(without_hydra(cfg)).name == name
     small = ["dataset=pattern_quick", "model=quick", "trainer=bptt_quick", "trainer.epochs=1", "kernels=eager"]
-    result = in_process("train", *small, "logging.tensorboard=false", "logging.progress=false", folder=tmp_path)
+    result = in_process("train", *small, "logging.to=[]", "logging.progress=false", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     (run,) = tmp_path.glob("outputs/pattern/*")
     assert json.loads((run / "summary.json").read_text())["experiment"] == "pattern"
@@ -136,7 +137,7 @@ def test_widths_that_the_net_does_not_have_are_named_as_unused(train: Train, tmp
         "neuron=lif",
         "quantization.synapse_bits=6",
     ]
-    result = train(*words, "kernels=eager", "trainer.epochs=1", "logging.tensorboard=false")
+    result = train(*words, "kernels=eager", "trainer.epochs=1", "logging.to=[]")
     assert result.returncode == 0, result.stderr
     told = [line for line in result.stdout.splitlines() if "is not used" in line]
     assert [line.split()[0] for line in told] == ["quantization.synapse_bits", "quantization.readout_bits"]
@@ -193,7 +194,7 @@ def test_train_on_a_full_disk_prints_one_line_and_keeps_the_last_checkpoint(tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
     result = command(
-        "train", *SMALL, "logging.tensorboard=false", "kernels=eager", folder=tmp_path, preexec_fn=no_file_above_40_kib
+        "train", *SMALL, "logging.to=[]", "kernels=eager", folder=tmp_path, preexec_fn=no_file_above_40_kib
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: cannot use ")

@@ -2,15 +2,24 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import re
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from report_runs import class_run, first_right, pattern_run, rates
 
+from qsnn.comparing.charts.axes import linear
+from qsnn.comparing.charts.heat import heat_map
+from qsnn.comparing.charts.scene import Label
 from qsnn.comparing.command import Printed, parse_words, report
+from qsnn.comparing.comparison import Request, compare
 from qsnn.comparing.files import write_report
+from qsnn.comparing.pictures import _error_axis, _point
 from qsnn.errors import ConfigError, RunFolderError
 
 BITS, HIDDEN = "quantization.weight_bits", "model.hidden"
@@ -51,6 +60,20 @@ def test_report_writes_page_tables_and_pictures(tmp_path: Path) -> None:
     assert (row["reference"], row["as_good"]) == ("hidden=[16] weight_bits=8", "no")
     assert float(row["difference"]) == pytest.approx(-0.25)
     assert float(row["drift hidden"]) == pytest.approx((0.1 / 4 - 0.1 / 8) / 2)
+
+
+def test_nets_of_equal_energy_are_compared_also_by_cost_json_and_the_table_makes_no_rows(tmp_path: Path) -> None:
+    for place, (bits, energy) in enumerate(((2, 1000.0), (8, 1090.0), (4, 5000.0))):
+        run = class_run(tmp_path / str(bits), first_right(12 + place), {BITS: bits, "hardware.access_bits": 32 * place})
+        file = run / ("cost.json" if place else "summary.json")
+        content = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps({**content, "energy": {"inference": {"picojoule": energy}}}))
+    told(tmp_path)
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"error_energy.png", "equal_energy.png"} <= names
+    rows = list(csv.DictReader((tmp_path / "report" / "table.csv").open(newline="")))
+    assert [float(row["energy [pJ]"]) for row in rows] == [1000.0, 5000.0, 1090.0]
+    assert "hardware.access_bits" not in rows[0]
 
 
 def test_markdown_has_the_columns_of_docs_results(tmp_path: Path) -> None:
@@ -163,3 +186,62 @@ def test_sweep_of_which_nothing_is_finished_says_what_became_of_its_runs(tmp_pat
     (tmp_path / "a" / "summary.json").write_text('{"status": "failed", "error": "too few bits"}')
     with pytest.raises(RunFolderError, match=r"no run is finished yet: 1 failed; .*too few bits"):
         told(tmp_path)
+
+
+def test_what_a_killed_report_left_half_written_goes_with_the_next_one(tmp_path: Path) -> None:
+    write_report(tmp_path, {"report.html": b"1"})
+    old, new = (tmp_path / f".report.html.{number}.tmp" for number in (1, 2))
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    write_report(tmp_path, {"report.html": b"2"})
+    assert (old.exists(), new.exists()) == (False, True)  # the second may be another report's, which is still at it
+
+
+def test_bars_are_of_the_spread_even_where_it_is_none_and_no_share_is_above_all(tmp_path: Path) -> None:
+    for bits, right in ((2, (1, 1)), (8, (0, 9))):
+        for seed in (0, 1):
+            class_run(tmp_path / f"{bits}-{seed}", first_right(right[seed]), {BITS: bits, "seed": seed})
+    c = compare(Request((tmp_path,)))
+    points = [_point(c, row, 0) for row in c.rows]
+    assert (points[0].low, points[0].high) == (points[0].y, points[0].y)
+    assert points[1].high == 1.0
+    assert _error_axis(c).ticks[-1] == (1.0, "100%")
+
+
+def test_axis_of_a_share_ends_at_all() -> None:
+    assert [text for _, text in linear("error", [1.0, 1.0], "{:g}".format, floor=0.0, ceiling=1.0).ticks] == [
+        "0.75",
+        "1",
+    ]
+
+
+def test_heat_map_tells_long_keys_whole() -> None:
+    keys = "quantization.readout_weight_bits", "quantization.membrane_trace_bits"
+    scene = heat_map("t", "d", (keys[0], ["1", "2"]), (keys[1], ["3", "4"]), {(0, 0): (0.5, "50%")})
+    texts = [shape.text for shape in scene.shapes if isinstance(shape, Label)]
+    assert {f"across: {keys[0]}", f"down: {keys[1]}"} < set(texts)
+
+
+class Killing(dict[str, bytes]):
+    """Files whose writer is killed after the first."""
+
+    def items(self) -> Any:
+        for number, item in enumerate(super().items()):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield item
+
+
+def test_killed_report_leaves_every_file_whole_and_is_written_over(tmp_path: Path) -> None:
+    names = ("report.html", "table.csv", "drift.png")
+    write_report(tmp_path, dict.fromkeys(names, b"old"))
+    child = multiprocessing.get_context("fork").Process(
+        target=write_report, args=(tmp_path, Killing.fromkeys(names, b"new"))
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"new", b"old", b"old"]
+    write_report(tmp_path, dict.fromkeys(names, b"next"))
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "report.json"}

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from report_runs import class_run, first_right, pattern_run, rates
@@ -14,8 +15,8 @@ from qsnn.training.runs import write_plan
 BITS, HIDDEN = "quantization.weight_bits", "model.hidden"
 
 
-def compared(folder: Path, **asked: str) -> Comparison:
-    return compare(Request((folder,), **asked))  # type: ignore[arg-type]
+def compared(folder: Path, **asked: Any) -> Comparison:
+    return compare(Request((folder,), **asked))
 
 
 def sweep(folder: Path) -> Path:
@@ -144,10 +145,13 @@ def test_by_quantization_tells_precision_in_words(tmp_path: Path) -> None:
             r"state_bits makes no rows here; these do: model\.hidden, quantization\.weight_bits",
         ),
         ({"metric": "test_acuracy"}, r"metric=test_acuracy is no figure of these runs; near are test_accuracy"),
-        ({"lines": "x"}, r"lines=x is no key"),
+        ({"lines": "x"}, r"lines=x is no key of these runs; such as model\.hidden, quantization\.weight_bits$"),
+        ({"lines": "seed"}, r"lines=seed: seed makes no rows here; these do: model\.hidden, quantization\.weight_bits"),
+        ({"metric": "acc"}, r"metric=acc is no figure of these runs; such as test_accuracy, validation_accuracy$"),
+        ({"margin": 5}, r"margin=5 is not possible: test_accuracy is a share, of which 0\.01 is a point: at most 1"),
     ],
 )
-def test_unknown_words_are_refused_by_name(tmp_path: Path, asked: dict[str, str], message: str) -> None:
+def test_unknown_words_are_refused_by_name(tmp_path: Path, asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compared(sweep(tmp_path), **asked)
 

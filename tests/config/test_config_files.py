@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 from scripts_module import load_script
 
-from qsnn.config.command_line import compose_config, group_options, known_keys
+from qsnn.config.checking.explaining import known_keys
+from qsnn.config.command_line import compose_config, group_options
 from qsnn.config.paths import config_folder
 from qsnn.options import GROUPS, options_of
 

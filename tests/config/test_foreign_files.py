@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers import SMALL, in_process
 
-QUIET = [*SMALL, "logging.tensorboard=false"]
+QUIET = [*SMALL, "logging.to=[]"]
 
 
 def announce(folder: Path, source: str) -> None:

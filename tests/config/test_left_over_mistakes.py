@@ -58,7 +58,7 @@ def test_target_file_without_a_spike_is_refused(tmp_path: Path) -> None:
 
 def test_run_without_an_epoch_tells_no_width_of_gradients(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        start(compose_config([*SMALL, "trainer.epochs=0", "logging.tensorboard=false"]), tmp_path, [])
+        start(compose_config([*SMALL, "trainer.epochs=0", "logging.to=[]"]), tmp_path, [])
     assert "widest gradients" not in caplog.text
     assert json.loads((tmp_path / "summary.json").read_text())["gradient_code_bits"] == {}
 
@@ -129,7 +129,7 @@ def test_options_of_a_package_are_noted_by_its_name(monkeypatch: pytest.MonkeyPa
 
 
 def test_start_from_refuses_other_readouts_than_it_takes_over(tmp_path: Path) -> None:
-    words = [*SMALL_LOCAL, *data_folder(tmp_path / "data", "nmnist"), "trainer.epochs=0", "logging.tensorboard=false"]
+    words = [*SMALL_LOCAL, *data_folder(tmp_path / "data", "nmnist"), "trainer.epochs=0", "logging.to=[]"]
     start(compose_config(words), recorded(tmp_path / "run", words), [])
     source = f"start_from={tmp_path}/run"
     with pytest.raises(ConfigError) as caught:
@@ -144,7 +144,7 @@ def test_folder_of_a_run_that_was_refused_late_tells_why(tmp_path: Path) -> None
     other = [
         "experiment=quick",
         "trainer.epochs=0",
-        "logging.tensorboard=false",
+        "logging.to=[]",
         "logging.progress=false",
         "kernels=eager",
     ]

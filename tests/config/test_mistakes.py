@@ -176,3 +176,22 @@ def test_group_that_does_not_exist_is_told_without_the_keys_that_it_would_bring(
     with pytest.raises(ConfigError) as caught:
         prepare_arguments(["experiment=nope", "trainer.dropout=0.1", "foo=1"])
     assert len(caught.value.args) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "taken"),
+    [
+        ("seed=null", "a whole number, at least 0 and at most 9223372036854775808"),
+        ("optimizer.lr=[1]", "a number, above 0"),
+        ("model.hidden=3", "a list of whole numbers, such as [1,2], each at least 1"),
+        ("model.hidden=[a]", "a list of whole numbers, such as [1,2], each at least 1"),
+        ("name=null", "text"),
+        ("sweep=3", "values by its keys alone: name"),
+    ],
+)
+def test_value_of_a_wrong_type_is_told_with_what_its_key_takes(word: str, taken: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config(["experiment=quick", word])
+    assert str(caught.value).startswith(word.split("=")[0])
+    assert f"; it takes {taken}" in str(caught.value)
+    assert "\n" not in str(caught.value)

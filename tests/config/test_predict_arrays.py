@@ -17,7 +17,7 @@ from qsnn.errors import QsnnError
 
 WORDS = [
     "dataset=arrays", "model.hidden=[6]", "neuron.dt=0.001", "dataset.window_train=0.006", "dataset.window_test=0.006",
-    "trainer.epochs=1", "logging.progress=false", "logging.tensorboard=false", "kernels=eager",
+    "trainer.epochs=1", "logging.progress=false", "logging.to=[]", "kernels=eager",
 ]  # fmt: skip
 
 

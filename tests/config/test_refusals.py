@@ -21,7 +21,7 @@ def test_refused_job_leaves_a_summary_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_job_that_is_refused_a_folder_leaves_the_run_in_it_alone(tmp_path: Path) -> None:
-    cfg = compose_config([*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"])
+    cfg = compose_config([*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager"])
     start(cfg, tmp_path, [])
     before = (tmp_path / "summary.json").read_bytes()
     with pytest.raises(RunFolderError, match="already holds a run") as refused:
@@ -44,7 +44,7 @@ def test_run_that_fails_in_training_says_so_with_its_facts(
 
     monkeypatch.setattr("qsnn.config.run.train", fails)
     with pytest.raises(type(error)):
-        start(compose_config([*SMALL, "logging.tensorboard=false"]), tmp_path, ["seed=0"])
+        start(compose_config([*SMALL, "logging.to=[]"]), tmp_path, ["seed=0"])
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "failed"
     assert ("x.pt: No space left on device" if isinstance(error, OSError) else "weight holds NaN") in summary["error"]

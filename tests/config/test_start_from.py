@@ -16,7 +16,7 @@ from qsnn.models.local_net import readout_scale
 from qsnn.quantization import quantize, symmetric
 from qsnn.training.checkpoint import load_checkpoint
 
-BARE = ["logging.tensorboard=false"]
+BARE = ["logging.to=[]"]
 
 
 def train(folder: Path, words: list[str], *more: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers import in_process
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
 from qsnn.config.command_line import (
@@ -53,6 +54,8 @@ MISTAKES = {
     "seed=interval(0,1)": "seed=interval(0,1) is an interval, for a sweeper that draws from it (hydra/sweeper=...); list",
     "name=a,..": "name=.. is not possible: it names a folder",
     "experiment=quick,nope": "experiment=nope does not exist",
+    "hydra/launcher=foo seed=0": "hydra/launcher=foo does not exist: options are basic",
+    "hydra.launcher.n_jobs=2 seed=0": "hydra.launcher.n_jobs=2: the launcher that is chosen has no such key; add ",
     "optimizer=sgd,adam optimizer.momentum=0.5": "optimizer.momentum=0.5: this key belongs to optimizer=sgd",
 }
 
@@ -105,3 +108,25 @@ def test_sweep_that_goes_on_by_resume_auto_finds_the_folders_of_its_jobs() -> No
         for words in ([], ["resume=auto"])
     )
     assert started == again == "seed=1"
+
+
+def test_file_in_place_of_a_sweeps_folder_is_told_with_the_key(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        told = f"hydra.sweep.dir: {folder} cannot be the sweep's folder, as {tmp_path}/file is a file"
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            read_command_line(["-m", "experiment=quick", f"hydra.sweep.dir={folder}", "seed=0"])
+
+
+def test_sweep_is_refused_without_a_trace_and_without_an_empty_table(tmp_path: Path) -> None:
+    words = ["-m", "experiment=quick", "seed=0", "hydra.sweep.dir=x"]
+    refused = in_process("train", *words, "hydra/launcher=processes", "hydra.launcher.n_jobs=0", folder=tmp_path)
+    assert (refused.returncode, refused.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    assert refused.stderr.startswith("error: hydra.launcher.n_jobs=0 is not possible")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "sweep.json").write_text("[")
+    damaged = in_process("train", *words, folder=tmp_path)
+    assert (damaged.returncode, damaged.stdout) == (2, "")
+    assert damaged.stderr.startswith("error: x/sweep.json is damaged")
+    assert damaged.stderr.count("\n") == 1
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["sweep.json"]

@@ -21,7 +21,7 @@ from qsnn.errors import ConfigError
 from qsnn.training.folders.lock import locked
 from qsnn.training.runs import read_job
 
-QUICK = [*SMALL, "trainer.epochs=1", "logging.tensorboard=false", "kernels=eager"]
+QUICK = [*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager"]
 
 
 def job(seed: int, *words: str) -> list[str]:
@@ -46,6 +46,14 @@ def test_sweep_with_a_name_has_its_folder_and_goes_on() -> None:
     unnamed = read_command_line(["-m", "experiment=quick", "sweep.name=null", "seed=0"]).sweep
     assert unnamed is not None
     assert unnamed.jobs == [["experiment=quick", "seed=0"]]
+
+
+@pytest.mark.parametrize("name", ["true", "007"])
+def test_name_that_looks_like_a_value_is_the_text_that_was_typed(name: str) -> None:
+    sweep = read_command_line(["-m", "experiment=quick", f"sweep.name={name}", "seed=0"]).sweep
+    assert sweep is not None
+    assert sweep.folder == Path("outputs/multirun/quick") / name
+    assert compose_config(read_command_line([f"name={name}"]).words).name == name
 
 
 HOSTILE = [

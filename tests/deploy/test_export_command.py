@@ -18,7 +18,7 @@ from qsnn.data.formats.nmnist import read_nmnist
 from qsnn.deploy import IntegerEngine
 from qsnn.deploy.recordings import listen, one_by_one
 
-QUIET = ["trainer.epochs=1", "kernels=eager", "logging.progress=false", "logging.tensorboard=false"]
+QUIET = ["trainer.epochs=1", "kernels=eager", "logging.progress=false", "logging.to=[]"]
 PATTERN = [*SMALL, *QUIET]
 LOCAL = [*SMALL_LOCAL, "quantization=icons_integer", "neuron.decay_bits=16", *QUIET]
 FLOATS = [*SMALL, *QUIET, "trainer.epochs=0", "quantization=full_precision"]

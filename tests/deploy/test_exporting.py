@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from qsnn.deploy.exporting import model_of
-from qsnn.deploy.from_spiking_net import spiking_layers
+from qsnn.deploy.from_net.model_of import model_of
+from qsnn.deploy.from_net.spiking_layers import spiking_layers
 from qsnn.deploy.model import COUNT, MAX, MEAN, RASTER, Input, Source
 from qsnn.dynamics.cuba_lif import CubaLIF
 from qsnn.dynamics.integrator import IntegratorParameters

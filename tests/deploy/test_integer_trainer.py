@@ -11,7 +11,7 @@ from learning_nets import BATCH, CLASSES, EAGER, MAPS, MODELS, NAMES, NEURONS, S
 
 from qsnn.data.events.batches import Batch
 from qsnn.deploy import IntegerTrainer
-from qsnn.deploy.exporting import model_of
+from qsnn.deploy.from_net.model_of import model_of
 from qsnn.deploy.model import Input
 from qsnn.deploy.training.codes import significant
 from qsnn.deploy.training.from_run import recipe_of

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qsnn.data.events.windows import SIGNED_MODES, WindowSettings, input_shape, pixel_table, raster_type, scatter
 from qsnn.data.recording import Events
 from qsnn.deploy import IntegerEngine
-from qsnn.deploy.exporting import event_input
+from qsnn.deploy.from_net.model_of import event_input
 from qsnn.deploy.model import COUNT, Decision, Input, Model
 from qsnn.deploy.recordings import Event, listen, one_by_one, steps_of
 from qsnn.errors import DataError

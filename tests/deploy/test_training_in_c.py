@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from learning_nets import BATCH, EAGER, MAPS, MODELS, NAMES, NEURONS, SOURCE, STEPS, local_state
 
-from qsnn.deploy.exporting import model_of
+from qsnn.deploy.from_net.model_of import model_of
 from qsnn.deploy.model import Input, Model
 from qsnn.deploy.training.c import files_of
 from qsnn.deploy.training.c.digests import CHUNK, PRIME, digest

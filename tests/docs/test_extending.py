@@ -23,7 +23,7 @@ TRAIN_ALL = """
 import json, sys
 from qsnn.config.training import train
 for number, words in enumerate(json.loads(sys.argv[1])):
-    train([*words, f"hydra.run.dir=runs/{number}", "kernels=eager", "logging.progress=false", "logging.tensorboard=false"])
+    train([*words, f"hydra.run.dir=runs/{number}", "kernels=eager", "logging.progress=false", "logging.to=[]"])
 """
 
 

@@ -149,7 +149,7 @@ def test_health_is_logged_every_so_many_epochs_and_the_same_after_a_resume(runs:
 
 def test_health_logging_alters_no_weight(runs: Path, data: Path, tmp_path: Path) -> None:
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), "trainer.epochs=4"]
-    start(compose_config([*words, "logging.health_every=0", "logging.tensorboard=false"]), tmp_path, words)
+    start(compose_config([*words, "logging.health_every=0", "logging.to=[]"]), tmp_path, words)
     one, other = (load_checkpoint(folder / "checkpoints" / "last.pt")["model"] for folder in (runs / "whole", tmp_path))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -168,7 +168,7 @@ def test_tensorboard_has_health_and_code_histograms_of_local_learning(runs: Path
 def test_health_above_a_limit_is_warned_of_once(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), "logging.health_every=1", "logging.limits.underflow=0"]
-    start(compose_config([*words, "logging.tensorboard=false"]), tmp_path, words)
+    start(compose_config([*words, "logging.to=[]"]), tmp_path, words)
     told = [r.getMessage() for r in caplog.records if "underflow of layer1.error" in r.getMessage()]
     assert len(told) == 1
     assert told[0].startswith("epoch 1: underflow of layer1.error is ")

@@ -20,7 +20,7 @@ from qsnn.training.run import Ending, Run
 def test_bar_leaves_compiling_out_of_rate_and_remaining_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = LoggingSettings(0, 0, 0, 0, False, True, Limits(1, 1, 1, 1, 1))
+    settings = LoggingSettings(0, 0, 0, 0, [], True, Limits(1, 1, 1, 1, 1))
     compiled = [0.0]
     monkeypatch.setattr(module, "compile_seconds", lambda: compiled[0])
     with Reporter(RunIdentity(tmp_path, 0, 0, 1000, "epoch", "", {}), settings) as reporter:

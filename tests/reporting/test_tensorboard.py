@@ -138,7 +138,9 @@ def test_hparams_columns_begin_with_what_differs_bit_widths_and_results(resumed:
     names, metrics, _ = hparams_table(resumed)
     assert names[:4] == ["bits", "bits.weight_bits", "trainer.checkpoint_every", "trainer.epochs"]
     assert names[4:10] == [f"bits.{name}_bits" for name in ("error", "gradient", "membrane", "rng", "state", "synapse")]
-    assert metrics[:2] == ["best/distance", "final/distance"]
+    costs = [f"cost/{name}" for name in ("energy_inference_pj", "energy_training_step_pj", "memory_inference_bits")]
+    costs += [f"cost/{name}" for name in ("memory_training_bits", "memory_weights_bits", "synaptic_operations")]
+    assert metrics[:8] == ["best/distance", *costs, "final/distance"]
 
 
 def test_raster_png_is_black_white_orange_and_blue(folder: Path) -> None:
@@ -161,3 +163,14 @@ def test_summary_tells_what_was_reached_with_what(folder: Path) -> None:
     assert summary["memory_bits"]["weights"]["bits"] == weights
     assert summary["memory_bits"]["inference"] == {"bits": weights + state, "at_32_bits": 16 * weights + 4 * state}
     assert summary["versions"]["torch"]
+
+
+def test_costs_in_tensorboard_are_those_of_the_summary(events: EventAccumulator, folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    energy, memory = summary["energy"], summary["memory_bits"]
+    (inference,) = events.Scalars("cost/energy_inference_pj")
+    assert (inference.step, inference.value) == (20, pytest.approx(energy["inference"]["picojoule"]))
+    (step,) = events.Scalars("cost/energy_training_step_pj")
+    assert step.value == pytest.approx(energy["training_step"]["picojoule"])
+    assert events.Scalars("cost/memory_inference_bits")[0].value == memory["inference"]["bits"]
+    assert (energy["measured"], energy["hardware"]) == ("run", "horowitz_45nm")

@@ -74,6 +74,18 @@ def test_entry_of_null_is_taken_out_again() -> None:
         ({"weight_bits": "few"}, "a width is 1..16 or null"),
         ({"seed": [1]}, "cannot be searched"),
         ({"neuron": ["liff"]}, "neuron=liff does not exist"),
+        ({"weight_bits": "1..1000000000"}, "weight_bits=1..1000000000 is not possible: a range is 1..16"),
+        ({"model.hidden": "1..1000000000"}, "a range is of at most 1,000 values"),
+        ({"weight_bits": f"1..{'9' * 5000}"}, "a width is 1..16 or null"),
+        (
+            {"hidden1.weight_bits": [1], "0.weight_bits": [2]},
+            "0.weight_bits is there twice: hidden1.weight_bits means the same",
+        ),
+        (
+            {"weight_bits": 3, "hidden1.weight_bits": [1, 2], "1.weight_bits": [1], "output.weight_bits": [1]},
+            "weight_bits has no effect beside hidden1.weight_bits, hidden2.weight_bits, output.weight_bits",
+        ),
+        ({"quantization": ["bits8", "icons"], "output.weight_bits": [2]}, "quantization chooses all widths"),
     ],
 )
 def test_mistake_in_what_is_searched_is_one_line(over: dict[str, Any], told: str) -> None:
@@ -124,6 +136,11 @@ def test_words_of_search_replace_what_an_experiment_searches_and_are_no_words_of
     [
         (["seed=0,1"], ["search over them"]),
         (["resume=auto"], ["is not taken"]),
+        (["hydra/launcher=foo"], ["hydra/launcher=foo does not exist: options are basic, joblib, processes"]),
+        (["hydra/launcher=processes", "hydra.launcher.n_jobs=0"], ["hydra.launcher.n_jobs=0 is not possible"]),
+        (["hydra.launcher.n_jobs=2"], ["add hydra/launcher=processes"]),
+        (["search.within=5"], ["search.within=5.0 is not possible: it must be at least 0 and at most 1"]),
+        (["search.within=x"], ["it takes a number or null, at least 0 and at most 1"]),
         (["hydra.sweep.dir=x"], ["is not taken"]),
         (["--multirun"], ["is not a flag"]),
         (["dataset.validation_share=0"], ["dataset.validation_share=0"]),
@@ -143,3 +160,8 @@ def test_mistakes_in_the_words_of_a_search_are_told_at_once(words: list[str], to
         read_words(["experiment=search_bits", *words])
     assert len(caught.value.args) == len(told)
     assert all(text in str(caught.value) for text in told)
+
+
+def test_name_of_a_search_is_what_was_typed() -> None:
+    assert read_words(["experiment=search_bits", "search.name=true"]).config.search.name == "true"
+    assert read_words(["experiment=search_bits", "search.name=007"]).config.search.name == "007"

@@ -1,6 +1,7 @@
 """The journal that processes share: no setting twice, nothing lost with a process, nothing believed that is no operation."""
 
 import json
+import os
 import pickle
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,7 +13,7 @@ from qsnn.config.building.common import to_config
 from qsnn.config.command_line import compose_config
 from qsnn.config.schema import Search
 from qsnn.config.searching.space import Settings, read_space
-from qsnn.config.searching.study import FAILED, INFEASIBLE, JOURNAL, RESULT, Claimed, Study
+from qsnn.config.searching.study import FAILED, INFEASIBLE, JOURNAL, KILLED, RESULT, TRIALS, Claimed, Study
 from qsnn.errors import RunFolderError
 
 SPACE = read_space(
@@ -132,3 +133,35 @@ def test_journal_of_another_space_is_refused(tmp_path: Path) -> None:
     smaller = SPACE._replace(dimensions=(one._replace(values=(1,)), SPACE.dimensions[1]._replace(name="error_bits")))
     with pytest.raises(RunFolderError, match="is of another search"):
         Study(tmp_path, replace(Search(), trials=3), smaller, lambda settings: None)
+
+
+def test_trial_that_was_ended_from_outside_is_left_to_the_next_start(tmp_path: Path) -> None:
+    one = study(tmp_path, trials=1)
+    with ExitStack() as claims:
+        (first,) = one.next_batch(1, claims)
+        one.leave(first.number, "killed by SIGKILL")
+    assert one.next_batch(1, ExitStack()) == []
+    assert one.running() == 0
+    other = study(tmp_path, trials=1)
+    assert other.trials()[0].user_attrs[KILLED] == "killed by SIGKILL"
+    with ExitStack() as claims:
+        assert other.next_batch(1, claims) == [first]
+        assert other.trials()[0].user_attrs[KILLED] == ""
+
+
+def test_folders_of_trials_that_the_journal_has_lost_are_known(tmp_path: Path) -> None:
+    with ExitStack() as claims:
+        for claimed in study(tmp_path).next_batch(3, claims):
+            run = tmp_path / TRIALS / claimed.name / "seed_0"
+            run.mkdir(parents=True)
+            (run / "summary.json").write_text("{}")
+    assert study(tmp_path).unknown == []
+    (tmp_path / JOURNAL).write_bytes(b"".join((tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)[:2]))
+    assert len(study(tmp_path).unknown) == 3
+
+
+@pytest.mark.parametrize("name", [JOURNAL, ".turn"])
+def test_pipe_in_place_of_a_file_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RunFolderError, match=r"is not the journal of a search \(it is no regular file"):
+        study(tmp_path)

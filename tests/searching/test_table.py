@@ -6,9 +6,18 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsnn.config.searching.table import Found, Row, answer, console_table, plain, write_tables
+from qsnn.config.searching.table import (
+    INFEASIBLE,
+    Found,
+    Row,
+    answer,
+    console_table,
+    infeasible_lines,
+    plain,
+    write_tables,
+)
 from qsnn.config.searching.trials import Reached
-from qsnn.reporting.front_picture import Point, write_front
+from qsnn.reporting.front_picture import Point, bit_marks, error_marks, write_front
 
 REFERENCE = Reached(0.05, 0.01, None, {"inference": 1000, "training": 9000, "weights": 800})
 
@@ -72,3 +81,19 @@ def test_picture_of_the_front_is_written(tmp_path: Path) -> None:
     )
     write_front(tmp_path / "b.png", [Point(100, 0.0, None, True)], "weights", None, None)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_marks_of_the_picture_are_round_numbers() -> None:
+    assert [f"{mark:.4g}" for mark in error_marks(0.582)] == ["0", "0.2", "0.4", "0.6"]
+    assert error_marks(1.0)[-1] == 1.0
+    assert bit_marks(3900, 130000) == [10000, 30000, 100000]
+    assert bit_marks(10000 / 1.15, 11000 * 1.15) == [9000, 10000, 11000, 12000]
+    assert bit_marks(4 / 1.15, 4 * 1.15) == [4]
+
+
+def test_each_reason_of_infeasible_settings_is_told_once() -> None:
+    rows = [Row(n, {"weight_bits": n}, "", INFEASIBLE, f"reason {n % 7}") for n in range(8)]
+    lines = infeasible_lines(found(*rows))
+    assert lines[:2] == ["infeasible: weight_bits=0 and 1 more: reason 0", "infeasible: weight_bits=1: reason 1"]
+    assert lines[-1] == "infeasible: 2 more reasons are in front.csv"
+    assert len(lines) == 6

@@ -27,7 +27,7 @@ SMALL = [
     "trainer=bptt", "model=feedforward", "model.hidden=[12]", "quantization=bits", "quantization.weight_bits=4",
     "neuron=cuba_lif", "neuron.dt=0.01", "neuron.tau_mem=0.1", "neuron.tau_syn=0.05", "neuron.threshold=0.4",
     "dataset=nmnist", "dataset.downsample=4", "dataset.window_train=0.2", "dataset.window_test=0.3", "loss=auto",
-    "logging=recordings", "logging.progress=false", "logging.tensorboard=false", "trainer.epochs=3",
+    "logging=recordings", "logging.progress=false", "logging.to=[]", "trainer.epochs=3",
     "trainer.batch_size=8",
 ]  # fmt: skip
 CONV = [

@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, words: list[str], *overrides: str) -> dict[str, Any]:
     """A run in ``folder``, to its end; its summary."""
-    start(compose_config([*words, "logging.tensorboard=false", *overrides]), folder, [])
+    start(compose_config([*words, "logging.to=[]", *overrides]), folder, [])
     return json.loads((folder / "summary.json").read_text())
 
 

@@ -14,7 +14,7 @@ LIGHTS = ("fluorescent", "natural")  # those of gesture_demo
 NET = [
     "model.channels=[4]", "model.kernel_size=[5]", "model.padding=[2]", "trainer.epochs=2",
     "trainer.batch_size=16", "dataset.window_train=0.15", "dataset.window_test=0.2", "dataset.validation_share=0.5",
-    "logging.progress=false", "logging.tensorboard=false",
+    "logging.progress=false", "logging.to=[]",
 ]  # fmt: skip
 
 

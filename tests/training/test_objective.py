@@ -19,7 +19,7 @@ def test_error_of_a_pattern_run_is_its_final_distance() -> None:
 
 
 def test_error_of_local_learning_is_that_of_the_best_weights_on_the_validation_part(tmp_path: Path) -> None:
-    words = [*SMALL_LOCAL, *data_folder(tmp_path / "data", "nmnist"), "logging.tensorboard=false"]
+    words = [*SMALL_LOCAL, *data_folder(tmp_path / "data", "nmnist"), "logging.to=[]"]
     outcome = start(compose_config(words), tmp_path / "run", [])
     run = make_local_run(tmp_path / "run", tmp_path / "data")
     run.state.model.load_state_dict(load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt")["model"])

@@ -1,8 +1,12 @@
 """What the folders of runs and sweeps tell: finished, failed, missing, damaged."""
 
 import json
+import os
 from pathlib import Path
 
+import pytest
+
+from qsnn.errors import RunFolderError
 from qsnn.training.runs import find_jobs, headline, left_out, sweep_table, write_plan
 
 
@@ -63,3 +67,31 @@ def test_headline_is_the_score_of_the_weights_that_are_handed_out() -> None:
     assert headline({"final": {"test_accuracy": 0.1}, "best": {"test_accuracy": 0.9}}) == "test accuracy 90.0%"
     assert headline({"final": {}, "best": {"validation_accuracy": 0.25}}) == "validation accuracy 25.0%"
     assert headline({"status": "failed"}) == ""
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "{}", '{"jobs": 7}', '{"jobs": [3]}', '{"jobs": [["seed=0", 1]]}', "pipe", "link"]
+)
+def test_damaged_plan_is_not_written_over(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.json"
+    if content == "pipe":
+        os.mkfifo(path)
+    elif content == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_text(content)
+    with pytest.raises(
+        RunFolderError, match=r"sweep\.json is damaged: it does not tell which jobs the sweep has; move it away"
+    ):
+        write_plan(tmp_path, [["seed=0"]])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.json"]
+    assert path.is_symlink() or path.is_fifo() or path.read_text() == content
+    assert find_jobs(tmp_path) == []
+
+
+def test_what_is_stopped_goes_on_by_the_command_that_made_it(tmp_path: Path) -> None:
+    run(tmp_path / "a", "seed=0", status="stopped")
+    assert left_out(find_jobs(tmp_path))[0].startswith("error: stopped: resume=<its folder> goes on with it [")
+    assert left_out(find_jobs(tmp_path), again=True)[0].startswith(
+        "error: stopped: the same command again goes on with it ["
+    )

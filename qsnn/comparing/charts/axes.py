@@ -17,15 +17,19 @@ class Axis(NamedTuple):
     of_words: bool = False
 
 
-def linear(label: str, values: Iterable[float], tell: Tell, floor: float | None = None) -> Axis:
-    """From a round value below the smallest to one above the largest; ``floor``: not below it."""
+def linear(
+    label: str, values: Iterable[float], tell: Tell, floor: float | None = None, ceiling: float | None = None
+) -> Axis:
+    """From a round value below the smallest to one above the largest; ``floor``: not below it, ``ceiling``: not above it, as
+    long as no value is."""
     known = list(values) or [0.0]
     low, high = min(known), max(known)
     if floor is not None and low - (high - low) < floor:
         low = min(floor, low)
     step = round_step((high - low) / 4 or abs(high) / 4 or 1.0)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    last += last == first
+    if last == first:
+        first, last = (first - 1, last) if ceiling is not None and high == ceiling else (first, last + 1)
     marks = [number * step for number in range(first, last + 1)]
 
     def place(value: float) -> float:

@@ -20,11 +20,12 @@ def heat_map(
         for number, line in enumerate(lines)
     ]
     names = [cut(name, 80, SMALL) for name in down[1]]
-    left = MARGIN + max(text_width(text, SMALL) for text in (*names, cut(down[0], 80, SMALL))) + 6
-    top = MARGIN + len(lines) * (TITLE + 3) + 42
+    left = MARGIN + max(text_width(text, SMALL) for text in names) + 6
+    top = MARGIN + len(lines) * (TITLE + 3) + 54
     width = (WIDTH - MARGIN - left) / len(across[1])
-    shapes.append(Label((left + WIDTH - MARGIN) / 2, top - 22, across[0], "middle", SMALL, "muted"))
-    shapes.append(Label(MARGIN, top - 6, cut(down[0], 80, SMALL), size=SMALL, colour="muted"))
+    for number, key in enumerate((f"across: {across[0]}", f"down: {down[0]}")):  # keys may be as wide as the picture
+        text = cut(key, WIDTH - 2 * MARGIN, SMALL)
+        shapes.append(Label(MARGIN, top - 38 + number * (SMALL + 4), text, size=SMALL, colour="muted"))
     for column, name in enumerate(across[1]):
         shapes.append(Label(left + (column + 0.5) * width, top - 6, cut(name, width - 2, SMALL), "middle", SMALL))
     for row, name in enumerate(names):

@@ -12,6 +12,7 @@ from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, Option, impossible, misfits, value_problems
 from qsnn.quantization.bit_widths import INTEGER
+from qsnn.reporting.loggers.names import PACKAGES
 
 
 def chosen_options(config: Config) -> list[Option]:
@@ -52,8 +53,11 @@ def _wrong_at_the_root(config: Config) -> Iterator[str]:
     yield from value_problems(config.logging, "logging.")
     yield from value_problems(config.logging.limits, "logging.limits.")
     yield from value_problems(config.search, "search.")
-    if config.logging.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        yield impossible("logging.tensorboard", True, "tensorboard is not installed: pip install it, or set false")
+    yield from value_problems(config.hardware, "hardware.")
+    yield from config.hardware.problems()
+    for name, remedy in PACKAGES.items():
+        if name in config.logging.to and importlib.util.find_spec(name) is None:
+            yield impossible("logging.to", config.logging.to, f"{name} is not installed: {remedy}, or leave it out")
 
 
 def _wrong_values(one: Option) -> Iterator[str]:

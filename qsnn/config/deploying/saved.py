@@ -6,7 +6,7 @@ import qsnn
 from qsnn.config.building.run import build_machine
 from qsnn.config.deploying.request import Words
 from qsnn.config.nets import SavedNet, load_net
-from qsnn.deploy.exporting import event_input, model_of, raster_input
+from qsnn.deploy.from_net.model_of import event_input, model_of, raster_input
 from qsnn.deploy.model import Input, Model, Source
 from qsnn.errors import ConfigError
 

@@ -10,7 +10,7 @@ from qsnn.config.deploying.saved import Exported, exported
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import restore
 from qsnn.config.start_from import begin_with_source
-from qsnn.deploy.exporting import model_of
+from qsnn.deploy.from_net.model_of import model_of
 from qsnn.deploy.model import Model
 from qsnn.deploy.training.files import read_training, write_training
 from qsnn.deploy.training.formats import TrainingFormat

@@ -34,6 +34,10 @@ def batches_of(saved: SavedNet, paths: list[Path], time_unit: str | None) -> Ite
 
 def _source(saved: SavedNet, path: Path, time_unit: str | None) -> EventSource | None:
     """What yields the recordings of a path; None of a raster, which is one without times."""
+    if not path.exists():
+        raise DataError(
+            f"{path} is not there; relative paths start at {Path.cwd()}: name files or folders of recordings"
+        )
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         return _files(saved, path)
     return _samples(saved, path, time_unit) if holds_samples(path) else None

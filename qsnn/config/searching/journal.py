@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from qsnn.errors import RunFolderError
 from qsnn.training.folders.lock import NO_LOCKS
 
+TURN, NO_FILE = ".turn", "it is no regular file"
 MAX_BYTES, NUM_OPERATIONS = 2**28, 16
 MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError, RecursionError)
 """What reading a journal raises whose lines are not those of a search."""
@@ -24,8 +25,12 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process of the search in ``folder`` is choosing or writing, and keep others from it meanwhile."""
-    with (folder / ".turn").open("a", encoding="utf-8") as file:
+    """Wait until no other process of the search in ``folder`` is choosing or writing, and keep others from it meanwhile.
+    Raises RunFolderError and OSError."""
+    path = folder / TURN
+    if path.exists() and not path.is_file():
+        raise unreadable(path, NO_FILE)
+    with path.open("a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
@@ -41,8 +46,7 @@ def open_journal(path: Path) -> JournalStorage:
     Raises RunFolderError, naming the line, if it is no journal.
     """
     lock = JournalFileSymlinkLock(str(path))
-    if path.exists():
-        _check(path)
+    check_journal(path)
     try:
         return JournalStorage(JournalFileBackend(str(path), lock))
     except MALFORMED as error:
@@ -50,12 +54,16 @@ def open_journal(path: Path) -> JournalStorage:
 
 
 def unreadable(path: Path, why: str = "its lines do not fit together") -> RunFolderError:
-    """The error of a journal that is none, or is damaged."""
+    """The error of a journal, or of the file by which processes take turns at it, that is none or is damaged."""
     return RunFolderError(f"{path} is not the journal of a search ({why}): choose another search.name, or delete it")
 
 
-def _check(path: Path) -> None:
-    """Raise RunFolderError for the first line that is no operation."""
+def check_journal(path: Path) -> None:
+    """Raise RunFolderError for something that is no file, and for the first line that is no operation."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise unreadable(path, NO_FILE)
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise unreadable(path, f"{size:,} bytes, of {MAX_BYTES:,} at most")

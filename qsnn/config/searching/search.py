@@ -16,22 +16,24 @@ from qsnn.config.building.common import to_config
 from qsnn.config.building.run import check_startable
 from qsnn.config.composition import compose_config, without_hydra
 from qsnn.config.paths import wrong_name
+from qsnn.config.searching import table
 from qsnn.config.searching.identity import FILE, IDENTITY, begin_or_go_on, identity_of
-from qsnn.config.searching.journal import alone
-from qsnn.config.searching.reference import reference_of
+from qsnn.config.searching.journal import alone, check_journal
+from qsnn.config.searching.reference import given_reference, reference_of
 from qsnn.config.searching.space import Settings, Space, read_space
-from qsnn.config.searching.study import FAILED, INFEASIBLE, RESULT, TRIALS, Claimed, Study
+from qsnn.config.searching.study import FAILED, INFEASIBLE, JOURNAL, KILLED, RESULT, TRIALS, Claimed, Study
 from qsnn.config.searching.table import (
     Found,
     Row,
     answer,
     console_table,
     error_text,
+    infeasible_lines,
     plain,
     settings_text,
     write_tables,
 )
-from qsnn.config.searching.trials import Reached, reached, run_all, runs_of
+from qsnn.config.searching.trials import Failure, Reached, reached, run_all, runs_of
 from qsnn.config.searching.words import Words, read_words
 from qsnn.errors import ConfigError
 from qsnn.reporting.front_picture import Point, write_front
@@ -39,6 +41,7 @@ from qsnn.training.interrupt import Stopped
 from qsnn.training.json_file import write_json
 
 ROOT, PAUSE = Path("outputs/search"), 1.0
+AGAIN = "the same command goes on with it"
 
 
 def search(arguments: list[str]) -> None:
@@ -50,13 +53,14 @@ def search(arguments: list[str]) -> None:
     name = config.search.name or config.name
     if problems := [problem.replace("name=", "search.name=", 1) for problem in wrong_name(name)]:
         raise ConfigError(*problems)
-    folder = ROOT / name
+    folder, known = ROOT / name, given_reference(config)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
+        check_journal(folder / JOURNAL)
         begin_or_go_on(folder, config)
     say(f"searching {space.size:,} settings of {', '.join(one.name for one in space.dimensions)}, in {folder}")
     with _told_how_to_go_on():
-        reference = reference_of(words, folder)
+        reference = known or reference_of(words, folder)
         if reference is not None:
             say(f"full precision: error {error_text(reference)}")
         work = Search(words, space, folder, reference)
@@ -68,6 +72,12 @@ def say(line: str) -> None:
     """A line on the console."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def warn(line: str) -> None:
+    """A line on the console, beside the answer."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -86,6 +96,16 @@ class Search:
         self.words, self.space, self.folder, self.reference = words, space, folder, reference
         self.settings = words.config.search
         self.study = Study(folder, self.settings, space, self._infeasible)
+        self._tell_unknown()
+
+    def _tell_unknown(self) -> None:
+        """What lies in trials/ and is not in the journal, which was cut or taken away."""
+        unknown = self.study.unknown
+        if unknown:
+            warn(
+                f"{self.folder / JOURNAL} does not know {len(unknown)} trials whose folders are there ({unknown[0]}"
+                f"{', ...' if len(unknown) > 1 else ''}): they count once their settings are chosen again, without training"
+            )
 
     def _infeasible(self, settings: Settings) -> str | None:
         """What makes settings impossible, such as a state that cannot reach the threshold."""
@@ -123,15 +143,18 @@ class Search:
             runs_of(self.words.having(self.space.overrides(one.settings)), f"{TRIALS}/{one.name}", seeds)
             for one in batch
         ]
-        run_all(runs, self.folder, self.words.hydra)
+        refused = run_all(runs, self.folder, self.words.hydra)
         for claimed, one in zip(batch, runs, strict=True):
-            self._tell(claimed, reached(one, self.folder))
+            self._tell(claimed, reached(one, self.folder, refused))
 
-    def _tell(self, claimed: Claimed, found: Reached | str) -> None:
+    def _tell(self, claimed: Claimed, found: Reached | Failure) -> None:
         told = f"trial {claimed.number}: {settings_text(claimed.settings)}"
-        if isinstance(found, str):
-            say(f"{told}: failed: {found}")
-            self.study.tell(claimed.number, None, {FAILED: found})
+        if isinstance(found, Failure):
+            say(f"{told}: {table.KILLED if found.killed else table.FAILED}: {found.reason}")
+            if found.killed:
+                self.study.leave(claimed.number, found.reason)
+            else:
+                self.study.tell(claimed.number, None, {FAILED: found.reason})
             return
         say(f"{told}: error {error_text(found)}, {found.bits['inference']:,} bits")
         limit = self.found().limit
@@ -152,12 +175,14 @@ class Search:
         settings, notes = self.study.settings(trial), trial.user_attrs
         folder = str(self.folder / TRIALS / self.study.name_of(trial))
         if INFEASIBLE in notes:
-            return Row(trial.number, settings, "", "infeasible", notes[INFEASIBLE])
+            return Row(trial.number, settings, "", table.INFEASIBLE, notes[INFEASIBLE])
         result = Reached.of_notes(notes.get(RESULT, {})) if trial.state == TrialState.COMPLETE else None
         if result is not None:
-            return Row(trial.number, settings, folder, "complete", "", result)
-        failed = trial.state in (TrialState.FAIL, TrialState.COMPLETE)
-        return Row(trial.number, settings, folder, *(("failed", notes.get(FAILED, "")) if failed else ("running",)))
+            return Row(trial.number, settings, folder, table.COMPLETE, "", result)
+        if trial.state in (TrialState.FAIL, TrialState.COMPLETE):
+            return Row(trial.number, settings, folder, table.FAILED, notes.get(FAILED, ""))
+        killed = notes.get(KILLED, "")
+        return Row(trial.number, settings, folder, table.KILLED if killed else table.RUNNING, killed)
 
     def write(self) -> None:
         """search.json, front.csv, front.md and pareto.png. Raises OSError."""
@@ -177,14 +202,23 @@ class Search:
                 )
 
     def tell(self) -> bool:
-        """Print the front and the answer; whether any trial failed, each of which is named."""
+        """Print the front and the answer; whether any trial failed, each of which is named, or none finished."""
         found = self.found()
-        failed = [row for row in found.rows if row.status == "failed"]
-        infeasible = sum(row.status == "infeasible" for row in found.rows)
+        failed, killed, infeasible = (
+            [row for row in found.rows if row.status == status]
+            for status in (table.FAILED, table.KILLED, table.INFEASIBLE)
+        )
         finished = f"{len(found.complete())} of {self.space.size:,} settings finished"
-        counts = f"{finished}, {infeasible} infeasible, {len(failed)} failed"
+        counts = f"{finished}, {len(infeasible)} infeasible, {len(failed)} failed{f', {len(killed)} killed' if killed else ''}"
         say(f"\n{counts}; the front:\n\n{console_table(found)}\n\n{answer(found)}")
         say(f"\n  wrote {self.folder}/  {FILE}  front.csv  front.md" + ("  pareto.png" if found.complete() else ""))
+        for line in infeasible_lines(found):
+            warn(line)
+        best = found.best()
+        if best is not None and not Path(best[0].folder).is_dir():
+            warn(f"the folder of the answer is gone, and its weights with it: {best[0].folder}")
         for row in failed:
-            sys.stderr.write(f"error: trial {row.number} ({settings_text(row.settings)}): {row.reason}\n")
-        return bool(failed)
+            warn(f"error: trial {row.number} ({settings_text(row.settings)}): {row.reason}")
+        for row in killed:
+            warn(f"error: trial {row.number} ({settings_text(row.settings)}): {row.reason}; {AGAIN}")
+        return bool(failed or killed or not found.complete())

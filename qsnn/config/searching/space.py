@@ -8,14 +8,16 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from qsnn.config.checking.checks import widths_there
-from qsnn.config.command_line import group_options, known_keys, nearest_key
+from qsnn.config.checking.explaining import known_keys, nearest_key
+from qsnn.config.command_line import group_options
 from qsnn.config.paths import folder_name
 from qsnn.config.schema import Config
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, impossible
 from qsnn.quantization.bit_widths import MAX_BITS, BitWidths
 
-RANGE = re.compile(r"(\d+)\.\.(\d+)")
+RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
+MOST_VALUES = 1000
 ONE_FOR_ALL = ("rng_bits", "surrogate_bits")
 WIDTHS = tuple(entry.name for entry in fields(BitWidths) if entry.name.endswith("_bits"))
 FOLLOWING_STATE = ("membrane_bits", "synapse_bits")
@@ -120,14 +122,29 @@ def read_space(over: Mapping[str, Any], config: Config) -> Space:
             continue
         try:
             name = _name(str(key), config, layers)
+            if name in dimensions:
+                raise ConfigError(f"search.over: {key} is there twice: {name} means the same")
             dimensions[name] = Dimension(name, _values(str(key), name, values))
         except ConfigError as error:
             problems += error.args
     if not dimensions and not problems:
         problems.append("search.over names nothing to try: give such as search.over='{weight_bits: [1,2,4,8]}'")
+    problems += _without_effect(dimensions, layers)
     if problems:
         raise ConfigError(*problems)
     return Space(tuple(dimensions.values()), layers, config.quantization)
+
+
+def _without_effect(dimensions: Mapping[str, Dimension], layers: tuple[str, ...]) -> Iterator[str]:
+    """What others leave nothing to: a width for all layers where each has one of its own, and a quantization whose widths are
+    to be those of single layers."""
+    by_layer = [name for name in dimensions if _is_width(name) and name not in WIDTHS]
+    for width in WIDTHS:
+        if width in dimensions and all(f"{layer}.{width}" in dimensions for layer in layers):
+            own = ", ".join(f"{layer}.{width}" for layer in layers)
+            yield f"search.over: {width} has no effect beside {own}, which are all layers: leave out one or the other"
+    if "quantization" in dimensions and by_layer:
+        yield f"search.over: quantization chooses all widths, and {by_layer[0]} is one of them: search over one or the other"
 
 
 def _name(key: str, config: Config, layers: tuple[str, ...]) -> str:
@@ -158,10 +175,20 @@ def _used_width(key: str, width: str, config: Config) -> str:
     return width
 
 
+def _range(key: str, name: str, first: int, last: int) -> list[int]:
+    """All values of a range. Raises ConfigError for one that no key has so many of, before it is made."""
+    if last - first >= MOST_VALUES:
+        allowed = (
+            f"1..{MAX_BITS}" if _is_width(name) and name not in ONE_FOR_ALL else f"of at most {MOST_VALUES:,} values"
+        )
+        raise ConfigError(impossible(f"search.over: {key}", f"{first}..{last}", f"a range is {allowed}"))
+    return list(range(first, last + 1))
+
+
 def _values(key: str, name: str, values: Any) -> tuple[Any, ...]:
     """The values of a list, of a range, or a single one. Raises ConfigError."""
     if isinstance(values, str) and (found := RANGE.fullmatch(values)):
-        values = list(range(int(found[1]), int(found[2]) + 1))
+        values = _range(key, name, int(found[1]), int(found[2]))
     entries = list(values) if isinstance(values, list | tuple) else [values]
     if not entries or any(entries.count(entry) > 1 for entry in entries):
         raise ConfigError(impossible(f"search.over: {key}", values, "give different values, in a list or as in 2..8"))

@@ -19,10 +19,12 @@ from qsnn.config.schema import Search
 from qsnn.config.searching.journal import MALFORMED, alone, open_journal, unreadable
 from qsnn.config.searching.space import Settings, Space, settings_name
 from qsnn.training.folders.lock import InUseError, locked
+from qsnn.training.folders.state import SUMMARY
 
 JOURNAL, TRIALS = "journal.log", "trials"
-LEFT_OUT, INFEASIBLE, FAILED, RESULT = "left_out", "infeasible", "failed", "result"
-"""Names of what is noted of a trial: why it is none, what makes its settings impossible, why it failed, what it reached."""
+LEFT_OUT, INFEASIBLE, FAILED, KILLED, RESULT = "left_out", "infeasible", "failed", "killed", "result"
+"""Names of what is noted of a trial: why it is none, what makes its settings impossible, why it failed, what ended it from
+outside ("" once it goes on), what it reached."""
 ERROR = "error"
 MAX_LISTED = 100_000
 Point = tuple[int, ...]
@@ -57,6 +59,7 @@ class Study:
     ) -> None:
         """Open it, or begin. Raises RunFolderError for a journal that is none."""
         self.folder, self.search, self.space, self._infeasible = folder, search, space, infeasible
+        self._left: set[int] = set()
         self._places: dict[str, BaseDistribution] = {
             dimension.name: IntDistribution(0, len(dimension.values) - 1) for dimension in space.dimensions
         }
@@ -69,6 +72,7 @@ class Study:
             for trial in self._all():
                 self._check(trial)
             self._study.sampler = sampler_of(search, len(self._all()))
+            self.unknown = self._unknown_folders()
 
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
@@ -81,9 +85,15 @@ class Study:
         """Raise RunFolderError for a trial of another space, or with notes that are none of ours."""
         values = trial.params.items()
         wrong = [n for n, v in values if n not in self._places or not self._places[n]._contains(v)]
-        notes = all(isinstance(trial.user_attrs.get(n, ""), str) for n in (LEFT_OUT, INFEASIBLE, FAILED))
+        notes = all(isinstance(trial.user_attrs.get(n, ""), str) for n in (LEFT_OUT, INFEASIBLE, FAILED, KILLED))
         if wrong or not notes or not isinstance(trial.user_attrs.get(RESULT, {}), dict):
             raise unreadable(self.folder / JOURNAL, f"trial {trial.number} is of another search")
+
+    def _unknown_folders(self) -> list[str]:
+        """Of trials that the journal does not have: it was cut, or is another one."""
+        known = {self.name_of(trial) for trial in self._all() if self._is_whole(trial)}
+        there = (path.parents[1].name for path in (self.folder / TRIALS).glob(f"*/*/{SUMMARY}"))
+        return sorted(set(there) - known)
 
     def _all(self) -> list[FrozenTrial]:
         """As they are in the journal now."""
@@ -123,8 +133,14 @@ class Study:
             return found
 
     def running(self) -> int:
-        """How many trials are being run, by anybody."""
-        return sum(trial.state == TrialState.RUNNING for trial in self.trials())
+        """How many trials are being run, by anybody; without those that are left to another start."""
+        return sum(trial.state == TrialState.RUNNING and trial.number not in self._left for trial in self.trials())
+
+    def leave(self, number: int, reason: str) -> None:
+        """Leave a trial that was ended from outside to other processes and other starts: it is not this one's any more."""
+        with alone(self.folder):
+            self._left.add(number)
+            self._note(self._all()[number], KILLED, reason)
 
     def tell(self, number: int, values: Sequence[float] | None, notes: dict[str, Any], violation: float = 0.0) -> None:
         """The end of a trial: what is to be small, None of one that failed; `notes` on it; and by how much its error lies above
@@ -136,11 +152,13 @@ class Study:
             self._tell(trial, values, notes)
 
     def _tell(self, trial: FrozenTrial, values: Sequence[float] | None, notes: dict[str, Any]) -> None:
-        noted = Trial(self._study, trial._trial_id)
         for name, value in notes.items():
-            noted.set_user_attr(name, value)
+            self._note(trial, name, value)
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         self._study.tell(trial.number, values, state=state, skip_if_finished=True)
+
+    def _note(self, trial: FrozenTrial, name: str, value: Any) -> None:
+        Trial(self._study, trial._trial_id).set_user_attr(name, value)
 
     def _interrupted(self) -> list[FrozenTrial]:
         """Running trials that may have lost their process; those that were killed while they were being asked for end here."""
@@ -148,7 +166,7 @@ class Study:
         for trial in running:
             if not self._is_whole(trial):
                 self._tell(trial, None, {LEFT_OUT: "its process was killed while it was asked for"})
-        return [trial for trial in running if self._is_whole(trial)]
+        return [trial for trial in running if self._is_whole(trial) and trial.number not in self._left]
 
     def _num_tried(self) -> int:
         return sum(INFEASIBLE not in trial.user_attrs for trial in self.trials())
@@ -160,6 +178,8 @@ class Study:
             claims.enter_context(locked(self.folder / TRIALS / name))
         except InUseError:
             return None
+        if trial.user_attrs.get(KILLED):
+            self._note(trial, KILLED, "")
         return Claimed(trial.number, settings, name)
 
     def _new(self) -> FrozenTrial | None:

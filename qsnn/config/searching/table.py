@@ -12,8 +12,8 @@ from qsnn.config.searching.trials import Reached
 from qsnn.files import write_atomically
 from qsnn.hardware.memory import KINDS
 
-COMPLETE, FAILED, INFEASIBLE, RUNNING = "complete", "failed", "infeasible", "running"
-ROUNDING = 1e-12
+COMPLETE, FAILED, KILLED, INFEASIBLE, RUNNING = "complete", "failed", "killed", "infeasible", "running"
+ROUNDING, MOST_REASONS = 1e-12, 5
 
 
 class Row(NamedTuple):
@@ -100,6 +100,20 @@ def answer(found: Found) -> str:
         beside = f", {share:.1%} of full precision's {found.reference.bits[kind]:,}"
     bits = f"{reached.bits[kind]:,} bits of {'memory in ' if kind != 'weights' else ''}{kind}{beside}"
     return f"{what}: {settings_text(row.settings)}: {bits}; error {error_text(reached)}; in {row.folder}"
+
+
+def infeasible_lines(found: Found) -> list[str]:
+    """Why settings are none that a run could start with: a line a reason, with how many and the first."""
+    by_reason: dict[str, list[Row]] = {}
+    for row in found.rows:
+        if row.status == INFEASIBLE:
+            by_reason.setdefault(row.reason, []).append(row)
+    lines = []
+    for reason, rows in list(by_reason.items())[:MOST_REASONS]:
+        others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        lines.append(f"infeasible: {settings_text(rows[0].settings)}{others}: {reason}")
+    more = len(by_reason) - MOST_REASONS
+    return [*lines, f"infeasible: {more} more reasons are in front.csv"] if more > 0 else lines
 
 
 def _cells(found: Found, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:

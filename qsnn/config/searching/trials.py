@@ -14,10 +14,10 @@ from qsnn.config.paths import AUTO
 from qsnn.config.sweeps.launching import launch
 from qsnn.hardware.memory import KINDS
 from qsnn.training.folders.lock import is_held
-from qsnn.training.folders.state import FINISHED
+from qsnn.training.folders.state import FAILED, FINISHED, was_killed
 from qsnn.training.runs import Job, read_job
 
-FAILED, TRIES, PAUSE = "failed", 3, 1.0
+TRIES, PAUSE = 3, 1.0
 
 
 class Reached(NamedTuple):
@@ -46,6 +46,13 @@ class Reached(NamedTuple):
         return cls(float(notes["error"]), notes.get("standard_error"), notes.get("spread"), kept)
 
 
+class Failure(NamedTuple):
+    """Why a setting reached nothing; ``killed``: a run of it was ended from outside, and can go on."""
+
+    reason: str
+    killed: bool
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
@@ -63,32 +70,44 @@ def runs_of(words: Sequence[str], name: str, seeds: Sequence[int]) -> Runs:
     return Runs(jobs, [f"{name}/seed_{seed}" for seed in seeds])
 
 
-def run_all(runs: Sequence[Runs], folder: Path, hydra: Sequence[str]) -> None:
-    """Run what is not finished, by the launcher. What another process still holds, one that was killed and saves its run, is
-    waited for; a run that was stopped from outside goes on, some times."""
-    for _ in range(TRIES):
+def run_all(runs: Sequence[Runs], folder: Path, hydra: Sequence[str]) -> list[Job]:
+    """Run what is not finished, by the launcher. Returned are those that were refused as their folder holds something else.
+
+    What another process still holds, one that was killed and saves its run, is waited for; a run that was stopped from outside
+    goes on, some times, and one that was killed before goes on once.
+    """
+    for number in range(TRIES):
         todo = [
             (job, name)
             for one in runs
             for job, name in zip(one.jobs, one.names, strict=True)
-            if read_job(folder / name).status not in (FINISHED, FAILED)
+            if _is_to_do(read_job(folder / name), number == 0)
         ]
         if not todo:
-            return
+            return []
         while any(is_held(folder / name) for _, name in todo):
             time.sleep(PAUSE)
         refused = launch([job for job, _ in todo], folder, hydra, [name for _, name in todo])
         if refused:
-            return
+            return refused
+    return []
 
 
-def reached(runs: Runs, folder: Path) -> Reached | str:
-    """What a setting reached, or why it reached nothing."""
-    found = [read_job(folder / name) for name in runs.names]
-    for job in found:
-        if job.status != FINISHED:
-            return f"{job.reason()} [{job.folder}]"
-    return of_jobs(found)
+def _is_to_do(job: Job, first: bool) -> bool:
+    return job.status not in (FINISHED, FAILED) or (first and was_killed(job.summary))
+
+
+def reached(runs: Runs, folder: Path, refused: Sequence[Job] = ()) -> "Reached | Failure":
+    """What a setting reached, or why it reached nothing. ``refused``: see `run_all`."""
+    known = {job.folder: job for job in refused}
+    found = [known.get(folder / name) or read_job(folder / name) for name in runs.names]
+    lacking = [job for job in found if job.status != FINISHED]
+    if lacking:
+        own = [job for job in lacking if job.status == FAILED and not was_killed(job.summary)]
+        job = (own or lacking)[0]
+        return Failure(f"{job.reason()} [{job.folder}]", killed=not own)
+    result = of_jobs(found)
+    return Failure(result, killed=False) if isinstance(result, str) else result
 
 
 def of_jobs(jobs: Sequence[Job]) -> Reached | str:

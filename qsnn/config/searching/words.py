@@ -7,16 +7,19 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qsnn.config.building.common import to_config
-from qsnn.config.command_line import nearest_key, parse_overrides
+from qsnn.config.checking.explaining import explain, nearest_key
+from qsnn.config.command_line import parse_overrides
 from qsnn.config.composition import compose_config, without_hydra
 from qsnn.config.schema import Config, Search
 from qsnn.config.search_path import note_search_path
-from qsnn.config.sweep_jobs import check_objective
+from qsnn.config.sweep_jobs import check_launcher, check_objective
+from qsnn.config.sweeps.launchers import register_launchers, workers_of
 from qsnn.errors import ConfigError
 from qsnn.options import impossible
 
@@ -59,6 +62,7 @@ def read_words(arguments: list[str]) -> Words:
     swept = [override.input_line for override in parsed if override.is_sweep_override()]
     if swept:
         raise ConfigError(f"{swept[0]} holds several values: search over them, search.over='{{key: [value, value]}}'")
+    _check_launcher(task, hydra, parsed)
     cfg = compose_config(task)
     _set(cfg, own)
     check_objective(cfg)
@@ -81,6 +85,14 @@ def _refuse(task: list[str], hydra: list[str]) -> None:
     for word in hydra:
         if _key(word).startswith(("hydra.run", "hydra.sweep", "hydra/sweeper")):
             raise ConfigError(f"{word} is not taken: a search's runs lie in outputs/search/<search.name>/")
+
+
+def _check_launcher(task: list[str], hydra: list[str], parsed: list[Override]) -> None:
+    """Raise ConfigError for a launcher that is not there, or whose keys it does not have, before a folder is anybody's."""
+    if hydra:
+        check_launcher(parsed)
+        register_launchers()
+        workers_of(compose_config([*task, *hydra], return_hydra_config=True))
 
 
 def _set(cfg: DictConfig, words: list[str]) -> None:
@@ -109,11 +121,13 @@ def _set(cfg: DictConfig, words: list[str]) -> None:
 
 def _assign(cfg: DictConfig, key: str, value: Any, word: str) -> list[str]:
     """Set a key; what is wrong with its type."""
+    if key == "name" and isinstance(value, bool | int | float):
+        value = word.partition("=")[2].strip()  # as it was typed
     if key == "over" and not isinstance(value, dict):
         return [f"{word} is not possible: give such as search.over='{{weight_bits: [1,2,4,8]}}'"]
     try:
         with open_dict(cfg.search):
             cfg.search[key] = OmegaConf.create({str(k): v for k, v in value.items()}) if key == "over" else value
     except OmegaConfBaseException as error:
-        return [f"{word}: {str(error).strip().splitlines()[0]}"]
+        return [explain(error, [word])]
     return []

@@ -88,7 +88,7 @@ def _wait_in_queue(running: list[tuple[Planned, Any]]) -> None:
             if handle.paths.result_pickle.exists():
                 _record(job, handle)
             elif missed[name] > LOOKS:
-                _died(job, f"slurm: job {name} left the queue without a result{_last_words(handle)}")
+                _died(job, f"slurm: job {name} left the queue without a result{_last_words(handle)}", killed=True)
             else:
                 continue
             running.remove((job, handle))
@@ -120,7 +120,7 @@ def _record(job: Planned, handle: Any, before: Memory | None = None) -> None:
         _returned(job, handle.results()[0])
     elif isinstance(error, submitit_error()):
         memory = "" if before is None else f" ({what_memory_says(before)})"
-        _died(job, f"submitit: job {handle.job_id} ended without a result: it was killed{memory}")
+        _died(job, f"submitit: job {handle.job_id} ended without a result: it was killed{memory}", killed=True)
     else:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         _died(job, f"submitit: {lines[-1] if lines else type(error).__name__}")
@@ -156,7 +156,8 @@ def run_by_ray(launcher: Any, jobs: list[Planned]) -> None:
         try:
             _returned(job, ray.get(handle))
         except ray.exceptions.RayError as error:
-            _died(job, f"ray: {' '.join(str(error).split())[:300]}")
+            raised = isinstance(error, ray.exceptions.RayTaskError)
+            _died(job, f"ray: {' '.join(str(error).split())[:300]}", killed=not raised)
 
 
 def run_by_plugin(launcher: Launcher, jobs: list[Planned]) -> None:
@@ -178,6 +179,6 @@ def _returned(job: Planned, result: JobReturn) -> None:
         _died(job, " ".join(f"{type(error).__name__}: {error}".split()))
 
 
-def _died(job: Planned, reason: str) -> None:
-    write_death(job.folder, reason)
+def _died(job: Planned, reason: str, killed: bool = False) -> None:
+    write_death(job.folder, reason, killed)
     log.error("error: %s", reason)

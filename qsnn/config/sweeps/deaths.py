@@ -45,6 +45,11 @@ def _counters() -> list[Path]:
     return [*paths, ROOT / "memory.events"]
 
 
+def is_from_outside(exit_code: int) -> bool:
+    """Whether what ended a process was a signal that others send: a user, the kernel for want of memory, a batch system."""
+    return -exit_code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 def cause_of_death(exit_code: int, before: Memory) -> str:
     """One line about a process with this ``exit_code``, minus the signal that ended it; ``before``: `Memory` as it began."""
     if exit_code >= 0:

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from qsnn.config.checking.explaining import explain
 from qsnn.config.composition import without_running_hydra
 from qsnn.config.paths import AUTO, config_folder, quoted
 from qsnn.config.search_path import search_path_override
@@ -26,17 +27,19 @@ from qsnn.config.sweeps.planning import Planned, folder_names, plan
 from qsnn.config.sweeps.processes import run_in_processes
 from qsnn.config.sweeps.together.jobs import units_of
 from qsnn.errors import ConfigError
-from qsnn.training.runs import Job
+from qsnn.training.runs import Job, check_plan
 
 GOES_ON = f"resume={AUTO}"
 log = logging.getLogger(__name__)
 
 
 class Launch(NamedTuple):
-    """What Hydra needs to run a job: the sweep's own config, and how to compose those of its jobs."""
+    """What Hydra needs to run a job: the sweep's own config, and how to compose those of its jobs. ``workers``: of ours, see
+    `workers_of`."""
 
     cfg: DictConfig
     context: HydraContext
+    workers: int
 
 
 def launch(
@@ -55,7 +58,8 @@ def launch(
         names: of each job's folder below; None: after its overrides, ``hydra.sweep.subdir``.
 
     Raises:
-        ConfigError: the launcher is not there.
+        ConfigError: the launcher is not there, or is not as it can be.
+        RunFolderError: sweep.json is damaged.
         OSError: a folder cannot be written.
         Stopped: a signal; every job that ran has stopped and is saved, unless a cluster runs it.
     """
@@ -70,7 +74,7 @@ def launch(
 
 
 def _run(started: Launch, to_do: list[Planned]) -> None:
-    workers = workers_of(started.cfg)
+    workers = started.workers
     compose = Composer(started.context.config_loader, started.cfg).compose
     units = units_of(to_do, compose, list(started.cfg.hydra.runtime.choices))
     if workers:
@@ -104,11 +108,13 @@ def _hydra(jobs: Sequence[Sequence[str]], folder: Path, words: Sequence[str]) ->
         try:
             cfg = hydra.compose_config("config", overrides, RunMode.MULTIRUN)
         except HydraException as error:
-            raise ConfigError(" ".join(str(error).split())) from error
+            raise ConfigError(explain(error, overrides)) from error
+        workers = workers_of(cfg)
+        check_plan(folder)
         configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(cfg, folder / "multirun.yaml")
         context.callbacks.on_multirun_start(config=cfg, config_name="config")
-        yield Launch(cfg, context)
+        yield Launch(cfg, context, workers)
         context.callbacks.on_multirun_end(config=cfg, config_name="config")

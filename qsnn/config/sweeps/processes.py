@@ -17,7 +17,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from qsnn.config.sweeps.deaths import Memory, cause_of_death
+from qsnn.config.sweeps.deaths import Memory, cause_of_death, is_from_outside
 from qsnn.config.sweeps.planning import Planned
 from qsnn.config.sweeps.worker import Answer, serve
 from qsnn.training.folders.lock import is_held
@@ -128,18 +128,19 @@ class Pool:
             self._bury(worker)  # it leaves by itself
         self._note(worker, answers)
 
-    def _note(self, worker: Worker, answers: list[Answer]) -> None:
+    def _note(self, worker: Worker, answers: list[Answer], killed: bool = False) -> None:
         for (number, job), answer in zip(worker.unit, answers, strict=True):
             self.answers[number] = answer
             if answer.error and not is_held(job.folder):  # another process may have come between: it tells its own end
-                write_death(job.folder, answer.error)
+                write_death(job.folder, answer.error, killed)
         worker.unit = []
 
     def _died(self, worker: Worker) -> None:
         self._bury(worker)
-        reason = cause_of_death(worker.process.exitcode or 0, worker.memory)
+        code = worker.process.exitcode or 0
+        reason = cause_of_death(code, worker.memory)
         log.error("error: %s", reason)
-        self._note(worker, [Answer(None, reason)] * len(worker.unit))
+        self._note(worker, [Answer(None, reason)] * len(worker.unit), is_from_outside(code))
 
     def _dismiss(self) -> None:
         for worker in self._workers:

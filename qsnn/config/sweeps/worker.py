@@ -1,6 +1,5 @@
 """What a worker process does: jobs, one after the other, until there are none, it is stopped, or its parent has gone."""
 
-import ctypes
 import logging
 import os
 import signal
@@ -17,9 +16,8 @@ from omegaconf import DictConfig, open_dict
 from qsnn.config.sweeps import job
 from qsnn.config.sweeps.composing import Composer
 from qsnn.config.sweeps.together.training import run_jobs
-from qsnn.training.interrupt import Interruptible, Stopped
+from qsnn.training.interrupt import Interruptible, Stopped, end_with_parent
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent ends, however that ends
 log = logging.getLogger(__name__)
 
 
@@ -46,8 +44,7 @@ def serve(
 
 def _end_with(parent: int) -> None:
     """Be told to stop when ``parent`` ends, be it by SIGKILL."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    end_with_parent()
     _leave_if_orphaned(parent)
 
 

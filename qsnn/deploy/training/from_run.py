@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from qsnn.deploy.arithmetic import Whole, highest_code
-from qsnn.deploy.exporting import event_input, model_of, raster_input
-from qsnn.deploy.from_spiking_net import neuron_of
+from qsnn.deploy.from_net.model_of import event_input, model_of, raster_input
+from qsnn.deploy.from_net.spiking_layers import neuron_of
 from qsnn.deploy.model import Model, Source, Weights
 from qsnn.deploy.training.recipe import (
     Extent,

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from qsnn.training.folders.lock import is_held
 from qsnn.training.json_file import read_json, write_json
 
 SUMMARY = "summary.json"
-QUEUED, RUNNING, KILLED, FINISHED = "queued", "running", "killed", "finished"
+QUEUED, RUNNING, KILLED, FINISHED, FAILED = "queued", "running", "killed", "finished", "failed"
+_KILLED = "killed"  # beside the status failed, see `write_death`
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 def write_queued(folder: Path, overrides: list[str]) -> None:
     """Say that a sweep will run ``overrides`` in ``folder``, which the caller holds. What an earlier try reached stays told
     beside it. Raises OSError."""
-    _update(folder, {"status": QUEUED, "overrides": overrides}, without=("error", "pid", "host", "since"))
+    _update(folder, {"status": QUEUED, "overrides": overrides}, without=("error", "pid", "host", "since", _KILLED))
 
 
 @contextlib.contextmanager
@@ -43,7 +44,7 @@ def told_as_running(folder: Path, overrides: list[str]) -> Iterator[None]:
     before = path.read_bytes() if path.exists() else None
     since = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     process = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-    _update(folder, {"status": RUNNING, **process, "overrides": overrides}, without=("error",))
+    _update(folder, {"status": RUNNING, **process, "overrides": overrides}, without=("error", _KILLED))
     try:
         yield
     finally:
@@ -54,10 +55,16 @@ def told_as_running(folder: Path, overrides: list[str]) -> Iterator[None]:
                 )
 
 
-def write_death(folder: Path, reason: str) -> None:
-    """Say of a run that cannot say so any more that it failed. One that had already told its end keeps it. Raises OSError."""
+def write_death(folder: Path, reason: str, killed: bool = False) -> None:
+    """Say of a run that cannot say so any more that it failed; ``killed``: through no fault of its own, as far as is known. One
+    that had already told its end keeps it. Raises OSError."""
     if read_json(folder / SUMMARY).get("status") in (QUEUED, RUNNING, None):
-        _update(folder, {"status": "failed", "error": reason})
+        _update(folder, {"status": FAILED, "error": reason, **({_KILLED: True} if killed else {})})
+
+
+def was_killed(summary: Mapping[str, Any]) -> bool:
+    """Whether a run that is called failed was killed from outside, so that it may well succeed another time."""
+    return summary.get("status") == FAILED and summary.get(_KILLED) is True
 
 
 def _update(folder: Path, facts: dict[str, Any], without: tuple[str, ...] = ()) -> None:

@@ -26,12 +26,14 @@ Ended = Callable[[int, Outcome | Failure], None]
 
 @dataclass
 class _Member:
-    """A run among others; ``reporter``, ``clock``: once training begins. ``ended``: it has failed, or its outcome is told."""
+    """A run among others; ``reporter``, ``clock``: once training begins. ``ended``: it has failed, by ``error``, or its outcome
+    is told."""
 
     number: int
     run: Run
     make_reporter: Callable[[], Reporter]
     reporter: Reporter | None = None
+    error: Failure | None = None
     clock: Clock | None = None
     ended: bool = False
     written: tuple[int, float] | None = None
@@ -84,7 +86,7 @@ class _Together:
             self._turn(None)
 
     def _fail(self, member: _Member, error: Failure) -> None:
-        member.ended = True
+        member.ended, member.error = True, error
         self._ended(member.number, error)
 
     def begin(self) -> None:
@@ -209,7 +211,7 @@ class _Together:
     def _close(self, member: _Member) -> None:
         reporter, member.reporter = member.reporter, None
         if reporter is not None:
-            reporter.__exit__(None, None, None)
+            reporter.__exit__(None if member.error is None else type(member.error), member.error, None)
 
     def close(self) -> None:
         """Close what is still open."""

@@ -3,8 +3,8 @@
 from typing import Any
 
 from qsnn.data.events.windows import SIGNED_MODES, WindowSettings
-from qsnn.deploy.from_local_net import local_layers
-from qsnn.deploy.from_spiking_net import spiking_layers
+from qsnn.deploy.from_net.local_layers import local_layers
+from qsnn.deploy.from_net.spiking_layers import spiking_layers
 from qsnn.deploy.model import COUNT, MAX, MEAN, RASTER, VOTES, Decision, Input, Layer, Model, Source
 from qsnn.errors import ConfigError
 from qsnn.losses.cross_entropy import MAX as OVER_TIME_MAX

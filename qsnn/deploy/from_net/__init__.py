@@ -1,0 +1,1 @@
+"""From a trained net of torch to a `Model` of integers."""

@@ -1,0 +1,1 @@
+"""Where a run's figures go beside metrics.jsonl: the loggers of ``logging.to``."""
