@@ -19,7 +19,14 @@ from qsnn.options import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "performance.md", DOCS / "report.md", DOCS / "integer.md", DOCS / "exports.md"]
+PAGES = [
+    ROOT / "README.md",
+    DOCS / "results.md",
+    DOCS / "performance.md",
+    DOCS / "report.md",
+    DOCS / "integer.md",
+    DOCS / "exports.md",
+]
 OTHER_PAGES = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
 SHOWN = re.compile(r"^(?:    |\| `)python -m qsnn\.train((?: .*\\\n)* .*)?$", re.M)
 MISFIT = ["experiment=gesture_demo", "neuron=lif"]  # README shows it with its error
