@@ -152,9 +152,9 @@ def point_of(row: Row, metric: Metric, cost: Cost) -> tuple[float, float] | None
 
 
 def _line_key(keys: Sequence[str], rows: Sequence[Row]) -> str | None:
-    """The key whose values are lines: the weights' bit width, else another one, else the first key, of at least two values."""
-    varied = [key for place, key in enumerate(keys) if len({row.values[place] for row in rows}) > 1]
-    ranked = sorted(
-        varied, key=lambda key: (not key.endswith("weight_bits"), not is_width(key), is_of(key, [HARDWARE]))
-    )
+    """The key whose values are lines: the weights' bit width, else another one, else the first key, of at least two values;
+    none of the table that prices energy."""
+    net = [(place, key) for place, key in enumerate(keys) if not is_of(key, [HARDWARE])]
+    varied = [key for place, key in net if len({row.values[place] for row in rows}) > 1]
+    ranked = sorted(varied, key=lambda key: (not key.endswith("weight_bits"), not is_width(key)))
     return ranked[0] if ranked else None

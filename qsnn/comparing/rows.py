@@ -23,6 +23,7 @@ class Row:
     values: tuple[Any, ...]
     records: list[Record]
     _scores: dict[str, dict[Any, float]] = field(default_factory=dict, repr=False)
+    _known_costs: dict[str, list[float]] = field(default_factory=dict, repr=False)
 
     def name(self, keys: Sequence[str]) -> str:
         """Its values with the last part of their keys."""
@@ -93,11 +94,17 @@ class Row:
 
     def tables(self, cost: Cost) -> set[Any]:
         """By which tables its runs were priced; none of a cost that needs no table."""
-        told = [record.summary for record in self.finished if cost.of(record.summary) is not None]
-        return {table_of(summary) for summary in told} if cost is ENERGY else set()
+        return self._tables if cost is ENERGY else set()
+
+    @cached_property
+    def _tables(self) -> set[Any]:
+        return {table_of(record.summary) for record in self.finished if ENERGY.of(record.summary) is not None}
 
     def _costs(self, cost: Cost) -> list[float]:
-        return [value for record in self.finished if (value := cost.of(record.summary)) is not None]
+        if cost.name not in self._known_costs:
+            found = (cost.of(record.summary) for record in self.finished)
+            self._known_costs[cost.name] = [value for value in found if value is not None]
+        return self._known_costs[cost.name]
 
     def told_runs(self) -> str:
         """How many runs there are, and what became of those that are not finished."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qsnn.comparing.comparison import Comparison
+from qsnn.comparing.costs import Cost
 from qsnn.comparing.intervals import Interval
 from qsnn.comparing.keys import name_of, order_of
 from qsnn.comparing.metrics import Metric
@@ -161,7 +162,8 @@ def _escaped(text: str) -> str:
 def csv_text(c: Comparison) -> str:
     """All figures in full precision, with keys by their whole names."""
     buffer = io.StringIO()
-    records = [_csv_row(c, place) for place in range(len(c.rows))]
+    partly = [cost for cost in c.costs if any(row.whole_cost(cost) is None for row in c.rows if row.finished)]
+    records = [_csv_row(c, place, partly) for place in range(len(c.rows))]
     heads = list(dict.fromkeys(head for record in records for head in record))
     writer = csv.DictWriter(buffer, heads, restval="", lineterminator="\n")
     writer.writeheader()
@@ -169,7 +171,8 @@ def csv_text(c: Comparison) -> str:
     return buffer.getvalue()
 
 
-def _csv_row(c: Comparison, place: int) -> dict[str, Any]:
+def _csv_row(c: Comparison, place: int, partly: Sequence[Cost]) -> dict[str, Any]:
+    """``partly``: costs that are not known of all rows whole."""
     row, difference = c.rows[place], c.differences[place]
     scores = row.scores(c.metric)
     record: dict[str, Any] = {key: name_of(value) for key, value in zip(c.keys, row.values, strict=True)}
@@ -183,7 +186,6 @@ def _csv_row(c: Comparison, place: int) -> dict[str, Any]:
     if any(c.differences):
         record |= _csv_difference(c, difference)
     record |= {f"{cost.name} [{cost.unit}]": row.cost(cost) for cost in c.costs}
-    partly = [cost for cost in c.costs if any(other.whole_cost(cost) is None for other in c.rows if other.finished)]
     record |= {f"{cost.name} known": row.told_cost(cost) if row.whole_cost(cost) is None else "all" for cost in partly}
     record |= {"finished": len(row.finished), "runs": len(row.records)}
     record |= {f"on front of {name}": place in front for name, front in c.fronts.items()}

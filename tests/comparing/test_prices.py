@@ -70,6 +70,7 @@ def test_swept_table_alone_makes_rows_also_beside_runs_by_the_default_one(first:
     assert c.keys == ["hardware" if first else "hardware.name"]
     assert [row.values for row in c.rows] == [("horowitz_45nm",), ("ok",)]
     assert not any(c.differences)
+    assert names_of(c) == {"error_memory", "curves"}
 
 
 def test_row_of_runs_by_several_tables_has_no_energy(tmp_path: Path) -> None:
