@@ -6,6 +6,7 @@ from qsnn.comparing.comparison import Comparison
 from qsnn.comparing.costs import WEIGHTS
 from qsnn.comparing.keys import name_of, several_tasks
 from qsnn.comparing.metrics import figure
+from qsnn.comparing.prices import told_lacks, told_tables
 from qsnn.comparing.records import printable
 from qsnn.comparing.rows import Row
 from qsnn.comparing.tables import told_interval, told_margin, told_mean
@@ -63,7 +64,8 @@ def methods(c: Comparison) -> list[str]:
         told.append("Experiments with different data sets: their rows are not compared with each other.")
     if c.fronts:
         told.append(
-            "On the front: no other row has both less error and less of the cost; of means, whatever their errors."
+            "On the front: no other row has both less error and less of the cost; of means, whatever their errors, and of "
+            "the rows whose runs all tell the cost."
         )
     return told + facts(c)
 
@@ -76,6 +78,8 @@ def facts(c: Comparison) -> list[str]:
     versions = [summary["versions"] for summary in finished if isinstance(summary.get("versions"), dict)]
     names = dict.fromkeys(", ".join(f"{name} {number}" for name, number in one.items()) for one in versions)
     told += [printable(f"Versions: {'; or '.join(names)}.")] if names else []
+    of_rows = [record for row in c.rows for record in row.finished]
+    told += [*filter(None, [told_tables(of_rows)]), *told_lacks(of_rows)]
     lost = f"{len(c.homeless)} of the unfinished runs belong to no row: too little is known of what they were to be."
     return [*told, lost] if c.homeless else told
 

@@ -10,9 +10,10 @@ from qsnn.comparing.drift import Drift
 from qsnn.comparing.front import pareto_front
 from qsnn.comparing.kept.damage import damaged_files
 from qsnn.comparing.kept.reading import Kept
-from qsnn.comparing.keys import find_key, find_keys, find_values, selected, varied_keys
+from qsnn.comparing.keys import HARDWARE, find_key, find_keys, find_values, is_of, is_width, selected, varied_keys
 from qsnn.comparing.metrics import Metric, beside, choose_metric
 from qsnn.comparing.paired import Difference, Pairing, all_differences, reference_of, reference_values
+from qsnn.comparing.prices import told_tables
 from qsnn.comparing.records import Record, experiments, read_records
 from qsnn.comparing.rows import Row, rows_of
 from qsnn.errors import ConfigError, RunFolderError
@@ -97,6 +98,8 @@ def compare(request: Request) -> Comparison:
     keys = find_keys("by", request.by, records) if request.by else varied_keys(records)
     rows, homeless = rows_of(records, keys)
     wanted = find_values("reference", request.reference, records)
+    if metric.name.startswith(f"{ENERGY.name}.") and len(tables_of(rows)) > 1:
+        raise ConfigError(f"metric={metric.name}: {told_tables([record for row in rows for record in row.finished])}")
     reference = reference_values(rows, keys, wanted)
     kept = Kept()
     pairing = Pairing(metric, request.confidence, request.margin, kept)
@@ -128,11 +131,18 @@ def _drifts(rows: Sequence[Row], keys: Sequence[str], reference: dict[str, Any],
 
 
 def _fronts(rows: Sequence[Row], metric: Metric) -> dict[str, set[int]]:
-    return {
-        cost.name: pareto_front([point_of(row, metric, cost) for row in rows])
+    """Of the rows whose runs all tell the cost, by one table."""
+    whole = {
+        cost.name: [None if row.whole_cost(cost) is None else point_of(row, metric, cost) for row in rows]
         for cost in (WEIGHTS, ENERGY)
-        if len(rows) > 1 and any(point_of(row, metric, cost) for row in rows)
+        if len(tables_of(rows, cost)) < 2
     }
+    return {name: pareto_front(points) for name, points in whole.items() if len(rows) > 1 and any(points)}
+
+
+def tables_of(rows: Sequence[Row], cost: Cost = ENERGY) -> set[Any]:
+    """By which tables the runs of rows were priced."""
+    return set().union(*(row.tables(cost) for row in rows))
 
 
 def point_of(row: Row, metric: Metric, cost: Cost) -> tuple[float, float] | None:
@@ -142,7 +152,9 @@ def point_of(row: Row, metric: Metric, cost: Cost) -> tuple[float, float] | None
 
 
 def _line_key(keys: Sequence[str], rows: Sequence[Row]) -> str | None:
-    """The key whose values are lines: the weights' bit width, else another one, else the first key, of at least two values."""
-    varied = [key for place, key in enumerate(keys) if len({row.values[place] for row in rows}) > 1]
-    ranked = sorted(varied, key=lambda key: (not key.endswith("weight_bits"), not key.endswith("_bits")))
+    """The key whose values are lines: the weights' bit width, else another one, else the first key, of at least two values;
+    none of the table that prices energy."""
+    net = [(place, key) for place, key in enumerate(keys) if not is_of(key, [HARDWARE])]
+    varied = [key for place, key in net if len({row.values[place] for row in rows}) > 1]
+    ranked = sorted(varied, key=lambda key: (not key.endswith("weight_bits"), not is_width(key)))
     return ranked[0] if ranked else None

@@ -14,12 +14,18 @@ class Cost(NamedTuple):
     places: tuple[tuple[str, float], ...]
 
     def of(self, summary: Mapping[str, Any]) -> float | None:
-        """That of a run; None if it does not say. Several numbers in one place are summed."""
-        for names, factor in self.places:
+        """That of a run; None if it does not say, or says what no run writes. Several numbers in one place are summed."""
+        told = [(names, factor) for names, factor in self.places if summary.get(names.partition(".")[0]) is not None]
+        for names, factor in told[:1]:
             values = [figure(summary, name) for name in names.split("+")]
-            if None not in values:
-                return factor * sum(value for value in values if value is not None)
+            known = [value for value in values if value is not None and value >= 0]
+            return factor * sum(known) if len(known) == len(values) else None
         return None
+
+    def is_damaged(self, summary: Mapping[str, Any]) -> bool:
+        """Whether a run has the part of its summary that tells it, but no number from 0 in there."""
+        there = any(summary.get(names.partition(".")[0]) is not None for names, _ in self.places)
+        return there and self.of(summary) is None
 
     def tell(self, value: float | None) -> str:
         """For people."""

@@ -15,6 +15,8 @@ MACHINE = (
 """Keys that say where and how a run is made rather than what it is; a row never depends on them unless ``by=`` says so."""
 PRECISION = "quantization"
 """As a key: in words, which quantities, if any, are in full precision."""
+HARDWARE = "hardware"
+"""The table that prices energy: it makes rows where overrides set it, though nothing that is learned follows from it."""
 ABSENT = "-"
 
 
@@ -63,19 +65,23 @@ def order_of(value: Any) -> Any:
 
 def varied_keys(records: Sequence[Record]) -> list[str]:
     """The keys that part the runs into rows: the experiment's name where experiments have different tasks, those that a sweep
-    set, then others. A key that says nothing beyond those before it is left out."""
+    set, then others; last the table that prices energy, if overrides set it. A key that says nothing beyond those before it is
+    left out."""
     settled = [record for record in records if record.settled] or list(records)
     given = list(dict.fromkeys(key for record in records for key in sorted(record.explicit)))
     others = list(dict.fromkeys(key for record in settled for key in record.config))
     chosen: list[str] = []
     parts: list[tuple[Any, ...]] = [()] * len(settled)
     first = ["name"] if several_tasks(settled) else []
-    for key in dict.fromkeys([*first, *given, *others, "name"]):
+    tables = _table_keys(given, others)
+    ordered = [key for key in (*first, *given, *others) if key not in tables]
+    for key in dict.fromkeys([*ordered, *tables, "name"]):
         values = [value_of(record, key) for record in settled]
         unseen = {value_of(record, key) for record in records if key in record.explicit} - set(values)
         if len(set(values)) == 1 and not unseen:
             continue
-        if key != "name" and (is_of(key, (*REPLICATE, *MACHINE)) or _follows_seed(settled, key)):
+        ruled_out = is_of(key, (*REPLICATE, *MACHINE)) or _follows_seed(settled, key)
+        if key not in ("name", *tables) and ruled_out:
             continue
         if "." not in key and any(key not in record.config for record in settled):
             continue  # a group that some runs have by default
@@ -83,6 +89,18 @@ def varied_keys(records: Sequence[Record]) -> list[str]:
         if len(set(finer)) > len(set(parts)) or unseen:
             chosen, parts = [*chosen, key], finer
     return chosen
+
+
+def _table_keys(given: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Those of the table that prices energy, the ones that overrides set first; none if they set none."""
+    chosen = [key for key in given if is_of(key, [HARDWARE])]
+    figures = [key for key in others if is_of(key, [HARDWARE])] if chosen else []
+    return list(dict.fromkeys([*chosen, *(key for key in ["hardware.name"] if key in figures), *figures]))
+
+
+def is_width(key: str) -> bool:
+    """Whether a key is a bit width of the net, rather than of the table that prices it."""
+    return key.endswith("_bits") and not is_of(key, [HARDWARE])
 
 
 def task_of(record: Record) -> frozenset[Any]:

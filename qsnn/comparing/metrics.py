@@ -73,8 +73,13 @@ def _number(summary: Mapping[str, Any], place: str) -> float | None:
     found: Any = summary
     for part in place.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
-    known = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
-    return float(found) if known else None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    try:
+        number = float(found)
+    except OverflowError:  # an integer that no float is near
+        return None
+    return number if math.isfinite(number) else None
 
 
 def counted(summary: Mapping[str, Any], name: str) -> tuple[int, int] | None:

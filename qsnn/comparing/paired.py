@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qsnn.comparing.costs import WEIGHTS
 from qsnn.comparing.intervals import Interval, by_recordings, by_seeds, verdict
 from qsnn.comparing.kept.reading import Kept, Predictions, joined
-from qsnn.comparing.keys import name_of, several_tasks
+from qsnn.comparing.keys import HARDWARE, is_of, is_width, name_of, several_tasks
 from qsnn.comparing.metrics import TEST_ACCURACY, Metric
 from qsnn.comparing.records import Record
 from qsnn.comparing.rows import Row
@@ -30,7 +30,7 @@ class Difference(NamedTuple):
 
 def reference_values(rows: Sequence[Row], keys: Sequence[str], wanted: dict[str, list[Any]]) -> dict[str, Any]:
     """What a reference has under which keys: what is ``wanted``, or the bit widths of the row that has most bits, or all values
-    of the row with the largest weights where no width varies. Raises ConfigError."""
+    of the row with the largest weights where no width varies, but never a table that prices energy. Raises ConfigError."""
     for key, values in wanted.items():
         if key not in keys:
             raise ConfigError(
@@ -40,8 +40,8 @@ def reference_values(rows: Sequence[Row], keys: Sequence[str], wanted: dict[str,
             raise ConfigError(f"reference= names {len(values)} values of {key}: one is the reference's")
     if wanted:
         return {key: values[0] for key, values in wanted.items()}
-    widths = [place for place, key in enumerate(keys) if key.endswith("_bits")]
-    places = widths or list(range(len(keys)))
+    widths = [place for place, key in enumerate(keys) if is_width(key)]
+    places = widths or [place for place, key in enumerate(keys) if not is_of(key, [HARDWARE])]
 
     def size(row: Row) -> tuple[float, float]:
         return sum(mean_width(row.values[place]) for place in widths), row.cost(WEIGHTS) or 0.0

@@ -9,11 +9,11 @@ from qsnn.comparing.charts.axes import Axis, categorical, linear, of_size, of_va
 from qsnn.comparing.charts.heat import heat_map
 from qsnn.comparing.charts.plot import Point, Series, plot
 from qsnn.comparing.charts.scene import NUM_SERIES, Scene
-from qsnn.comparing.comparison import Comparison, point_of
+from qsnn.comparing.comparison import Comparison, point_of, tables_of
 from qsnn.comparing.costs import ENERGY, WEIGHTS, Cost
 from qsnn.comparing.curves import curves
 from qsnn.comparing.front import SAME_ENERGY, SAME_MEMORY, groups_of_equal
-from qsnn.comparing.keys import name_of, order_of
+from qsnn.comparing.keys import HARDWARE, is_of, name_of, order_of
 from qsnn.comparing.rows import Row, short_names
 
 
@@ -45,13 +45,15 @@ def _against_cost(c: Comparison, cost: Cost, name: str, told: str) -> Iterator[P
     """Error against a cost, a line for each value of the line key."""
     points = [point_of(row, c.metric, cost) for row in c.rows]
     known = [point for point in points if point is not None]
-    if len(known) < 2:
+    if len(known) < 2 or len(tables_of(c.rows, cost)) > 1:
         return
     front = c.fronts.get(cost.name, set())
     lines: dict[str, list[Point]] = defaultdict(list)
     for place, (row, point) in enumerate(zip(c.rows, points, strict=True)):
         if point is not None:
-            lines[_line_of(c, row)].append(_point(c, row, point[0], place in front))
+            part = f", {cost.name} of {row.told_cost(cost)}" if row.whole_cost(cost) is None else ""
+            mark = _point(c, row, point[0], place in front)
+            lines[_line_of(c, row)].append(mark._replace(tip=mark.tip + part))
     series = [
         Series(label, sorted(of, key=lambda point: point.x), number, joined=len({point.x for point in of}) == len(of))
         for number, (label, of) in enumerate(lines.items())
@@ -60,7 +62,18 @@ def _against_cost(c: Comparison, cost: Cost, name: str, told: str) -> Iterator[P
     line = f", a line for each {c.line_key}" if c.line_key else ""
     title = f"{c.metric.error_label} against {told}"
     caption = f"{title.capitalize()}{line}. A ring: no other configuration has both less error and less {cost.name}. {_bars(c)}"
+    caption += _told_partly(c, cost)
     yield Picture(name, caption, plot(title, _described(c, caption), x, _error_axis(c), series, "on the front"))
+
+
+def _told_partly(c: Comparison, cost: Cost) -> str:
+    """Which rows have no ring, or are not there, because their runs do not all tell the cost."""
+    partly = [row for row in c.rows if row.finished and row.whole_cost(cost) is None]
+    hidden = sum(row.cost(cost) is None for row in partly)
+    drawn = len(partly) - hidden
+    told = [f"{drawn} without a ring, as not all of their runs tell it"] if drawn else []
+    told += [f"{hidden} not drawn, as none of their runs tells it"] if hidden else []
+    return f" Of {len(c.rows)} configurations {' and '.join(told)}." if told else ""
 
 
 def _line_of(c: Comparison, row: Row) -> str:
@@ -108,7 +121,8 @@ def _described(c: Comparison, caption: str) -> str:
 
 def _against_keys(c: Comparison) -> Iterator[Picture]:
     """The error against each key that makes rows, a line for each combination of the others, or for each value of one."""
-    for place, key in enumerate(c.keys):
+    for place in _of_net(c):
+        key = c.keys[place]
         rows = [row for row in c.rows if row.mean(c.metric) is not None]
         values = sorted({row.values[place] for row in rows}, key=order_of)
         if len(values) < 2:
@@ -166,7 +180,8 @@ def _equal_energy(c: Comparison) -> Iterator[Picture]:
 def _equal_cost(c: Comparison, cost: Cost, name: str, within: float) -> Iterator[Picture]:
     """Rows of equal cost side by side, if they differ in the line key."""
     rows = [row for row in c.rows if row.mean(c.metric) is not None]
-    groups = [[rows[place] for place in group] for group in groups_of_equal([row.cost(cost) for row in rows], within)]
+    costs = [row.whole_cost(cost) for row in rows] if len(tables_of(rows, cost)) < 2 else []
+    groups = [[rows[place] for place in group] for group in groups_of_equal(costs, within)]
     groups = [group for group in groups if len({_line_of(c, row) for row in group}) > 1]
     if not groups or c.line_key is None:
         return
@@ -190,7 +205,7 @@ def _equal_cost(c: Comparison, cost: Cost, name: str, within: float) -> Iterator
 
 def _heat(c: Comparison) -> Iterator[Picture]:
     """For the two keys with most values."""
-    counted = [(len({row.values[place] for row in c.rows}), -place) for place in range(len(c.keys))]
+    counted = [(len({row.values[place] for row in c.rows}), -place) for place in _of_net(c)]
     chosen = sorted(-place for number, place in sorted(counted, reverse=True)[:2] if number > 1)
     if len(chosen) < 2:
         return
@@ -209,6 +224,11 @@ def _heat(c: Comparison) -> Iterator[Picture]:
     mean = ", mean over all other keys" if any(len(of) > 1 for of in found.values()) else ""
     caption = f"{title.capitalize()}{mean}; darker is more."
     yield Picture("heat_map", caption, heat_map(title, _described(c, caption), sides[1], sides[0], cells))
+
+
+def _of_net(c: Comparison) -> list[int]:
+    """Places of the keys but those of the table that prices energy, from which no error follows."""
+    return [place for place, key in enumerate(c.keys) if not is_of(key, [HARDWARE])]
 
 
 def curves_pictures(c: Comparison) -> Iterator[Picture]:

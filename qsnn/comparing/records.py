@@ -112,8 +112,8 @@ def read_record(job: Job) -> Record:
     elif status == FINISHED and (part := damaged_part(summary)):
         status, reason = UNREADABLE, printable(f"its summary.json is damaged ({part})")
         return _known_in_part(job, status, reason, given)
-    if job.folder is not None and "energy" not in summary and (energy := _energy_of(job.folder)):
-        summary = {**summary, "energy": energy}
+    if job.folder is not None and "energy" not in summary:
+        summary = {**summary, **_costs_of(job.folder)}
     settled = summary.get("config")
     if not isinstance(settled, dict):
         return _known_in_part(job, status, reason, given)
@@ -132,9 +132,12 @@ def _known_in_part(job: Job, status: str, reason: str, given: FlatConfig) -> Rec
     return Record(job.folder, status, reason, job.overrides, job.summary, certain | given, False, frozenset(given))
 
 
-def _energy_of(folder: Path) -> Any:
-    """What `qsnn.cost` has written into a run's folder."""
-    return read_json(folder / COSTS).get("energy")
+def _costs_of(folder: Path) -> dict[str, Any]:
+    """What `qsnn.cost` has written into a run's folder: the energy, and by which table; an empty energy if it is damaged."""
+    if not (folder / COSTS).exists():
+        return {}
+    costs = read_json(folder / COSTS)
+    return {"energy": costs.get("energy", {}), **({"hardware": costs["hardware"]} if "hardware" in costs else {})}
 
 
 def printable(text: str) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from qsnn.comparing.costs import Cost
+from qsnn.comparing.costs import ENERGY, Cost
 from qsnn.comparing.keys import name_of, order_of, value_of
 from qsnn.comparing.metrics import Metric, counted, pooled
+from qsnn.comparing.prices import table_of
 from qsnn.comparing.records import Record
 from qsnn.errors import ConfigError
 
@@ -22,6 +23,7 @@ class Row:
     values: tuple[Any, ...]
     records: list[Record]
     _scores: dict[str, dict[Any, float]] = field(default_factory=dict, repr=False)
+    _known_costs: dict[str, list[float]] = field(default_factory=dict, repr=False)
 
     def name(self, keys: Sequence[str]) -> str:
         """Its values with the last part of their keys."""
@@ -74,9 +76,35 @@ class Row:
         return None if p is None or not n else math.sqrt(p * (1 - p) / n)
 
     def cost(self, cost: Cost) -> float | None:
-        """The median over the finished runs."""
-        values = [value for record in self.finished if (value := cost.of(record.summary)) is not None]
-        return statistics.median(values) if values else None
+        """The median over the finished runs that tell it; None also of energies by several tables, which have none."""
+        values = self._costs(cost)
+        return statistics.median(values) if values and len(self.tables(cost)) < 2 else None
+
+    def whole_cost(self, cost: Cost) -> float | None:
+        """The same where every finished run tells it, so that it can be compared with that of another row."""
+        return self.cost(cost) if len(self._costs(cost)) == len(self.finished) else None
+
+    def told_cost(self, cost: Cost) -> str:
+        """For people: with the number of runs that tell it where that is not all of them."""
+        known, of, tables = len(self._costs(cost)), len(self.finished), len(self.tables(cost))
+        lack = "" if known == of else f"{known} of {of}"
+        if tables > 1:
+            return f"{tables} tables"
+        return f"{cost.tell(self.cost(cost))} ({lack})" if known and lack else lack or cost.tell(self.cost(cost))
+
+    def tables(self, cost: Cost) -> set[Any]:
+        """By which tables its runs were priced; none of a cost that needs no table."""
+        return self._tables if cost is ENERGY else set()
+
+    @cached_property
+    def _tables(self) -> set[Any]:
+        return {table_of(record.summary) for record in self.finished if ENERGY.of(record.summary) is not None}
+
+    def _costs(self, cost: Cost) -> list[float]:
+        if cost.name not in self._known_costs:
+            found = (cost.of(record.summary) for record in self.finished)
+            self._known_costs[cost.name] = [value for value in found if value is not None]
+        return self._known_costs[cost.name]
 
     def told_runs(self) -> str:
         """How many runs there are, and what became of those that are not finished."""

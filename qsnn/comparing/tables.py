@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qsnn.comparing.comparison import Comparison
+from qsnn.comparing.costs import Cost
 from qsnn.comparing.intervals import Interval
 from qsnn.comparing.keys import name_of, order_of
 from qsnn.comparing.metrics import Metric
@@ -34,7 +35,12 @@ def columns_of(c: Comparison) -> list[Column]:
     columns += [_mean_column(c, other) for other in c.others]
     columns += _differences(c)
     columns += [
-        _column(_cost_head(cost.name, cost.unit), [r.cost(cost) for r in c.rows], cost.tell) for cost in c.costs
+        Column(
+            _cost_head(cost.name, cost.unit),
+            [row.told_cost(cost) for row in c.rows],
+            [row.cost(cost) for row in c.rows],
+        )
+        for cost in c.costs
     ]
     columns.append(Column("runs", [row.told_runs() for row in c.rows], [float(len(row.finished)) for row in c.rows]))
     columns += [_front(c, name, front) for name, front in c.fronts.items()]
@@ -117,8 +123,11 @@ def told_margin(c: Comparison) -> str:
 
 
 def _front(c: Comparison, name: str, front: set[int]) -> Column:
-    marks = ["yes" if place in front else "" for place in range(len(c.rows))]
-    return Column(f"front ({name})", marks, [float(bool(mark)) for mark in marks], numeric=False)
+    """ "unknown" of a row that has scores, but not of every run the cost."""
+    cost = next(cost for cost in c.costs if cost.name == name)
+    unknown = [row.whole_cost(cost) is None and bool(row.finished) for row in c.rows]
+    marks = ["unknown" if unknown[place] else "yes" if place in front else "" for place in range(len(c.rows))]
+    return Column(f"front ({name})", marks, [float(mark == "yes") for mark in marks], numeric=False)
 
 
 def plain_text(columns: Sequence[Column]) -> str:
@@ -153,7 +162,8 @@ def _escaped(text: str) -> str:
 def csv_text(c: Comparison) -> str:
     """All figures in full precision, with keys by their whole names."""
     buffer = io.StringIO()
-    records = [_csv_row(c, place) for place in range(len(c.rows))]
+    partly = [cost for cost in c.costs if any(row.whole_cost(cost) is None for row in c.rows if row.finished)]
+    records = [_csv_row(c, place, partly) for place in range(len(c.rows))]
     heads = list(dict.fromkeys(head for record in records for head in record))
     writer = csv.DictWriter(buffer, heads, restval="", lineterminator="\n")
     writer.writeheader()
@@ -161,7 +171,8 @@ def csv_text(c: Comparison) -> str:
     return buffer.getvalue()
 
 
-def _csv_row(c: Comparison, place: int) -> dict[str, Any]:
+def _csv_row(c: Comparison, place: int, partly: Sequence[Cost]) -> dict[str, Any]:
+    """``partly``: costs that are not known of all rows whole."""
     row, difference = c.rows[place], c.differences[place]
     scores = row.scores(c.metric)
     record: dict[str, Any] = {key: name_of(value) for key, value in zip(c.keys, row.values, strict=True)}
@@ -175,6 +186,7 @@ def _csv_row(c: Comparison, place: int) -> dict[str, Any]:
     if any(c.differences):
         record |= _csv_difference(c, difference)
     record |= {f"{cost.name} [{cost.unit}]": row.cost(cost) for cost in c.costs}
+    record |= {f"{cost.name} known": row.told_cost(cost) if row.whole_cost(cost) is None else "all" for cost in partly}
     record |= {"finished": len(row.finished), "runs": len(row.records)}
     record |= {f"on front of {name}": place in front for name, front in c.fronts.items()}
     return record | {f"drift {layer}": distance for layer, distance in c.drifts[place].items()}

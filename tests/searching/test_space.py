@@ -162,6 +162,12 @@ def test_mistakes_in_the_words_of_a_search_are_told_at_once(words: list[str], to
     assert all(text in str(caught.value) for text in told)
 
 
+@pytest.mark.parametrize("words", [[], ["search.trials=4"]])
+def test_search_without_a_word_of_what_to_train_names_an_experiment(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"what is to be trained: .* python -m qsnn\.search experiment=search_bits"):
+        read_words(words)
+
+
 def test_name_of_a_search_is_what_was_typed() -> None:
     assert read_words(["experiment=search_bits", "search.name=true"]).config.search.name == "true"
     assert read_words(["experiment=search_bits", "search.name=007"]).config.search.name == "007"

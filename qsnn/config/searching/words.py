@@ -27,6 +27,10 @@ PREFIX, OVER = "search.", "search.over."
 QUIET = ("hydra.job_logging.root.handlers=[file]", "hydra.hydra_logging.root.level=WARNING")
 """A job's log goes into its folder alone; the search tells of each trial in a line."""
 REFERENCE = "quantization=full_precision"
+NOTHING = (
+    "no word says what is to be trained: give an experiment, such as python -m qsnn.search experiment=search_bits, which takes "
+    "minutes; experiment=pattern, the default of qsnn.train, would train 10,000 epochs in full precision first"
+)
 
 
 class Words(NamedTuple):
@@ -57,6 +61,8 @@ def read_words(arguments: list[str]) -> Words:
     own = [word for word in rest if word.startswith(PREFIX)]
     hydra = [word for word in rest if _key(word).startswith("hydra")]
     task = [word for word in rest if word not in own and word not in hydra]
+    if not task:
+        raise ConfigError(NOTHING)
     _refuse(task, hydra)
     parsed = parse_overrides([*task, *hydra])
     swept = [override.input_line for override in parsed if override.is_sweep_override()]
