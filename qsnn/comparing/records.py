@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,7 +112,7 @@ def read_record(job: Job) -> Record:
     elif status == FINISHED and (part := damaged_part(summary)):
         status, reason = UNREADABLE, printable(f"its summary.json is damaged ({part})")
         return _known_in_part(job, status, reason, given)
-    if job.folder is not None and "energy" not in summary and (energy := _energy_of(job.folder)):
+    if job.folder is not None and "energy" not in summary and (energy := _energy_of(job.folder, summary)):
         summary = {**summary, "energy": energy}
     settled = summary.get("config")
     if not isinstance(settled, dict):
@@ -132,9 +132,21 @@ def _known_in_part(job: Job, status: str, reason: str, given: FlatConfig) -> Rec
     return Record(job.folder, status, reason, job.overrides, job.summary, certain | given, False, frozenset(given))
 
 
-def _energy_of(folder: Path) -> Any:
-    """What `qsnn.cost` has written into a run's folder."""
-    return read_json(folder / COSTS).get("energy")
+def _energy_of(folder: Path, summary: Mapping[str, Any]) -> Any:
+    """What `qsnn.cost` has written into a run's folder, if the run is still where it was then."""
+    return None if outdated_cost(folder, summary) else read_json(folder / COSTS).get("energy")
+
+
+def outdated_cost(folder: Path, summary: Mapping[str, Any]) -> str:
+    """Why cost.json in a folder is not of the run as it is; "" where it is, or there is none."""
+    if not (found := read_json(folder / COSTS)):
+        return ""
+    run, epochs = found.get("run"), summary.get("epochs")
+    if not isinstance(run, dict) or "epochs" not in run:
+        return "does not say of which epoch it is"
+    if (run.get("status"), run["epochs"]) == (summary.get("status"), epochs):
+        return ""
+    return f"was made after epoch {ascii(run['epochs'])[:20]}, and the run has gone on since, to epoch {ascii(epochs)[:20]}"
 
 
 def printable(text: str) -> str:
