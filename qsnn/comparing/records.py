@@ -141,12 +141,14 @@ def outdated_cost(folder: Path, summary: Mapping[str, Any]) -> str:
     """Why cost.json in a folder is not of the run as it is; "" where it is, or there is none."""
     if not (found := read_json(folder / COSTS)):
         return ""
-    run, epochs = found.get("run"), summary.get("epochs")
-    if not isinstance(run, dict) or "epochs" not in run:
-        return "does not say of which epoch it is"
-    if (run.get("status"), run["epochs"]) == (summary.get("status"), epochs):
+    run, energy, epochs = found.get("run"), found.get("energy"), summary.get("epochs")
+    if isinstance(energy, dict) and energy.get("measured", "run") != "run":
+        return "is of a config alone, not of this run's spikes"
+    if not isinstance(run, dict):  # of versions that did not say so
         return ""
-    return f"was made after epoch {ascii(run['epochs'])[:20]}, and the run has gone on since, to epoch {ascii(epochs)[:20]}"
+    if (run.get("status"), run.get("epochs")) == (summary.get("status"), epochs):
+        return ""
+    return f"was made after epoch {ascii(run.get('epochs'))[:20]}, and the run has gone on since, to epoch {ascii(epochs)[:20]}"
 
 
 def printable(text: str) -> str:

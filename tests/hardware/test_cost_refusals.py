@@ -189,6 +189,9 @@ def test_cost_of_a_run_says_of_what_it_is_and_a_report_leaves_it_where_the_run_h
         lines = [line for line in damaged_files([older], [record], Kept()) if "cost.json" in line]
         assert len(lines) == (not there)
     assert "cost.json was made after epoch 1, and the run has gone on since, to epoch 2" in lines[0]
+    assumed_spikes = {"energy": {**written["energy"], "measured": "assumed"}}
+    (older / "cost.json").write_text(json.dumps(assumed_spikes))
+    assert "energy" not in read_record(read_job(older)).summary
 
 
 def test_failed_write_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
