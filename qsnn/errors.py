@@ -40,11 +40,12 @@ class WorkerError(QsnnError):
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Give an OSError that says nothing of a file, as writing to an open one raises on a full disk, the name of ``path``."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Give an OSError that says nothing of a file, as writing to an open one raises on a full disk, the name of ``path``; so
+    too one of the file ``temporary``, which nobody has asked for."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None or error.errno is None:
+        if error.filename not in (None, str(temporary)) or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error

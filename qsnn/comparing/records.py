@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,7 +113,7 @@ def read_record(job: Job) -> Record:
         status, reason = UNREADABLE, printable(f"its summary.json is damaged ({part})")
         return _known_in_part(job, status, reason, given)
     if job.folder is not None and "energy" not in summary:
-        summary = {**summary, **_costs_of(job.folder)}
+        summary = {**summary, **_costs_of(job.folder, summary)}
     settled = summary.get("config")
     if not isinstance(settled, dict):
         return _known_in_part(job, status, reason, given)
@@ -132,12 +132,28 @@ def _known_in_part(job: Job, status: str, reason: str, given: FlatConfig) -> Rec
     return Record(job.folder, status, reason, job.overrides, job.summary, certain | given, False, frozenset(given))
 
 
-def _costs_of(folder: Path) -> dict[str, Any]:
-    """What `qsnn.cost` has written into a run's folder: the energy, and by which table; an empty energy if it is damaged."""
-    if not (folder / COSTS).exists():
+def _costs_of(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What `qsnn.cost` has written into a run's folder, if the run is still where it was then: the energy, and by which table.
+
+    An empty energy if it is damaged."""
+    if not (folder / COSTS).exists() or outdated_cost(folder, summary):
         return {}
     costs = read_json(folder / COSTS)
     return {"energy": costs.get("energy", {}), **({"hardware": costs["hardware"]} if "hardware" in costs else {})}
+
+
+def outdated_cost(folder: Path, summary: Mapping[str, Any]) -> str:
+    """Why cost.json in a folder is not of the run as it is; "" where it is, or there is none."""
+    if not (found := read_json(folder / COSTS)):
+        return ""
+    run, energy, epochs = found.get("run"), found.get("energy"), summary.get("epochs")
+    if isinstance(energy, dict) and energy.get("measured", "run") != "run":
+        return "is of a config alone, not of this run's spikes"
+    if not isinstance(run, dict):  # of versions that did not say so
+        return ""
+    if (run.get("status"), run.get("epochs")) == (summary.get("status"), epochs):
+        return ""
+    return f"was made after epoch {ascii(run.get('epochs'))[:20]}, and the run has gone on since, to epoch {ascii(epochs)[:20]}"
 
 
 def printable(text: str) -> str:

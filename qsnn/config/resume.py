@@ -9,6 +9,8 @@ from qsnn.config.building.common import flatten, plain_config
 from qsnn.config.paths import AUTO, split_checkpoint
 from qsnn.config.schema import Config
 from qsnn.errors import RunFolderError
+from qsnn.reporting.loggers.csv_file import check_csv
+from qsnn.reporting.loggers.names import CSV
 from qsnn.training.checkpoint import (
     BEST,
     LAST,
@@ -82,7 +84,9 @@ def goes_on(config: Config, folder: Path) -> bool:
 
 
 def check_vacant(config: Config, folder: Path) -> None:
-    """Raise RunFolderError if a new run would overwrite one that ``folder`` holds."""
+    """Raise RunFolderError if a new run would overwrite one that ``folder`` holds, or any run what it calls metrics.csv."""
+    if CSV in config.logging.to:
+        check_csv(folder)
     if not goes_on(config, folder) and checkpoint_path(folder).exists():
         raise RunFolderError(f"{folder} already holds a run: resume={folder} goes on with it; or choose another folder")
 

@@ -12,6 +12,8 @@ from qsnn.config.old_names import renewed
 from qsnn.errors import RunFolderError
 
 MAX_BYTES = 2**20
+SWEEPS = ("sweep.json", "multirun.yaml")
+"""What the folder of a sweep has, and that of a run has not."""
 # ${dataset.num_outputs} is another key; ${oc.env:HOME} calls a function, and ${hydra.job.name} is no key of a run.
 _KEY_INTERPOLATION = re.compile(r"\$\{\.*(?!hydra\b)[A-Za-z_]\w*(\.\w+)*\}")
 
@@ -30,6 +32,13 @@ def inherited_overrides(folder: Path, given: list[str]) -> list[str]:
     return kept + given
 
 
+def run_of_sweep(folder: Path) -> Path | None:
+    """The first run of a sweep's folder, ``<job>`` in it where none has begun; None of a folder of something else."""
+    if not any((folder / name).is_file() for name in SWEEPS):
+        return None
+    return next((path.parents[1] for path in sorted(folder.glob("*/.hydra/overrides.yaml"))), folder / "<job>")
+
+
 def _key(text: str) -> str:
     return text.split("=", 1)[0].strip().lstrip("+")
 
@@ -39,6 +48,8 @@ def _read(folder: Path, path: Path) -> list[str]:
     if not folder.is_dir():
         raise RunFolderError(f"{folder} is not a folder; name a run's, such as outputs/<experiment>/<time>")
     if not path.is_file():
+        if (first := run_of_sweep(folder)) is not None:
+            raise RunFolderError(f"{folder} is the folder of a sweep: name one of its runs, such as {first}")
         raise RunFolderError(f"{folder} is not the folder of a run: it has no .hydra/overrides.yaml")
     if path.stat().st_size > MAX_BYTES:
         raise RunFolderError(f"{path} has {path.stat().st_size} bytes; the overrides of a run have at most {MAX_BYTES}")

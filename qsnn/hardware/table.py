@@ -18,7 +18,10 @@ from dataclasses import dataclass, fields
 from qsnn.options import impossible, key
 
 FIGURE = "pJ"
-ADVICE = "give its picojoule, or choose hardware=horowitz_45nm, which has all"
+COMPLETE = "hardware=horowitz_45nm, which has all"
+ADVICE = f"give its picojoule, or choose {COMPLETE}"
+MOST_TOLD = 2
+"""Figures that are told of in a line each; more are told together."""
 SMALL, LARGE = 8, 32
 """Bits of the two integers that the table has figures of."""
 Operand = int | None
@@ -54,11 +57,16 @@ class Hardware:
 
     def problems(self) -> Iterator[str]:
         """Figures that are missing, and memories that are no list of sizes with what they cost."""
-        for entry in fields(self):
-            if entry.metadata["unit"] == FIGURE and getattr(self, entry.name) is None:
-                yield impossible(f"hardware.{entry.name}", None, f"the table lacks this figure: {ADVICE}")
-        if not self.name:
-            yield impossible("hardware.name", self.name, "a table needs a name, such as hardware.name=mine")
+        figures = [entry.name for entry in fields(self) if entry.metadata["unit"] == FIGURE]
+        lacking = [name for name in figures if getattr(self, name) is None]
+        if len(lacking) > MOST_TOLD:
+            listed = ", ".join([*(() if self.name else ("name",)), *lacking])
+            yield f"hardware: the table lacks {listed}: give them, figures in picojoule, or choose {COMPLETE}"
+        else:
+            for name in lacking:
+                yield impossible(f"hardware.{name}", None, f"the table lacks this figure: {ADVICE}")
+            if not self.name:
+                yield impossible("hardware.name", self.name, "a table needs a name, such as hardware.name=mine")
         if len(self.sram_kib) != len(self.sram_access):
             wanted = f"hardware.sram_kib has {len(self.sram_kib)} memories: give what an access of each costs"
             yield impossible("hardware.sram_access", self.sram_access, wanted)

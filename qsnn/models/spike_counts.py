@@ -6,6 +6,7 @@ By ``<layer>.<way>``, over all samples and steps:
     recurrent      spikes that came back to the layer a step later: those of all steps but the last, (N)
     trace          of local learning: membrane traces other than 0, which its synapses multiply, (I)
     voting_trace   the same in the steps after burn-in, in which it learns and votes
+    output         spikes that the last layer hands on, if it pools them (of others they come in somewhere), (O)
 """
 
 from collections.abc import Mapping
@@ -17,14 +18,15 @@ from torch import Tensor
 from qsnn.kernels.convolution import EXACT_SUM
 from qsnn.models.connections import fan_outs, knows, num_weights
 
-INPUT, RECURRENT, TRACE, VOTING_TRACE = "input", "recurrent", "trace", "voting_trace"
+INPUT, RECURRENT, TRACE, VOTING_TRACE, OUTPUT = "input", "recurrent", "trace", "voting_trace", "output"
 SYNAPTIC = {TRACE: INPUT, VOTING_TRACE: INPUT, RECURRENT: RECURRENT, INPUT: INPUT}
 """By what is counted: the way of whose connections it is."""
 
 
 class SpikeCounts(NamedTuple):
     """``samples`` of ``num_steps`` each; ``arrived``: as above, float64; ``spikes``: by layer, before pooling; ``live``: by
-    what is in ``arrived``, how often one of these met a weight other than 0; ``weights``: by way, how many, and how many 0."""
+    what is in ``arrived``, but output, how often one of these met a weight other than 0; ``weights``: by way, how many, and
+    how many 0."""
 
     samples: int
     num_steps: int
@@ -43,6 +45,9 @@ def arrivals(x: Tensor, activity: Mapping[str, Any], model: Any) -> dict[str, di
         if "recurrent_weight" in model.layers[name].weights():
             found[name][RECURRENT] = by_place(layer.spikes[:-1])
         x = layer.output
+        pools = 0 < x[0, 0].numel() < layer.spikes[0, 0].numel()
+    if pools:
+        found[name][OUTPUT] = by_place(x)
     return found
 
 
@@ -69,6 +74,8 @@ def spike_counts(
     live = {}
     for place, counts in arrived.items():
         layer, kind = place.rsplit(".", 1)
+        if kind == OUTPUT:  # meets no weight of the net
+            continue
         live[place] = round(float(counts.detach().cpu() @ reach[f"{layer}.{SYNAPTIC[kind]}"]))
     return SpikeCounts(
         *size, {name: counts.detach().cpu() for name, counts in arrived.items()}, spikes, live, num_weights(net)

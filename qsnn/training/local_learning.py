@@ -14,7 +14,7 @@ from qsnn.kernels.backend import Backend
 from qsnn.kernels.workers import ONE, Workers
 from qsnn.layers.local_layer import LayerConstants, LayerStep, LocalGradient, LocalLayer
 from qsnn.models.local_net import LocalNet
-from qsnn.models.spike_counts import INPUT, TRACE, VOTING_TRACE
+from qsnn.models.spike_counts import INPUT, OUTPUT, TRACE, VOTING_TRACE
 from qsnn.quantization import symmetric
 from qsnn.training.class_scores import LayerTally, count_of_all
 from qsnn.training.run import Rates
@@ -23,19 +23,22 @@ from qsnn.training.state import TrainingState
 Learn = Callable[[str, LayerStep, Tensor, int], None]
 
 
-def _count_spikes(tally: LayerTally, step: LayerStep, arrived: Tensor | None, votes: bool) -> None:
-    """Add those of a step, before pooling; by place, if what ``arrived`` is given. ``votes``: the layer does in this step."""
+def _count_spikes(tally: LayerTally, step: LayerStep, arrived: Tensor | None, votes: bool, last: bool) -> None:
+    """Add those of a step, before pooling; by place, if what ``arrived`` is given. ``votes``: the layer does in this step;
+    ``last``: it is the net's."""
     tally.spikes += int(step.membrane.num_spikes)
     tally.neuron_steps += step.membrane.membrane.numel()
     if arrived is not None:
-        _count_by_place(tally, arrived, step, votes)
+        _count_by_place(tally, arrived, step, votes, last)
 
 
-def _count_by_place(tally: LayerTally, spikes: Tensor, step: LayerStep, votes: bool) -> None:
-    """Add those of each neuron, and what came in at each place."""
+def _count_by_place(tally: LayerTally, spikes: Tensor, step: LayerStep, votes: bool, last: bool) -> None:
+    """Add those of each neuron, and what came in at each place; of the last layer also what it hands on, if it pools."""
     spiked = (step.membrane.membrane >= 0).sum(0, dtype=torch.float64).flatten()
     tally.by_neuron = spiked if tally.by_neuron is None else tally.by_neuron + spiked
     arrived = {INPUT: spikes, TRACE: step.trace, VOTING_TRACE: step.trace if votes else step.trace[:0]}
+    if last and step.activation.spikes.shape != step.membrane.membrane.shape:
+        arrived[OUTPUT] = step.activation.spikes
     for way, values in arrived.items():
         counts = (values != 0).sum(0, dtype=torch.float64).flatten()
         tally.arrived[way] = tally.arrived[way] + counts if way in tally.arrived else counts
@@ -54,7 +57,7 @@ def run_batch(
     own = batch.input.shape[1]
     samples = own if workers.size == 1 else len(batch.labels)
     layers, states = model.layers, model.initial_states(own)
-    first = next(iter(layers.values()))
+    first, last = next(iter(layers.values())), list(layers)[-1]
     device, maps = first.weight.device, (own, *first.tau_mem.shape)
     one = torch.ones(samples, 1, dtype=torch.int64, device=device)
     votes = {name: torch.zeros(samples, model.num_classes, dtype=torch.int64, device=device) for name in layers}
@@ -67,7 +70,7 @@ def run_batch(
         for name, layer in layers.items():
             step, states[name] = layer(spikes, states[name], weights[name], constants[name])
             tally = tallies[name]
-            _count_spikes(tally, step, spikes if by_neuron else None, time >= burn_in)
+            _count_spikes(tally, step, spikes if by_neuron else None, time >= burn_in, name == last)
             spikes = step.activation.spikes
             if tally.raster is not None:
                 tally.raster.append(spikes[0].flatten())

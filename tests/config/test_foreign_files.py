@@ -51,7 +51,7 @@ def test_package_with_broken_options_is_named_in_one_line(
             b"# @package _global_\nseed: !!python/object/apply:os.system [true]\n",
             "cannot be read",
         ),
-        ("experiment/mine.yaml", b"# @package _global_\nfoo: 1\n", "Key 'foo' not in 'Config'"),
+        ("experiment/mine.yaml", b"# @package _global_\nfoo: 1\n", "foo in experiment/mine.yaml is no key"),
         ("experiment/mine.yaml", b"# @package _global_\ndefaults: [mine]\n", "names itself in its defaults"),
         ("neuron/mine.yaml", b"tau_mem: 0.1\n", "the file that was chosen in group neuron names no option"),
     ],

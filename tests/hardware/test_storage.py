@@ -184,12 +184,17 @@ def test_rates_are_those_kept_where_they_fit_and_assumed_elsewhere(tmp_path: Pat
     np.savez(tmp_path / "rates.npz", hidden=np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32))
     config = to_config(compose_config(["experiment=quick", "dataset.num_inputs=3"]))
     kept = measured_rates(config, tmp_path)
-    rates, told = rates_by_layer(layers, kept, Rates(0.25, errors=0.5), local=False)
+    rates, told = rates_by_layer(layers, kept, Rates(0.25, errors=0.5))
     assert np.allclose(rates["hidden"].spikes, kept["input"])
     assert rates["hidden recurrent"].spikes.mean() == pytest.approx(0.25)
     assert rates["output"] == Rates(0.25, errors=0.5)
     assert [text.rpartition(", ")[2] for text in told.values()] == ["measured (input)", "measured (hidden)", "assumed"]
-    assert rates_by_layer(layers, kept, Rates(0.25), local=True)[0]["output"] == Rates(1.0)
+    traces = {f"{name}.trace": np.ones(layer.inputs) for name, layer in layers.items()}
+    measured = {"output.trace": np.linspace(0, 1, 5)}
+    rates, told = rates_by_layer(layers, measured, Rates(0.25), traces)
+    assert (rates["hidden"].spikes == 1).all()
+    assert np.array_equal(rates["output"].spikes, measured["output.trace"])
+    assert told["output"] == "0.5000 traces other than 0 an input and step, measured (output.trace)"
 
 
 @pytest.mark.parametrize(("word", "told"), [

@@ -17,7 +17,7 @@ from torch import Tensor
 from qsnn.config.command_line import compose_config, parse_overrides
 from qsnn.config.run import start, sweep_of
 from qsnn.config.saved_overrides import inherited_overrides
-from qsnn.errors import ConfigError, NonFiniteError
+from qsnn.errors import ConfigError, NonFiniteError, RunFolderError
 from qsnn.quantization import Format
 from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.loggers import opening
@@ -108,6 +108,35 @@ def test_csv_with_foreign_lines_keeps_rows_alone(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_bytes(b"epoch,loss\n1,0.5\nx,1\n-3,2\n2,0.25,7\n3,0.1\n\xff\xfe,\x00\n4,")
     assert list(kept_rows(path, 99)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "3", "loss": "0.1"}]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [("folder", "metrics.csv is a folder"), ("garbage", "metrics.csv does not begin with a column epoch")],
+)
+def test_csv_is_not_written_over_something_else(made: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.mkdir() if made == "folder" else path.write_text("a,b\n1,2\n")
+    with pytest.raises(RunFolderError, match=f"{told}.*: move it away, or leave csv out of logging.to"):
+        start(compose_config([*QUICK, "logging.to=[csv]"]), tmp_path, [])
+    assert list(tmp_path.iterdir()) == [path]
+    if made == "garbage":
+        assert path.read_text() == "a,b\n1,2\n"
+
+
+def test_csv_that_became_something_else_is_not_replaced_at_resume(tmp_path: Path) -> None:
+    words = [*QUICK, "trainer.epochs=2", "logging.to=[csv]"]
+    start(compose_config(words), tmp_path, words)
+    (tmp_path / "metrics.csv").write_bytes(b"\xff\x00garbage")
+    with pytest.raises(RunFolderError, match=r"metrics\.csv does not begin with a column epoch"):
+        start(compose_config([*words, "trainer.epochs=4", f"resume={tmp_path}"]), tmp_path, words)
+    assert (tmp_path / "metrics.csv").read_bytes() == b"\xff\x00garbage"
+
+
+def test_logger_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name each logger once"):
+        start(compose_config([*QUICK, "logging.to=[csv,csv]"]), tmp_path / "run", [])
+    assert not (tmp_path / "run").exists()
 
 
 def told_by(logger: Memory, monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> None:

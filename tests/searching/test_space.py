@@ -69,6 +69,7 @@ def test_entry_of_null_is_taken_out_again() -> None:
         ({"hidden1.rng_bits": [1]}, "is one for all layers"),
         ({"weight_bits": [2, 2]}, "give different values"),
         ({"weight_bits": []}, "give different values"),
+        ({"weight_bits": "8..2"}, "weight_bits=8..2 is not possible"),
         ({"weight_bits": [0]}, "a width is 1..16 or null"),
         ({"weight_bits": [True]}, "a width is 1..16 or null"),
         ({"weight_bits": "few"}, "a width is 1..16 or null"),

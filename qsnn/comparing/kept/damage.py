@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qsnn.comparing.kept.reading import METRICS, PREDICTIONS, RATES, Kept, is_logged
 from qsnn.comparing.metrics import TEST_ACCURACY, counted
-from qsnn.comparing.records import Record, printable
+from qsnn.comparing.records import COSTS, Record, outdated_cost, printable
 from qsnn.training.runs import PLAN, is_plan
 
 WITHOUT = {
@@ -23,6 +23,7 @@ def damaged_files(folders: Sequence[Path], records: Sequence[Record], kept: Kept
     found = [
         line for record in records if record.finished and record.folder for line in _of_run(record.folder, record, kept)
     ]
+    found += [line for record in records if record.folder for line in _outdated_cost(record.folder, record)]
     return [*found, *(line for folder in folders for line in _plans(folder))]
 
 
@@ -38,6 +39,14 @@ def _of_run(folder: Path, record: Record, kept: Kept) -> Iterator[str]:
             reason = "is gone" if isinstance(written, list) and name in written else ""
         if reason:
             yield printable(f"{path} {reason}: {instead}")
+
+
+def _outdated_cost(folder: Path, record: Record) -> Iterator[str]:
+    """Of a run whose summary has no energy of its own."""
+    if "energy" not in record.summary and (reason := outdated_cost(folder, record.summary)):
+        yield printable(
+            f"{folder / COSTS} {reason}: energy is told without it; python -m qsnn.cost run={folder} makes it anew"
+        )
 
 
 def _reason(path: Path, record: Record, kept: Kept) -> str:

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 from qsnn.config.building.run import build_machine
 from qsnn.config.schema import Config
+from qsnn.data.events.options import Extent
 from qsnn.data.events.windows import SIGNED_MODES, input_shape
 from qsnn.data.words import CLASSES
 from qsnn.dynamics import UpdateRule
+from qsnn.errors import ConfigError, DataError
 from qsnn.hardware.cost import Costs, costs_of
 from qsnn.hardware.counts.net import ways_of
 from qsnn.hardware.counts.rates import RUN, Rates, assumed_rates, rates_of
@@ -90,7 +92,7 @@ def assumed(config: Config, costed: Costed, rate: float) -> Rates:
     steps = costed.learning.num_steps
     if CLASSES in config.dataset.gives:
         steps = config.dataset.windows(config.neuron.dt, training=False).num_steps
-    return assumed_rates(costed.net, costed.inputs, rate, steps, ways_of(costed.net))
+    return assumed_rates(costed.net, costed.inputs, rate, steps, ways_of(costed.net), costed.burn_in)
 
 
 def hardware_name(config: Config, overrides: Sequence[str]) -> str:
@@ -105,8 +107,27 @@ def _shapes(config: Config) -> tuple[tuple[int, ...], int, int]:
     if CLASSES not in config.dataset.gives:
         pattern, target = config.dataset.load()
         return (pattern.shape[2],), target.shape[2], pattern.shape[0]
-    source, windows = config.dataset.source(), config.dataset.windows(config.neuron.dt, training=True)
-    return input_shape(source.sensor, windows), len(source.classes), windows.num_steps
+    extent, windows = _extent(config), config.dataset.windows(config.neuron.dt, training=True)
+    return input_shape(extent.sensor, windows), extent.num_classes, windows.num_steps
+
+
+def needs_no_files(config: Config) -> bool:
+    """Whether the net's shape follows from the config."""
+    try:
+        _shapes(config)
+    except (ConfigError, DataError):
+        return False
+    return True
+
+
+def _extent(config: Config) -> Extent:
+    """Raises DataError, with the key that gives it, where the data set's own files alone tell its extent."""
+    try:
+        found: Extent = config.dataset.extent()
+    except (ConfigError, DataError) as error:
+        needed = f"the sensor and the classes of dataset={config.dataset.option}, which shape the net"
+        raise DataError(f"{needed}, are those of its files: {error}") from error
+    return found
 
 
 def _learning(config: Config, layers: list[str], rule: UpdateRule, num_steps: int) -> Learning:

@@ -55,6 +55,8 @@ def _wrong_at_the_root(config: Config) -> Iterator[str]:
     yield from value_problems(config.search, "search.")
     yield from value_problems(config.hardware, "hardware.")
     yield from config.hardware.problems()
+    if len(set(config.logging.to)) < len(config.logging.to):
+        yield impossible("logging.to", config.logging.to, "name each logger once")
     for name, remedy in PACKAGES.items():
         if name in config.logging.to and importlib.util.find_spec(name) is None:
             yield impossible("logging.to", config.logging.to, f"{name} is not installed: {remedy}, or leave it out")

@@ -4,6 +4,7 @@ Also the keys that there are, and which of them may have been meant.
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from qsnn.config.schema import MORE_GROUPS, Config
 from qsnn.options import GROUPS, bounds_text, options_of
 
 LAUNCHER = "hydra.launcher."
+IN_FILE = re.compile(r"In '(.+)': (\w+) raised while composing config:")
+VALUE = re.compile(r"[Vv]alue '(.*?)' of type")
+"""How Hydra tells of a config file that cannot be merged, and OmegaConf of a value of a wrong type."""
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 MANY = {int: "whole numbers", float: "numbers", bool: "true and false", str: "texts"}
 
@@ -34,6 +38,8 @@ def explain(error: Exception, overrides: list[str]) -> str:
     if unknown and full_key.startswith(LAUNCHER):
         return f"{given}: the launcher that is chosen has no such key; add hydra/launcher=processes, which has {LAUNCHER}n_jobs"
     lines = lines_of(cause)
+    if full_key and (found := IN_FILE.match(lines[0])):
+        return explain_in_file(full_key, found[1], found[2], lines[1])
     if isinstance(cause, MissingConfigException) and cause.options and cause.missing_cfg_file:
         group, _, name = str(cause.missing_cfg_file).rpartition("/")
         where = "" if group.startswith("hydra/") else lines[0].partition(": ")[0] + ": "
@@ -43,6 +49,32 @@ def explain(error: Exception, overrides: list[str]) -> str:
     takes = what_is_taken(cause) if isinstance(cause, ValidationError) else ""
     told = f"{given}: {reason}" if given else reason
     return f"{told.rstrip('.')}; it takes {takes}" if takes else told
+
+
+def explain_in_file(full_key: str, file: str, kind: str, reason: str) -> str:
+    """Of a key in a config file: its name or value, what is allowed, and the key that may have been meant."""
+    owner = full_key.rpartition(".")[0]
+    keys = list(dict.fromkeys(key for key in known_keys() if key.rpartition(".")[0] == owner))
+    if "Key" in kind:
+        near = difflib.get_close_matches(full_key, keys, 1, 0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        listed = ", ".join(key.rpartition(".")[2] for key in keys)
+        return f"{full_key} in {file}.yaml is no key: {hint}{owner or 'the config'} has {listed}"
+    value = VALUE.search(reason)
+    takes = taken_by(full_key)
+    shown = f"{full_key}={value[1]}" if value else full_key
+    return f"{shown} in {file}.yaml is not possible: {f'it takes {takes}' if takes else reason}"
+
+
+def taken_by(full_key: str) -> str:
+    """The values that a key takes; "" if nothing is known of it."""
+    *path, name = full_key.split(".")
+    nodes: list[Any] = [Config]
+    for part in path:
+        below = [typing.get_type_hints(node).get(part) for node in nodes if is_dataclass(node)]
+        nodes = [*options_of(part).values()] if part in GROUPS else below
+    found = (taken(node, name) for node in nodes if is_dataclass(node))
+    return next((text for text in found if text), "")
 
 
 def cause_of(error: Exception) -> tuple[Exception, str]:
@@ -95,7 +127,11 @@ def what_is_taken(error: OmegaConfBaseException) -> str:
         node, name = node._get_parent(), node._key()
     if node is None:
         return ""
-    owner: Any = OmegaConf.get_type(node)
+    return taken(OmegaConf.get_type(node), name)
+
+
+def taken(owner: Any, name: Any) -> str:
+    """The values that a field of a dataclass takes."""
     entry = next((entry for entry in fields(owner) if entry.name == name), None)
     if entry is None:
         return ""

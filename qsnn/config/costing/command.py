@@ -1,18 +1,20 @@
 """From the words of `qsnn.cost` to its tables and its file."""
 
+import errno
 from pathlib import Path
 from typing import NamedTuple
 
 from qsnn.config.building.common import to_config
 from qsnn.config.command_line import compose_config, take_path
 from qsnn.config.costing.nets import Costing, cost_of_config, cost_of_run
+from qsnn.config.costing.places import FILE, check_folder_of, check_named, check_vacant
 from qsnn.config.costing.storage import storage
 from qsnn.config.costing.tables import counts_table, energy_table, icons_table, memory_table
 from qsnn.config.search_path import note_search_path
 from qsnn.errors import ConfigError
-from qsnn.training.json_file import read_json, write_json
+from qsnn.training.json_file import write_json
 
-FILE = "cost.json"
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 FLAGS = {"icons": "--icons", "counts": "--counts"}
 
 
@@ -37,6 +39,7 @@ def cost(arguments: list[str]) -> str:
         return icons_table(to_config(compose_config(["experiment=icons_gesture"])).quantization)
     if words.out is not None:
         check_vacant(words.out)
+        check_folder_of("out", words.out)
     run, path = words.run, words.out
     if run is not None and words.rate is not None:
         raise ConfigError("rate= assumes spikes, and run= has its own: leave out one of both")
@@ -44,8 +47,18 @@ def cost(arguments: list[str]) -> str:
     if path is None and run is not None:
         path = run / FILE
     if path is not None:
-        write_json(path, found.plain())
+        _write(path, found, words)
     return _told(found, words.counts, path)
+
+
+def _write(path: Path, found: Costing, words: Words) -> None:
+    """Raises ConfigError where the run's folder cannot be written, and OSError."""
+    try:
+        write_json(path, found.plain())
+    except OSError as error:
+        if words.out is not None or error.errno not in READ_ONLY:
+            raise
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): name another file by out=FILE") from error
 
 
 def _told(found: Costing, counts: bool, path: Path | None) -> str:
@@ -55,6 +68,7 @@ def _told(found: Costing, counts: bool, path: Path | None) -> str:
 
 def parse_words(words: list[str]) -> Words:
     """Raises ConfigError."""
+    check_named(words, ("run", "out"))
     run, words = take_path(words, "run")
     out, words = take_path(words, "out")
     taken = {
@@ -80,6 +94,8 @@ def _is_true(name: str, given: list[str]) -> bool:
 def _rate(given: list[str]) -> float | None:
     if not given:
         return None
+    if len(given) > 1:
+        raise ConfigError(f"rate is given {len(given)} times: {' '.join(given)}; one rate at a time")
     text = given[-1].partition("=")[2]
     try:
         rate = float(text)
@@ -94,11 +110,3 @@ def _alone(words: Words) -> None:
     """The published accounting has nothing to choose."""
     if words.overrides or words.run is not None or words.rate is not None or words.out is not None:
         raise ConfigError("icons=true is the accounting of a paper: it takes no other word")
-
-
-def check_vacant(path: Path) -> None:
-    """Raise ConfigError if something else than an earlier answer lies at ``path``."""
-    if path.is_dir():
-        raise ConfigError(f"out={path} is a folder: name a file in it, such as {path / FILE}")
-    if path.exists() and not {"energy", "memory_bits", "counts"} <= read_json(path).keys():
-        raise ConfigError(f"out={path} is there already, and no answer of qsnn.cost: choose another name")

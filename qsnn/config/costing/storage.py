@@ -5,8 +5,9 @@ from typing import Any
 
 from qsnn.config.building.common import to_config
 from qsnn.config.building.cost import net_of_config
-from qsnn.config.building.storage import measured_rates, rates_by_layer
+from qsnn.config.building.storage import assumed_traces, measured_rates, rates_by_layer
 from qsnn.config.command_line import compose_config, parse_overrides
+from qsnn.config.costing.places import check_folder_of
 from qsnn.config.nets import load_net
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.schema import Config
@@ -35,10 +36,15 @@ MOST_BITS = 32
 
 def split_words(words: list[str]) -> tuple[dict[str, str], list[str]]:
     """Own words, with what they are unless given, and config keys."""
-    own, keys = dict(OWN), []
+    own, keys, taken = dict(OWN), [], set[str]()
     for word in words:
         name, sign, value = word.partition("=")
         if sign and name in OWN:
+            if name in taken:
+                raise ConfigError(f"{name} is given more than once; one at a time")
+            if not value.strip("'\""):
+                raise ConfigError(f"{word} names nothing: give a value, or leave it out")
+            taken.add(name)
             own[name] = value
         else:
             keys.append(word)
@@ -69,6 +75,21 @@ def panel_widths(own: dict[str, str]) -> list[int]:
     return [int(part) for part in parts]
 
 
+def picture_path(own: dict[str, str]) -> Path | None:
+    """Where the picture is to be written. Raises ConfigError where it cannot be, or is no name of one."""
+    if not own["picture"]:
+        return None
+    path = Path(own["picture"])
+    if path.suffix.lower() != ".png":
+        raise ConfigError(
+            f"picture={path} is no name of a picture: pictures are .png, such as {path.with_suffix('.png')}"
+        )
+    check_folder_of("picture", path)
+    if path.is_dir():
+        raise ConfigError(f"picture={path} is a folder: name a file in it, such as {path / 'storage.png'}")
+    return path
+
+
 def net_of(own: dict[str, str], keys: list[str]) -> tuple[str, Config, Any, tuple[int, ...]]:
     """Where it comes from, its config, the net, and the shape of its input."""
     if own["run"]:
@@ -83,7 +104,7 @@ def net_of(own: dict[str, str], keys: list[str]) -> tuple[str, Config, Any, tupl
 def storage(words: list[str]) -> str:
     """The table, or the paper's figures; writes the picture. Raises ConfigError, DataError, RunFolderError, OSError."""
     own, keys = split_words(words)
-    widths, paper = panel_widths(own), _is_true(own, "paper")
+    widths, paper, picture = panel_widths(own), _is_true(own, "paper"), picture_path(own)
     if paper and not own["run"] and not keys:
         return f"{table(list(bitmap_lines()))}\n\n{table(list(functional_lines()))}"
     origin, config, net, inputs = net_of(own, keys)
@@ -91,17 +112,19 @@ def storage(words: list[str]) -> str:
     if own["sparsity"]:
         share = number(own, "sparsity", 0, 1)
         origin, layers = f"{share:.1%} zeros given", {name: evenly_sparse(of, share) for name, of in layers.items()}
-    told = _beside_the_paper(layers) if paper else _told(own, config, layers, isinstance(net, LocalNet))
-    if own["picture"]:
+    told = _beside_the_paper(layers) if paper else _told(own, config, layers, net)
+    if picture is not None:
         largest = max(layers.values(), key=lambda layer: layer.num)
-        write_storage_picture(Path(own["picture"]), largest, widths, layers)
+        write_storage_picture(picture, largest, widths, layers)
     return f"{origin}\n\n{told}"
 
 
-def _told(own: dict[str, str], config: Config, layers: dict[str, Synapses], local: bool) -> str:
+def _told(own: dict[str, str], config: Config, layers: dict[str, Synapses], net: Any) -> str:
     folder = split_checkpoint(Path(own["run"]))[0] if own["run"] else None
     kept = measured_rates(config, folder)
-    return storage_table(layers, *rates_by_layer(layers, kept, assumed_rates(own), local))
+    assumed = assumed_rates(own)
+    traces = assumed_traces(config, net, number(own, "rate", 0, 1)) if isinstance(net, LocalNet) else None
+    return storage_table(layers, *rates_by_layer(layers, kept, assumed, traces))
 
 
 def _beside_the_paper(layers: dict[str, Synapses]) -> str:

@@ -2,11 +2,14 @@
 
 from qsnn.config.costing.nets import Costing
 from qsnn.hardware.cost import Costs, energy_rows, joule, many
+from qsnn.hardware.counts.rates import ASSUMED, Rates
+from qsnn.hardware.counts.traces import FORMULA
 from qsnn.hardware.icons import accountings, icons_layers
 from qsnn.hardware.memory import Memory, memory_rows
 from qsnn.hardware.published import CHIPS
 from qsnn.models.conv import Conv
 from qsnn.models.geometry import Shape
+from qsnn.models.spike_counts import INPUT, TRACE
 from qsnn.quantization.bit_widths import BitWidths
 from qsnn.reporting.summary import Rows, table
 
@@ -56,8 +59,20 @@ def energy_table(found: Costing) -> str:
             rows.append((f"{phase.replace('_', ' ')}, {layer}", told))
         places = ", ".join(f"{kind} in {place}" for kind, place in energy[phase]["memories"].items())
         rows.append((f"{phase.replace('_', ' ')}, memories", places))
+    rows += _traces(found.costs.rates)
     totals = [*memory_rows(found.memory.plain()), *energy_rows(energy)]
     return "\n\n".join([table(rows), table([*totals, *_published(found)])])
+
+
+def _traces(rates: Rates) -> Rows:
+    """Of local learning: how many of its connections have a trace to multiply, and how that is known."""
+    shares = [
+        f"{name} {layer.arrivals[TRACE].reached / max(1, rates.links[f'{name}.{INPUT}']):.1%}"
+        for name, layer in rates.layers.items()
+        if TRACE in layer.arrivals
+    ]
+    known = f", assumed: {FORMULA}" if rates.measured == ASSUMED else ""
+    return [("traces other than 0", f"{', '.join(shares)} of connections times steps{known}")] if shares else []
 
 
 def _published(found: Costing) -> Rows:

@@ -187,11 +187,12 @@ def _range(key: str, name: str, first: int, last: int) -> list[int]:
 
 def _values(key: str, name: str, values: Any) -> tuple[Any, ...]:
     """The values of a list, of a range, or a single one. Raises ConfigError."""
+    typed = values
     if isinstance(values, str) and (found := RANGE.fullmatch(values)):
         values = _range(key, name, int(found[1]), int(found[2]))
     entries = list(values) if isinstance(values, list | tuple) else [values]
     if not entries or any(entries.count(entry) > 1 for entry in entries):
-        raise ConfigError(impossible(f"search.over: {key}", values, "give different values, in a list or as in 2..8"))
+        raise ConfigError(impossible(f"search.over: {key}", typed, "give different values, in a list or as in 2..8"))
     if _is_width(name) and name not in ONE_FOR_ALL:
         wrong = [
             entry for entry in entries if entry is not None and not (type(entry) is int and 1 <= entry <= MAX_BITS)

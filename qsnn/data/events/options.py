@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from qsnn.data.events.dataset import EventDataset
 from qsnn.data.events.prepare import prepare_dataset
@@ -27,6 +27,13 @@ def step_problem(step: float) -> Iterator[str]:
     """A ``dataset.step`` of generated samples, in s, that event times do not have."""
     if step >= 1e-6 and not whole_microseconds(step):
         yield impossible("dataset.step", step, "it must be a whole number of microseconds")
+
+
+class Extent(NamedTuple):
+    """What a net's shape needs of a data set: ``sensor`` (height, width), and how many classes it has."""
+
+    sensor: tuple[int, int]
+    num_classes: int
 
 
 @dataclass
@@ -78,6 +85,11 @@ class Recordings(Option):
     def source(self) -> EventSource:
         """The recordings as they lie on disk or are generated. Raises ConfigError and DataError."""
         raise NotImplementedError
+
+    def extent(self) -> Extent:
+        """Of a data set that has but one, without its files; else as they say. Raises ConfigError and DataError."""
+        source = self.source()
+        return Extent(source.sensor, len(source.classes))
 
     def prepare(self, progress: bool) -> EventDataset:
         """The prepared data set, converted first if it has no cache. Raises ConfigError and DataError."""

@@ -28,10 +28,11 @@ class Declared(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape that each array in a .npz says it has, whatever their names. Raises DataError where it is none."""
+def npz_shapes(path: Path, advice: str = ADVICE) -> dict[str, tuple[int, ...]]:
+    """The shape that each array in a .npz says it has, whatever their names. Raises DataError, with the ``advice`` what to do,
+    where it is none."""
     shapes = {}
-    with data_error_if_broken(path, "a .npz of arrays", ADVICE), zipfile.ZipFile(path) as archive:
+    with data_error_if_broken(path, "a .npz of arrays", advice), zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             with archive.open(entry) as file:
                 shapes[entry.filename.removesuffix(".npy")] = declared_array(file, entry.file_size)[0]
@@ -42,18 +43,18 @@ class NpzFile:
     """The arrays in ``path`` by name.
 
     ``kinds``: the names that are known, each with the kinds of its values as letters of numpy, `KINDS`. ``declared``: shape and
-    type of each array that the file has.
+    type of each array that the file has; ``advice``: what to do about one that is broken.
 
     Raises:
         DataError: no such file, no .npz, a name that is not known, values of another kind, a pickle, an array that is larger
             than `MAX_BYTES` or than what the file holds.
     """
 
-    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, kinds: Mapping[str, str], advice: str = ADVICE) -> None:
         if not path.is_file():
             raise DataError(f"{path} is not a file; relative paths start at {Path.cwd()}; give a .npz")
-        self.path = path
-        with data_error_if_broken(path, "a .npz of arrays", ADVICE), zipfile.ZipFile(path) as archive:
+        self.path, self._advice = path, advice
+        with data_error_if_broken(path, "a .npz of arrays", self._advice), zipfile.ZipFile(path) as archive:
             self._entries = self._known(archive.infolist(), kinds)
             self.declared = {name: self._declared(archive, name, kinds[name]) for name in self._entries}
 
@@ -63,7 +64,7 @@ class NpzFile:
 
     def read(self, name: str) -> NDArray[Any]:
         """An array. Raises DataError where the file is damaged."""
-        with data_error_if_broken(self.path, "a .npz of arrays", ADVICE), zipfile.ZipFile(self.path) as archive:
+        with data_error_if_broken(self.path, "a .npz of arrays", self._advice), zipfile.ZipFile(self.path) as archive:
             with archive.open(self._entries[name]) as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)
                 file.read()  # the checksum is compared at the end
@@ -82,9 +83,9 @@ class NpzFile:
                     f"it holds {ascii(entry.filename)[:60]}, which means nothing here; known are {', '.join(kinds)}"
                 )
             if name in known:
-                raise self.error(f"it holds {name} twice; {ADVICE}")
+                raise self.error(f"it holds {name} twice; {self._advice}")
             if entry.compress_type not in _COMPRESSIONS:
-                raise self.error(f"{name} is packed in a way that numpy does not write; {ADVICE}")
+                raise self.error(f"{name} is packed in a way that numpy does not write; {self._advice}")
             known[name] = entry
         return known
 
@@ -95,7 +96,7 @@ class NpzFile:
                 shape, dtype = declared_array(file, entry.file_size)
             except ValueError as error:
                 reason = str(error).splitlines()[0][:200]
-                raise self.error(f"{name}: {reason}; only plain arrays are read, no pickles: {ADVICE}") from error
+                raise self.error(f"{name}: {reason}; only plain arrays are read, no pickles: {self._advice}") from error
         if dtype.kind not in kinds:
             allowed = " or ".join(dict.fromkeys(KINDS[kind] for kind in kinds))
             raise self.error(f"{name} has values of type {dtype}, allowed are {allowed}")

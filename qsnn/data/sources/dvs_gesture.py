@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn.data.events.options import EventData
+from qsnn.data.events.options import EventData, Extent
 from qsnn.data.formats.aedat3 import load_aedat3
 from qsnn.data.formats.clock import Reading, log_remarks
 from qsnn.data.formats.event_file import events_between
@@ -165,6 +165,10 @@ class DVSGestureOption(EventData):
     sort_time: bool = key(
         False, "sort events whose time goes backward, between two resets of the clock, instead of refusing the file"
     )
+
+    def extent(self) -> Extent:
+        """The same of every release."""
+        return Extent(DVSGesture.sensor, len(DVSGesture.classes))
 
     def source(self) -> DVSGesture:
         """The release. Raises ConfigError without a root."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from qsnn.data.events.options import EventData
+from qsnn.data.events.options import EventData, Extent
 from qsnn.data.formats.nmnist import NMNIST_SENSOR, read_nmnist
 from qsnn.data.recording import Recording
 from qsnn.data.sources.files import check_root, files_fingerprint, root_of
@@ -70,6 +70,10 @@ class NMNISTOption(EventData):
     downsample: int = key(
         1, "pixels of the sensor, in both directions, that become one", "pixels", "ds", at_least=1, at_most=128
     )
+
+    def extent(self) -> Extent:
+        """The same of every release."""
+        return Extent(NMNIST.sensor, len(NMNIST.classes))
 
     def source(self) -> NMNIST:
         """The release, or a part of it. Raises ConfigError without a root."""

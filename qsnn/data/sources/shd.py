@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qsnn.data.events.dataset import EventDataset
-from qsnn.data.events.options import SpikeTrains
+from qsnn.data.events.options import Extent, SpikeTrains
 from qsnn.data.events.split import Split
 from qsnn.data.formats.spikes_hdf5 import SpikeTrain, num_spike_trains, read_spikes
 from qsnn.data.recording import Events, Recording
@@ -104,6 +104,10 @@ class SHDOption(SpikeTrains):
     window_train: float = key(1.0, "length of the random windows in training", "s", above=0)
     window_test: float = key(1.0, "length of the first window, on which is tested", "s", above=0)
 
+    def extent(self) -> Extent:
+        """That of the release."""
+        return Extent(HeidelbergSpikes.sensor, SHD.num_classes)
+
     def source(self) -> HeidelbergSpikes:
         """The release. Raises ConfigError without a root."""
         return HeidelbergSpikes(root_of(self.root, SHD.advice), SHD)
@@ -121,6 +125,10 @@ class SSCOption(SpikeTrains):
         0.1, "0: ssc_valid.h5 trains too, and nothing validates; else ssc_valid.h5 validates, and with num_folds such a share",
         at_least=0, below=1,
     )  # fmt: skip
+
+    def extent(self) -> Extent:
+        """That of the release."""
+        return Extent(HeidelbergSpikes.sensor, SSC.num_classes)
 
     def source(self) -> HeidelbergSpikes:
         """The release. Raises ConfigError without a root."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from qsnn.data.events.options import EventData
+from qsnn.data.events.options import EventData, Extent
 from qsnn.data.formats.aedat2 import DVS128, AEDAT2Options, load_aedat2
 from qsnn.data.formats.clock import log_remarks
 from qsnn.data.recording import Recording
@@ -113,6 +113,10 @@ class SlowPokerOption(EventData):
         if (self.piece_duration is None) == (self.piece_events is None):
             wanted = "set either it or dataset.piece_events, and the other to null"
             yield impossible("dataset.piece_duration", self.piece_duration, wanted)
+
+    def extent(self) -> Extent:
+        """The same of every release."""
+        return Extent(SlowPoker.sensor, len(SlowPoker.classes))
 
     def source(self) -> SlowPoker:
         """The four recordings. Raises ConfigError without a root."""

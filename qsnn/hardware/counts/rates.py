@@ -1,16 +1,19 @@
 """What arrives at a layer in a step, in the mean over samples and steps: measured by a run, or assumed.
 
 A measured rate is a count over all samples and steps of an evaluation, divided by both; an assumed one is the same everywhere,
-and every trace of local learning is then taken to be other than 0.
+and traces of local learning are then other than 0 as follows from it (`qsnn.hardware.counts.traces`).
 """
 
+import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from qsnn.hardware.counts.traces import trace_shares
 from qsnn.models.connections import fan_outs, num_weights
-from qsnn.models.spike_counts import INPUT, RECURRENT, TRACE, VOTING_TRACE, SpikeCounts
+from qsnn.models.spike_counts import INPUT, OUTPUT, RECURRENT, TRACE, VOTING_TRACE, SpikeCounts
 
 RUN, UNTRAINED, ASSUMED = "run", "untrained", "assumed"
 
@@ -52,7 +55,7 @@ def rates_of(net: Any, inputs: tuple[int, ...], counts: SpikeCounts, burn_in: in
         found = {}
         for place, arrived in counts.arrived.items():
             layer, way = place.rsplit(".", 1)
-            if layer == name:
+            if layer == name and way != OUTPUT:
                 every = counts.samples * steps.get(way, counts.num_steps)
                 fan_out = reach[f"{name}.{RECURRENT if way == RECURRENT else INPUT}"]
                 found[way] = Arrivals(
@@ -60,37 +63,53 @@ def rates_of(net: Any, inputs: tuple[int, ...], counts: SpikeCounts, burn_in: in
                 )
         spikes = counts.spikes.get(name, 0) / (counts.samples * counts.num_steps)
         layers[name] = LayerRates(found, spikes, spikes)
-    return Rates(_handed(layers), counts.num_steps, measured, _links(reach), counts.weights)
+    last = list(layers)[-1]
+    pooled = counts.arrived.get(f"{last}.{OUTPUT}")
+    handed = layers[last].spikes if pooled is None else float(pooled.sum()) / (counts.samples * counts.num_steps)
+    return Rates(_handed(layers, handed), counts.num_steps, measured, _links(reach), counts.weights)
 
 
 def _links(reach: dict[str, Tensor]) -> dict[str, int]:
     return {way: round(float(fan_out.sum())) for way, fan_out in reach.items()}
 
 
-def _handed(layers: dict[str, LayerRates]) -> dict[str, LayerRates]:
-    """What a layer hands on is what arrives at the next one; of the last all of its spikes."""
-    names = list(layers)
-    after = dict(pairwise(names))
+def _handed(layers: dict[str, LayerRates], last: float) -> dict[str, LayerRates]:
+    """What a layer hands on is what arrives at the next one; ``last``: what the last one does, after pooling."""
+    after = dict(pairwise(layers))
     return {
-        name: layer._replace(handed=layers[after[name]].arrivals[INPUT].number) if name in after else layer
+        name: layer._replace(handed=layers[after[name]].arrivals[INPUT].number if name in after else last)
         for name, layer in layers.items()
     }
 
 
-def assumed_rates(net: Any, inputs: tuple[int, ...], rate: float, num_steps: int, ways: dict[str, list[str]]) -> Rates:
-    """Every place and neuron spikes with ``rate`` in a step. ``ways``: those of each layer."""
+def assumed_rates(
+    net: Any, inputs: tuple[int, ...], rate: float, num_steps: int, ways: dict[str, list[str]], burn_in: int = 0
+) -> Rates:
+    """Every place, pooled or not, and neuron spikes with ``rate`` in a step. ``ways``: those of each layer."""
     reach, live = fan_outs(net, inputs), fan_outs(net, inputs, live=True)
     layers = {}
     for name, layer in net.layers.items():
         found = {}
         for way in ways[name]:
             place = f"{name}.{RECURRENT if way == RECURRENT else INPUT}"
-            share = 1.0 if way in (TRACE, VOTING_TRACE) else rate * (1 - 1 / num_steps if way == RECURRENT else 1)
-            places = len(reach[place])
-            found[way] = Arrivals(share * places, share * float(reach[place].sum()), share * float(live[place].sum()))
+            shares = _shares(layer, way, rate, num_steps, burn_in).expand(len(reach[place]))
+            found[way] = Arrivals(float(shares.sum()), float(shares @ reach[place]), float(shares @ live[place]))
         spikes = rate * neurons_of(layer) if ways[name] and spikes_at_all(layer) else 0.0
         layers[name] = LayerRates(found, spikes, spikes)
-    return Rates(_handed(layers), num_steps, ASSUMED, _links(reach), num_weights(net))
+    handed = rate * outputs_of(layer) if layers[name].spikes else 0.0
+    return Rates(_handed(layers, handed), num_steps, ASSUMED, _links(reach), num_weights(net))
+
+
+def _shares(layer: Any, way: str, rate: float, num_steps: int, burn_in: int) -> Tensor:
+    """Of steps in which something arrives by a way, at each place (I), or everywhere the same (1)."""
+    if way in (TRACE, VOTING_TRACE):
+        return trace_shares(layer, rate, num_steps, burn_in)[way == VOTING_TRACE]
+    return torch.tensor([rate * (1 - 1 / num_steps if way == RECURRENT else 1)], dtype=torch.float64)
+
+
+def outputs_of(layer: Any) -> int:
+    """How many places a layer hands spikes on from, after pooling."""
+    return math.prod(layer.pooled_shape() if hasattr(layer, "pooled_shape") else layer.output_shape)
 
 
 def neurons_of(layer: Any) -> int:

@@ -2,18 +2,20 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor
 
-from qsnn.errors import naming
+from qsnn.errors import RunFolderError, naming
 from qsnn.files import write_atomically
 from qsnn.quantization import Format
 from qsnn.reporting.identity import RunIdentity
 from qsnn.reporting.pictures import Picture
 
 FILE, EPOCH = "metrics.csv", "epoch"
+MOST = 2**16
 Row = dict[str, str]
 
 
@@ -67,6 +69,21 @@ class CsvLog:
 
     def close(self, end: str) -> None:
         """Nothing: no file is open."""
+
+
+def check_csv(folder: Path) -> None:
+    """Raise RunFolderError where something else than figures of a run is called metrics.csv: it is not written over."""
+    path = folder / FILE
+    if not os.path.lexists(path) or (path.is_file() and _begins(path) == EPOCH):
+        return
+    what = "is a folder" if path.is_dir() else "does not begin with a column epoch, as the figures of a run do"
+    raise RunFolderError(f"{path} {what}: move it away, or leave csv out of logging.to")
+
+
+def _begins(path: Path) -> str:
+    """The name of the first column."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(MOST).rstrip("\n").split(",")[0].strip('"')
 
 
 def kept_rows(path: Path, epoch: int) -> Iterator[Row]:
