@@ -12,7 +12,7 @@ from qsnn.hardware.published import chips, mac_ac_picojoule, neurobench, spikes_
 from qsnn.hardware.table import Hardware
 
 TOLD = {RUN: "", UNTRAINED: ", spikes of an untrained net", ASSUMED: ", assumed spikes"}
-PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ"), (1, "pJ"))
+PREFIXES = ((1e15, "kJ"), (1e12, "J"), (1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ"), (1, "pJ"))
 
 
 class Costs(NamedTuple):
