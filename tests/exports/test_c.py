@@ -174,6 +174,9 @@ def test_c_write_is_not_over_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="overwrite=true"):
         write_c(model, out)
     (out / "mine.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"holds 'mine.txt', which the export did not write: move it, or choose"):
+        write_c(model, out, overwrite=True)
+    (out / "mine.txt").unlink()
     write_c(model, out, overwrite=True)
     assert sorted(path.name for path in out.iterdir()) == ["net.c", "net.h", MARK, "selftest.c"]
     (out / MARK).unlink()
