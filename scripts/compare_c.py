@@ -26,6 +26,7 @@ from qsnn.config.python import run
 from qsnn.data.formats.nmnist import read_nmnist
 from qsnn.data.recording import Events
 from qsnn.deploy.c import files_of
+from qsnn.deploy.decision import tied
 from qsnn.deploy.engine import IntegerEngine
 from qsnn.deploy.model import Model
 from qsnn.deploy.recordings import listen, one_by_one
@@ -94,11 +95,14 @@ def recordings_agree(model: Model, folder: Path, compiler: str, root: Path, coun
     for path in chosen:
         events: Events = read_nmnist(path)
         states = listen(IntegerEngine(model), one_by_one(events))
-        expected = [model.decision.classes[int(state.votes.argmax(1)[0])] for state in states]
+        expected = [
+            model.decision.classes[int(state.votes.argmax(1)[0])] + " (tie)" * bool(tied(state.votes)[0])
+            for state in states
+        ]
         done = subprocess.run([program, "-v", path], capture_output=True, text=True, check=True)
         said = [line.partition(" us: ")[2] for line in done.stdout.splitlines()[:-1]]
         agree += said == expected and done.stdout.splitlines()[-1] == expected[-1]
-        steps, right = steps + len(expected), right + (expected[-1] == path.parent.name)
+        steps, right = steps + len(expected), right + (expected[-1].removesuffix(" (tie)") == path.parent.name)
     print(
         f"recordings: {agree} of {len(chosen)} with the engine's prediction after each of {steps} steps; {right} right"
     )

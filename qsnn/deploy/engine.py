@@ -52,8 +52,8 @@ class IntegerEngine:
             raise ConfigError(f"overflow={overflow} is not possible: allowed are {', '.join(OVERFLOWS)}")
         if accumulator_bits is not None and not _whole(accumulator_bits, 2, WORD_BITS):
             raise ConfigError(
-                f"accumulator_bits={shown(accumulator_bits)} is not possible: allowed are whole numbers from 2 to "
-                f"{WORD_BITS}, for all sums alike"
+                f"accumulator_bits={shown(accumulator_bits)} is not possible: allowed are 2..{WORD_BITS}, a whole number "
+                "for all sums alike"
             )
         self.model = model
         self._sums = {
@@ -122,7 +122,7 @@ class IntegerEngine:
 
 
 def _whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value <= high
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= int(value) <= high
 
 
 def _rest(layer: Layer, samples: int) -> LayerState:
