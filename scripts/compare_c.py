@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from compare_engine import draw
+from needs import programs
 
 from qsnn.config.deploying.request import MACHINE, Words
 from qsnn.config.deploying.saved import exported
@@ -138,6 +139,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--recordings", type=int, default=20)
     words = parser.parse_args()
+    programs(*words.cc)
     torch.set_num_threads(1)
     exact = random_nets(words.first, words.nets, words.cc) if words.nets else True
     with tempfile.TemporaryDirectory() as folder:
