@@ -45,10 +45,11 @@ def write_folder(files: dict[str, bytes], folder: Path, overwrite: bool, mark: s
 
 
 def _clear(place: Path, temporary: Path, old: Path) -> None:
-    if old.is_dir() and not place.exists():  # stopped between the two renames: the old one is put back
-        os.rename(old, place)
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+    if place.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.is_dir() and not place.is_symlink():  # stopped between the two renames: the old one is put back
+        os.rename(old, place)
 
 
 def check_vacant(folder: Path, overwrite: bool, mark: str) -> None:
