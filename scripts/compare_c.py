@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from compare_engine import draw
+from needs import programs
 
 from qsnn.config.deploying.request import MACHINE, Words
 from qsnn.config.deploying.saved import exported
@@ -26,6 +27,7 @@ from qsnn.config.python import run
 from qsnn.data.formats.nmnist import read_nmnist
 from qsnn.data.recording import Events
 from qsnn.deploy.c import files_of
+from qsnn.deploy.decision import tied
 from qsnn.deploy.engine import IntegerEngine
 from qsnn.deploy.model import Model
 from qsnn.deploy.recordings import listen, one_by_one
@@ -94,11 +96,14 @@ def recordings_agree(model: Model, folder: Path, compiler: str, root: Path, coun
     for path in chosen:
         events: Events = read_nmnist(path)
         states = listen(IntegerEngine(model), one_by_one(events))
-        expected = [model.decision.classes[int(state.votes.argmax(1)[0])] for state in states]
+        expected = [
+            model.decision.classes[int(state.votes.argmax(1)[0])] + " (tie)" * bool(tied(state.votes)[0])
+            for state in states
+        ]
         done = subprocess.run([program, "-v", path], capture_output=True, text=True, check=True)
         said = [line.partition(" us: ")[2] for line in done.stdout.splitlines()[:-1]]
         agree += said == expected and done.stdout.splitlines()[-1] == expected[-1]
-        steps, right = steps + len(expected), right + (expected[-1] == path.parent.name)
+        steps, right = steps + len(expected), right + (expected[-1].removesuffix(" (tie)") == path.parent.name)
     print(
         f"recordings: {agree} of {len(chosen)} with the engine's prediction after each of {steps} steps; {right} right"
     )
@@ -134,6 +139,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--recordings", type=int, default=20)
     words = parser.parse_args()
+    programs(*words.cc)
     torch.set_num_threads(1)
     exact = random_nets(words.first, words.nets, words.cc) if words.nets else True
     with tempfile.TemporaryDirectory() as folder:

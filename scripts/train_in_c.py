@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from needs import programs
 
 from qsnn.config.command_line import set_up
 from qsnn.config.deploying.request import DATA, MACHINE, Words
@@ -28,6 +29,7 @@ from qsnn.deploy.training.c import write_learning
 from qsnn.deploy.training.c.digests import digest
 from qsnn.deploy.training.recipe import Recipe
 from qsnn.deploy.training.replay import batch_of, codes_of
+from qsnn.errors import QsnnError
 from qsnn.training.run import Run
 
 FLAGS = ("-std=c99", "-O3", "-Wall", "-Wextra", "-Werror")
@@ -103,9 +105,14 @@ def main() -> None:
     parser.add_argument("--beside", action="store_true", help="train beside it and compare after every update")
     parser.add_argument("--cc", default="gcc")
     given, overrides = parser.parse_known_args()
+    programs(given.cc)
     set_up()
     words = Words("train_in_c", [f"run={given.run}", *overrides], ("run",), (*MACHINE, *DATA))
-    run, model, recipe = learning(exported(words), given.run)
+    try:
+        run, model, recipe = learning(exported(words), given.run)
+    except QsnnError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
     epochs = recipe.extent.epochs if given.epochs is None else min(given.epochs, recipe.extent.epochs)
     with tempfile.TemporaryDirectory(prefix="qsnn-c-") as folder:
         write_learning(model, recipe, Path(folder) / "c")

@@ -18,15 +18,17 @@ from pathlib import Path
 
 import torch
 from compare_engine import draw
+from needs import packages
 
 from qsnn.config.python import run
-from qsnn.deploy.nir_graph.selftest import compared
 from qsnn.deploy.nir_graph.write import write_nir
 from qsnn.errors import ConfigError
 
 
 def told(name: str, folder: Path) -> bool:
     """A line; whether no spike differs."""
+    from qsnn.deploy.nir_graph.selftest import compared
+
     total, differ, busy = compared(folder)
     _, plain, _ = compared(folder, rounded=False)
     print(f"{name}: {total:,} values compared, {busy:,} not 0; rounded {differ} mismatches, not rounded {plain:,}")
@@ -82,6 +84,7 @@ def main() -> None:
     parser.add_argument("--root")
     parser.add_argument("--epochs", type=int, default=1)
     words = parser.parse_args()
+    packages("nir", "norse", "nirtorch")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FutureWarning)
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("nir", "norse", "nirtorch")))

@@ -7,25 +7,26 @@ Random nets are those of scripts/compare_engine.py; experiments are trained for 
 """
 
 import argparse
+import importlib.metadata
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-import onnx
-import onnxruntime
 import torch
 from compare_engine import KINDS, draw
+from needs import packages
 
 from qsnn.config.python import run
-from qsnn.deploy.onnx_step.selftest import compared
 from qsnn.deploy.onnx_step.write import write_onnx
 from qsnn.errors import ConfigError
 
 
 def random_nets(first: int, count: int, folder: Path) -> bool:
     """Compare them; whether nothing differs in any."""
+    from qsnn.deploy.onnx_step.selftest import compared
+
     tries: Counter[str] = Counter()
     codes: Counter[str] = Counter()
     wrong, begun = 0, time.perf_counter()
@@ -46,6 +47,7 @@ def random_nets(first: int, count: int, folder: Path) -> bool:
 def experiment(name: str, words: argparse.Namespace, folder: Path) -> bool:
     """Train for some epochs, export and check."""
     from qsnn.config.deploying.export import export
+    from qsnn.deploy.onnx_step.selftest import compared
 
     more = [f"dataset.root={words.root}"] if words.root and name.startswith("nmnist") else []
     place = folder / name
@@ -77,8 +79,9 @@ def main() -> None:
     parser.add_argument("--root")
     parser.add_argument("--epochs", type=int, default=1)
     words = parser.parse_args()
+    packages("onnx", "onnxruntime")
     torch.set_num_threads(1)
-    print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}")
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("onnx", "onnxruntime")))
     with tempfile.TemporaryDirectory() as place:
         exact = random_nets(words.first, words.nets, Path(place)) if words.nets else True
         for name in words.experiments:

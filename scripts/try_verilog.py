@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from compare_engine import draw
+from needs import programs
 
 from qsnn.config.python import run
 from qsnn.deploy.verilog import write_mem
@@ -40,11 +41,11 @@ def random_nets(first: int, count: int, folder: Path) -> None:
     for number in range(first, first + count):
         case = draw(number, "eager", Counter())
         try:
-            write_mem(case.model, folder / "net", overwrite=True)
+            write_mem(case.model, folder / f"net{number}")
         except ConfigError:
             agree["refused"] += 1
             continue
-        codes += int(simulated(folder / "net").split()[0])
+        codes += int(simulated(folder / f"net{number}").split()[0])
         agree[case.kind] += 1
     print(f"agree in all {codes:,} codes: {dict(agree)}; {time.perf_counter() - begun:.0f} s")
 
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--root")
     parser.add_argument("--epochs", type=int, default=1)
     words = parser.parse_args()
+    programs("iverilog", "vvp")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qsnn.deploy.artefact import MODEL, SUMS
+from qsnn.deploy.folder import MODEL, SUMS
 from qsnn.deploy.model import (
     COUNT,
     DENSE,

@@ -11,6 +11,7 @@ What is where. Without torch, and without a float:
     decision.py           votes after each step
     engine.py             `IntegerEngine`: step, steps, run
     artefact.py           `write_artefact`, `read_artefact`, `write_folder` (a folder at once), `files_of`
+    folder.py            made at once, written over only if nothing else is in it
     recordings.py         `listen`: a recording event by event, a prediction after each step; `steps_of` its inputs
     to_json.py, from_json.py, fields.py, arrays.py      model.json, each value checked
     training              a room of its own: `IntegerTrainer`, `Recipe`, training.json

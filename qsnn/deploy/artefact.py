@@ -11,9 +11,7 @@ A folder appears whole or not at all, and is read only if no byte of it has chan
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -21,19 +19,19 @@ from typing import Any
 from qsnn.deploy.arithmetic import WORD_BITS, Whole
 from qsnn.deploy.arrays import Array
 from qsnn.deploy.fields import Fields, shown
+from qsnn.deploy.folder import FORMAT, MODEL, SUM, SUMS, write_folder
 from qsnn.deploy.from_json import from_json
 from qsnn.deploy.model import Model, size
 from qsnn.deploy.packing import pack, packed_size, unpack
 from qsnn.deploy.to_json import to_json
 from qsnn.deploy.widths import Width, widths_of
-from qsnn.errors import ConfigError, DataError, naming
+from qsnn.errors import ConfigError, DataError
 
-FORMAT, VERSION = "qsnn artefact", 1
-MODEL, SUMS = "model.json", "SHA256SUMS"
+VERSION = 1
 MORE = ("training.json", "training-")
 """How names of files begin that a model does not need: `qsnn.deploy.training.files` reads them. No layer's name has a -."""
-MAX_JSON = 2**26
-"""Bytes of model.json."""
+MAX_JSON, DIGITS = 2**26, 64
+"""Bytes of model.json, hexadecimal digits of a checksum."""
 
 
 def files_of(model: Model) -> dict[str, bytes]:
@@ -79,43 +77,6 @@ def write_artefact(model: Model, folder: Path, overwrite: bool = False) -> None:
     write_folder(files_of(model), folder, overwrite, SUMS)
 
 
-def write_folder(files: dict[str, bytes], folder: Path, overwrite: bool, mark: str) -> None:
-    """Make ``folder`` with ``files``, at once. A folder that is there must hold a file ``mark`` to be replaced.
-
-    Raises ConfigError and OSError; nothing is left half-written.
-    """
-    check_vacant(folder, overwrite, mark)
-    temporary, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
-    try:
-        with naming(folder):
-            temporary.mkdir()
-            for name, content in files.items():
-                with open(temporary / name, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            if folder.exists():
-                os.rename(folder, old)
-            os.rename(temporary, folder)
-    finally:
-        if old.exists() and not folder.exists():  # stopped between the two: the old one is put back
-            os.rename(old, folder)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def check_vacant(folder: Path, overwrite: bool, mark: str) -> None:
-    """Raise ConfigError if ``folder`` cannot be made, or would be written over."""
-    if not folder.parent.is_dir():
-        raise ConfigError(f"out={folder} lies in no folder that is there")
-    if not folder.exists() and not folder.is_symlink():
-        return
-    if not overwrite:
-        raise ConfigError(f"out={folder} is there already: choose another folder, or overwrite=true")
-    if folder.is_symlink() or not folder.is_dir() or not (folder / mark).is_file():
-        raise ConfigError(f"out={folder} is there and holds no export: it is not written over, choose another folder")
-
-
 def read_artefact(folder: Path) -> Model:
     """The model of an artefact. Raises DataError, naming the file, if one is missing or changed, or says what no model has."""
     sums = _read_sums(folder)
@@ -157,9 +118,19 @@ def _check_widths(folder: Path, model: Model, stated: dict[str, Any]) -> None:
 def json_of(path: Path, content: bytes) -> Any:
     """What a file's JSON says. Raises DataError."""
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {ascii(str(error))[1:-1][:120]}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError for a key that it has twice."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"it has the key {name[:80]!a} twice in an object")
+        found[name] = value
+    return found
 
 
 def _codes(folder: Path, name: str, array: Array, sums: dict[str, str]) -> Whole:
@@ -172,19 +143,20 @@ def _codes(folder: Path, name: str, array: Array, sums: dict[str, str]) -> Whole
 
 
 def _read_sums(folder: Path) -> dict[str, str]:
-    """Checksum by name. Raises DataError unless the file is, byte for byte, as `_sums` writes it."""
+    """Checksum by name, in any order. Raises DataError unless each line is as `_sums` writes it, and for a file that none
+    names."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not there, or no folder: name an artefact, such as python -m qsnn.export writes")
     text = _content(folder / SUMS, None).decode("ascii", "replace")
-    lines = [line.partition("  ") for line in text.splitlines()]
-    found = {name: digest for digest, _, name in lines}
-    written = "".join(f"{found[name]}  {name}\n" for name in sorted(found))
-    if (
-        MODEL not in found
-        or written != text
-        or any("/" in name or "\\" in name or name.startswith(".") for name in found)
-    ):
-        raise DataError(f"{folder / SUMS} is damaged: it is not a list of checksums and names; export the run again")
+    lines = [SUM.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
+    found = {line[1]: line[0][:DIGITS] for line in lines if line}
+    if MODEL not in found or len(found) != len(lines) or not text.endswith("\n"):
+        raise DataError(
+            f"{folder / SUMS} is damaged: it is not a list of checksums and names, each once; export the run again"
+        )
+    others = {path.name for path in folder.iterdir()} - {*found, SUMS}
+    if others:
+        raise DataError(f"{folder / min(others)!s:.200} is no file of the artefact: {SUMS} does not name it; move it")
     return found
 
 

@@ -15,11 +15,13 @@ from qsnn.deploy.accumulate import OVERFLOWS, SATURATE, Accumulators, Overflows
 from qsnn.deploy.arithmetic import WORD_BITS, Whole, whole
 from qsnn.deploy.artefact import checked_widths, read_artefact
 from qsnn.deploy.decision import no_votes, prediction, votes_after
+from qsnn.deploy.fields import shown
 from qsnn.deploy.local import LocalState
 from qsnn.deploy.model import Layer, LocalLayer, Model, size
 from qsnn.deploy.spiking import SpikingState
 from qsnn.errors import ConfigError, DataError
 
+MOST_SAMPLES = 2**31 - 1
 LayerState = SpikingState | LocalState
 
 
@@ -48,8 +50,11 @@ class IntegerEngine:
     def __init__(self, model: Model, accumulator_bits: int | None = None, overflow: str = SATURATE) -> None:
         if overflow not in OVERFLOWS:
             raise ConfigError(f"overflow={overflow} is not possible: allowed are {', '.join(OVERFLOWS)}")
-        if accumulator_bits is not None and not 2 <= accumulator_bits <= WORD_BITS:
-            raise ConfigError(f"accumulator_bits={accumulator_bits} is not possible: allowed are 2..{WORD_BITS}")
+        if accumulator_bits is not None and not _whole(accumulator_bits, 2, WORD_BITS):
+            raise ConfigError(
+                f"accumulator_bits={shown(accumulator_bits)} is not possible: allowed are 2..{WORD_BITS}, a whole number "
+                "for all sums alike"
+            )
         self.model = model
         self._sums = {
             name: Accumulators({part: width.bits for part, width in found.items()}, accumulator_bits, overflow)
@@ -64,7 +69,9 @@ class IntegerEngine:
         return cls(read_artefact(Path(folder)), accumulator_bits, overflow)
 
     def initial_state(self, samples: int = 1) -> EngineState:
-        """At rest."""
+        """At rest. Raises ConfigError unless there is a sample."""
+        if not _whole(samples, 1, MOST_SAMPLES):
+            raise ConfigError(f"samples={shown(samples)} is not possible: it is a whole number from 1 on")
         layers = {layer.name: _rest(layer, samples) for layer in self.model.layers}
         return EngineState(layers, no_votes(self.model, samples), 0, {name: {} for name in layers})
 
@@ -112,6 +119,10 @@ class IntegerEngine:
         """What the net says after the steps so far."""
         classes = prediction(state.votes) if state.votes.shape[1] else np.zeros(0, np.int64)
         return Answer(classes, state.votes, state)
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= int(value) <= high
 
 
 def _rest(layer: Layer, samples: int) -> LayerState:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from qsnn.deploy.artefact import SUMS, check_vacant, write_artefact
+from qsnn.deploy.artefact import write_artefact
 from qsnn.deploy.c import check_c, write_c
+from qsnn.deploy.folder import SUMS, check_vacant
 from qsnn.deploy.model import Model
 from qsnn.deploy.nir_graph import check_nir, write_nir
 from qsnn.deploy.onnx_step import check_onnx, write_onnx

@@ -93,6 +93,10 @@ def _decision(fields: Fields) -> Decision:
     classes = fields.take("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise DataError(f"{fields.where}.classes must be a list of names")
+    if len(set(classes)) < len(classes):
+        raise DataError(f"{fields.where}.classes has the same name twice")
+    if burn_in and rule != VOTES:
+        raise DataError(f"{fields.where}.burn_in is {burn_in}, only the rule {VOTES} has one: it must be 0 with {rule}")
     fields.end()
     return Decision(rule, burn_in, tuple(classes))
 

@@ -73,6 +73,7 @@ def test_predict_takes_a_raster_of_the_nets_inputs(run: Path, tmp_path: Path) ->
     done = in_process("predict", f"run={run}", "spikes.npy", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("(tie)  spikes.npy\n")
+    assert "(no events in the window)" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 from engine_models import reseal, rewrite, small_local_model, small_model
 
 from qsnn.deploy import IntegerEngine
-from qsnn.deploy.artefact import MODEL, SUMS, files_of, read_artefact, write_artefact
+from qsnn.deploy.artefact import files_of, read_artefact, write_artefact
+from qsnn.deploy.folder import MODEL, SUMS
 from qsnn.errors import ConfigError, DataError
 
 
@@ -168,6 +169,7 @@ IMPOSSIBLE = {
     "layers.0.weight.point": (-60, "current of layer|takes .* signed bits, the engine has 63"),
     "decision.rule": ("votes", "rule is votes, which the last layer, dense, has no answer to"),
     "decision.classes": (["a"], "classes has 1 names for 2 outputs"),
+    "decision.burn_in": (2, "burn_in is 2, only the rule votes has one"),
     "input.signed": ("no", "input.signed is 'no', allowed are true and false"),
     "input.kind": ("events", "input.sensor must be a list of 2 numbers"),
 }  # fmt: skip
@@ -217,6 +219,31 @@ def test_json_that_is_none_is_refused(artefact: Path) -> None:
         reseal(artefact)
         with pytest.raises(DataError, match=MODEL):
             read_artefact(artefact)
+
+
+def test_what_says_a_thing_twice_is_refused(artefact: Path) -> None:
+    text = (artefact / MODEL).read_text()
+    (artefact / MODEL).write_text(text.replace('"version": 1', '"version": 1, "version": 1'))
+    reseal(artefact)
+    with pytest.raises(DataError, match=r"model.json is not JSON: it has the key 'version' twice"):
+        read_artefact(artefact)
+    (artefact / MODEL).write_text(text.replace('"a", "b"', '"a", "a"'))
+    reseal(artefact)
+    with pytest.raises(DataError, match=r"decision.classes has the same name twice"):
+        read_artefact(artefact)
+
+
+def test_files_that_no_checksum_names_are_refused_and_their_order_is_free(artefact: Path) -> None:
+    lines = (artefact / SUMS).read_text().splitlines(keepends=True)
+    (artefact / SUMS).write_text("".join(reversed(lines)))
+    read_artefact(artefact)
+    (artefact / SUMS).write_text("".join([*lines, lines[0]]))
+    with pytest.raises(DataError, match="not a list of checksums and names, each once"):
+        read_artefact(artefact)
+    (artefact / SUMS).write_text("".join(lines))
+    (artefact / "more.bin").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"more.bin is no file of the artefact: SHA256SUMS does not name it"):
+        read_artefact(artefact)
 
 
 def test_impossible_local_layers_are_refused_by_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,3 +100,15 @@ def test_widths_that_there_are_not_are_refused() -> None:
         IntegerEngine(small_model(), accumulator_bits=64)
     with pytest.raises(ConfigError, match="overflow=clip is not possible: allowed are saturate, wrap"):
         IntegerEngine(small_model(), overflow="clip")
+
+
+@pytest.mark.parametrize("bits", [12.5, {"current": 8}, True, "12", 1])
+def test_accumulators_that_cannot_be_are_refused_at_once(bits: Any) -> None:
+    with pytest.raises(ConfigError, match=r"accumulator_bits=.* is not possible: allowed are 2\.\.63, a whole number"):
+        IntegerEngine(small_model(), bits)
+
+
+@pytest.mark.parametrize("samples", [0, -1, 1.5, True])
+def test_no_samples_are_refused_at_once(samples: Any) -> None:
+    with pytest.raises(ConfigError, match=r"samples=.* is not possible: it is a whole number from 1 on"):
+        IntegerEngine(small_model()).initial_state(samples)

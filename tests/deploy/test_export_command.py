@@ -78,6 +78,19 @@ def test_export_goes_into_the_runs_folder_and_never_over_one(runs: Path, tmp_pat
     assert json.loads((run / "artefact" / "model.json").read_text())["source"]["weights"] == "last"
 
 
+def test_export_of_a_run_that_is_not_finished_says_so(runs: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(runs / "pattern", tmp_path / "run"))
+    done = in_process("export", f"run={run}", "out=whole", folder=tmp_path)
+    assert ", best weights, after 1 epochs\n" in done.stdout
+    (run / "summary.json").unlink()
+    done = in_process("export", f"run={run}", "out=part", folder=tmp_path)
+    assert ", best weights, after 1 of 1 epochs, not finished\n" in done.stdout
+    done = in_process("export", f"run={run}", "out=.", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2, "error: out=. is there already: choose another folder, or overwrite=true\n",
+    )  # fmt: skip
+
+
 def test_verify_names_the_first_code_that_differs(runs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "artefact"
     assert in_process("export", f"run={runs}/pattern", f"out={folder}", folder=tmp_path).returncode == 0

@@ -88,6 +88,46 @@ def test_c_learns_locally_as_the_integer_trainer(error_bits: int, dropout: float
     assert_learns("net_local", error_bits, local_learning(error_bits, dropout), tmp_path)
 
 
+def built(kind: str, folder: Path) -> Path:
+    for file, source in files_of(*learning(kind, signed=False)).items():
+        (folder / file).write_bytes(source)
+    sources = [str(folder / f"net_{kind}_learning.c"), str(folder / "learn.c")]
+    subprocess.run([CC[0], *FLAGS, *sources, "-o", str(folder / "learn")], check=True)
+    return folder / "learn"
+
+
+@pytest.mark.skipif(not CC, reason="no C compiler")
+def test_c_learning_a_pattern_refuses_numbers_of_updates_and_paths(tmp_path: Path) -> None:
+    program = built("strided", tmp_path)
+    for words in (["abc"], ["0"], ["-1"], ["1e3"], ["9" * 30], [""], ["1000000001"], []):
+        done = subprocess.run([program, *words, tmp_path / "codes"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, ""), words
+        assert "usage:" in done.stderr
+    assert not (tmp_path / "codes").exists()
+    done = subprocess.run([program, "1", tmp_path / "none" / "codes"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    done = subprocess.run([program, "2", tmp_path / "codes"], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+
+
+@pytest.mark.skipif(not CC, reason="no C compiler")
+def test_c_learning_from_batches_refuses_what_is_none(tmp_path: Path) -> None:
+    program, inputs = built("dense", tmp_path), STEPS * int(np.prod(MAPS))
+    whole = b"\1\0" + bytes(inputs)
+    for given, told in (
+        (b"", "batch 0: the input is empty"), (b"\0", "batch 0: it must have 1 to"), (b"\xff", "it must have 1 to"),
+        (whole[:-1], "it is cut off"), (whole + b"\1", "batch 1: it is cut off"), (b"\1\x7f" + whole[2:], "labels must be"),
+        (b"\1\xff" + whole[2:], "labels must be classes, 0 to"), (whole[:-1] + b"\2", "inputs must be 0 or 1"),
+        (whole[:-1] + b"\xff", "inputs must be 0 or 1"),
+    ):  # fmt: skip
+        done = subprocess.run([program, tmp_path / "codes"], input=given, capture_output=True, check=False)
+        assert done.returncode == 2, told
+        assert told in done.stderr.decode()
+        assert not (tmp_path / "codes").exists()
+    done = subprocess.run([program, tmp_path / "codes"], input=whole, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("kind", [*CASES, "local"])
 def test_artefact_says_all_of_a_recipe(kind: str, tmp_path: Path) -> None:
     learned = local_learning(6, 0.4) if kind == "local" else learning(kind, signed=False)

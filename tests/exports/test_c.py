@@ -10,7 +10,8 @@ from exports.random_models import KINDS, random_model
 
 from qsnn.deploy.c import MARK, files_of, write_c
 from qsnn.deploy.c.text import identifier, packed, signed_type, text_literal
-from qsnn.deploy.engine import IntegerEngine
+from qsnn.deploy.decision import tied
+from qsnn.deploy.engine import EngineState, IntegerEngine
 from qsnn.deploy.golden import random_inputs
 from qsnn.deploy.model import INTEGRATOR, Model
 from qsnn.deploy.recordings import Event, listen
@@ -92,11 +93,20 @@ def test_c_events_a_recording_says_what_the_engine_says_after_each_step(
     binary = np.stack([x, y, on << 7 | t >> 16, (t >> 8) & 255, t & 255], 1).astype(np.uint8)
     (tmp_path / "a.bin").write_bytes(binary.tobytes())
     (tmp_path / "a.txt").write_text("# x y p t\n" + "".join(f"{e.x} {e.y} {int(e.on)} {e.t}\n" for e in events))
-    said = [model.decision.classes[int(s.votes.argmax(1)[0])] for s in listen(IntegerEngine(model), events)]
+    said = [told(model, state) for state in listen(IntegerEngine(model), events)]
     lines = [f"{number * model.input.step_us} us: {word}" for number, word in enumerate(said, 1)] + [said[-1]]
     for name in ("a.bin", "a.txt"):
         done = subprocess.run([program, "-v", name], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines() == lines
+    late = f"1 1 1 {model.input.step_us * max(model.input.steps, 1)}\n"
+    if model.input.steps:
+        done = subprocess.run([program, "-"], input=late, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", "no events in the window\n")
+
+
+def told(model: Model, state: EngineState) -> str:
+    """What a program says of it."""
+    return model.decision.classes[int(state.votes.argmax(1)[0])] + " (tie)" * bool(tied(state.votes)[0])
 
 
 @needs_compiler
@@ -117,6 +127,15 @@ def test_c_events_bad_recordings_exit_2_with_a_line(tmp_path: Path) -> None:
     (tmp_path / "cut.bin").write_bytes(b"\1\1\0\0\1\1\1")
     done = subprocess.run([program, "cut.bin"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: event 1: the file ends within it\n")
+    (tmp_path / "empty.bin").write_bytes(b"")
+    done = subprocess.run([program, "empty.bin"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: the file is empty\n")
+    late = f"1 1 1 {2 * 3_600_000_000}\n"
+    done = subprocess.run([program, "-"], input=late, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "microseconds count from the recording's start" in done.stderr
+    done = subprocess.run([program, "-"], input="# nothing\n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "no events in the window\n")
     assert subprocess.run([program, "none.bin"], cwd=tmp_path, capture_output=True, check=False).returncode == 2
 
 
@@ -174,6 +193,9 @@ def test_c_write_is_not_over_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="overwrite=true"):
         write_c(model, out)
     (out / "mine.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"holds 'mine.txt', which the export did not write: move it, or choose"):
+        write_c(model, out, overwrite=True)
+    (out / "mine.txt").unlink()
     write_c(model, out, overwrite=True)
     assert sorted(path.name for path in out.iterdir()) == ["net.c", "net.h", MARK, "selftest.c"]
     (out / MARK).unlink()

@@ -1,7 +1,7 @@
 """What `qsnn.export` does: a run's net, in integers, to a folder or file."""
 
 from qsnn.config.deploying.request import DATA, MACHINE, Words
-from qsnn.config.deploying.saved import exported
+from qsnn.config.deploying.saved import exported, reached
 from qsnn.config.deploying.training import export_training
 from qsnn.config.paths import split_checkpoint
 from qsnn.deploy.formats import FORMATS
@@ -23,15 +23,15 @@ def export(arguments: list[str]) -> str:
         (TRAINING_FORMATS[name] if training else FORMATS[name]).check(out, overwrite)
     if training:
         return export_training(words, TRAINING_FORMATS[name], out, overwrite)
-    model = exported(words).model
-    FORMATS[name].write(model, out, overwrite)
-    return f"{described(model)}\nwrote {out}"
+    run = exported(words)
+    FORMATS[name].write(run.model, out, overwrite)
+    return f"{described(run.model, reached(run, words))}\nwrote {out}"
 
 
-def described(model: Model) -> str:
-    """A line for the net and one for each layer."""
+def described(model: Model, epochs: str) -> str:
+    """A line for the net, of so many ``epochs``, and one for each layer."""
     source, widths = model.source, widths_of(model)
-    lines = [f"{source.name}, {source.weights} weights, after {source.epoch} epochs"]
+    lines = [f"{source.name}, {source.weights} weights, {epochs}"]
     for layer in model.layers:
         sums = ", ".join(f"{name} {width.bits}" for name, width in widths[layer.name].items())
         sizes = " x ".join(map(str, layer.neurons))

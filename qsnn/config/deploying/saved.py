@@ -6,9 +6,11 @@ import qsnn
 from qsnn.config.building.run import build_machine
 from qsnn.config.deploying.request import Words
 from qsnn.config.nets import SavedNet, load_net
+from qsnn.config.paths import split_checkpoint
 from qsnn.deploy.from_net.model_of import event_input, model_of, raster_input
 from qsnn.deploy.model import Input, Model, Source
 from qsnn.errors import ConfigError
+from qsnn.training.runs import read_job
 
 
 class Exported(NamedTuple):
@@ -30,6 +32,13 @@ def exported(words: Words) -> Exported:
     except ConfigError as error:
         raise ConfigError(*(f"{path} is no net of integers: {problem}" for problem in error.args)) from error
     return Exported(saved, learner, model)
+
+
+def reached(run: Exported, words: Words) -> str:
+    """After how many epochs the weights are, and whether the run goes on, or was stopped, before its end."""
+    if read_job(split_checkpoint(words.run())[0]).status == "finished":
+        return f"after {run.saved.epoch} epochs"
+    return f"after {run.saved.epoch} of {run.saved.config.trainer.epochs} epochs, not finished"
 
 
 def _input(saved: SavedNet) -> Input:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from qsnn.config.building.run import build_run
 from qsnn.config.deploying.request import DATA, MACHINE, Words
-from qsnn.config.deploying.saved import Exported, exported
+from qsnn.config.deploying.saved import Exported, exported, reached
 from qsnn.config.paths import split_checkpoint
 from qsnn.config.resume import restore
 from qsnn.config.start_from import begin_with_source
@@ -49,11 +49,15 @@ def learning(run: Exported, folder: Path) -> tuple[Run, Model, Recipe]:
 
 
 def export_training(words: Words, form: TrainingFormat, out: Path, overwrite: bool) -> str:
-    """Write what can learn as the run did; the widths of its sums, as text."""
+    """Write what can learn as the run did; what it is and the widths of its sums, as text."""
     run = exported(words)
     _, model, recipe = learning(run, split_checkpoint(words.run())[0])
     form.write(model, recipe, out, overwrite)
-    return f"{widths_told(IntegerTrainer(model, recipe))}\nwrote {out}"
+    source = model.source
+    told = (
+        f"{source.name}, {source.weights} weights, {reached(run, words)}\n{widths_told(IntegerTrainer(model, recipe))}"
+    )
+    return f"{told}\nwrote {out}"
 
 
 def verify_training(arguments: list[str]) -> Verified:

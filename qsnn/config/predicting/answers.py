@@ -5,15 +5,18 @@ import io
 import json
 from typing import Any, NamedTuple
 
+_SILENT = " (no events in the window)"
+
 
 class Prediction(NamedTuple):
-    """``votes``: for each class, after the last step; ``tie``: whether another class has as many; ``course``: the votes
-    after each step, where these are asked for."""
+    """``votes``: for each class, after the last step; ``tie``: whether another class has as many; ``silent``: whether no event
+    lay in the window; ``course``: the votes after each step, where these are asked for."""
 
     file: str
     label: str
     votes: dict[str, float]
     tie: bool
+    silent: bool
     course: list[list[float]]
 
 
@@ -55,4 +58,4 @@ def _as_record(answer: Prediction) -> dict[str, Any]:
 def _votes(answer: Prediction) -> str:
     """The three classes with most votes."""
     first: list[tuple[str, Any]] = sorted(answer.votes.items(), key=lambda entry: -entry[1])[:3]
-    return ", ".join(f"{name}: {vote:g}" for name, vote in first) + (" (tie)" if answer.tie else "")
+    return ", ".join(f"{name}: {vote:g}" for name, vote in first) + _SILENT * answer.silent + " (tie)" * answer.tie

@@ -58,7 +58,7 @@ def _answer(saved: SavedNet, learner: Any, name: str, batch: Batch, request: Req
         _draw(saved, f"{Path(name).name}: {label}", request.pictures / f"{folder_name(name)}.png", batch, tallies)
     shown = dict(zip(saved.classes, (round(float(vote), 6) for vote in votes[0]), strict=True))
     course = [[round(float(vote), 6) for vote in step] for step in last.course or []]
-    return Prediction(name, label, shown, tied(votes) > 0, course if request.over_time else [])
+    return Prediction(name, label, shown, tied(votes) > 0, not batch.input.any(), course if request.over_time else [])
 
 
 def _draw(saved: SavedNet, title: str, path: Path, batch: Batch, tallies: dict[str, LayerTally]) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from qsnn.deploy.arithmetic import Whole
-from qsnn.deploy.artefact import check_vacant, write_folder
 from qsnn.deploy.c.program import Program, program_of, templates, title
 from qsnn.deploy.c.selftest import selftest
+from qsnn.deploy.folder import check_vacant, write_folder
 from qsnn.deploy.model import RASTER, Model, size
 
 MARK = "qsnn_c.txt"

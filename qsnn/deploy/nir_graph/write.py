@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qsnn.deploy.artefact import check_vacant, write_folder
+from qsnn.deploy.folder import check_vacant, write_folder
 from qsnn.deploy.golden import golden, random_inputs
 from qsnn.deploy.model import INTEGRATOR, Model
 from qsnn.deploy.nir_graph.refusals import check

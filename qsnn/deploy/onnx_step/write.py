@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn.deploy.artefact import check_vacant, write_folder
+from qsnn.deploy.folder import check_vacant, write_folder
 from qsnn.deploy.golden import golden, random_inputs, steps_for
 from qsnn.deploy.model import RASTER, Model
 from qsnn.errors import ConfigError

@@ -11,8 +11,9 @@ from typing import Any
 
 from qsnn.deploy.arithmetic import Whole, signed_bits
 from qsnn.deploy.arrays import Array
-from qsnn.deploy.artefact import MORE, SUMS, Contents, files_of, in_lines, read_artefact, with_sums, write_folder
+from qsnn.deploy.artefact import MORE, Contents, files_of, in_lines, read_artefact, with_sums
 from qsnn.deploy.fields import Fields, shown
+from qsnn.deploy.folder import SUMS, write_folder
 from qsnn.deploy.model import Model, size
 from qsnn.deploy.packing import pack
 from qsnn.deploy.training.from_json import FORMAT, VERSION, recipe_of

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from qsnn.deploy.artefact import SUMS, check_vacant
+from qsnn.deploy.folder import SUMS, check_vacant
 from qsnn.deploy.model import Model
 from qsnn.deploy.training.c import MARK, write_learning
 from qsnn.deploy.training.files import write_training

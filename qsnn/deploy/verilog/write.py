@@ -5,7 +5,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from qsnn.deploy.artefact import check_vacant, checked_widths, write_folder
+from qsnn.deploy.artefact import checked_widths
+from qsnn.deploy.folder import check_vacant, write_folder
 from qsnn.deploy.golden import golden, random_inputs
 from qsnn.deploy.model import INTEGRATOR, LocalLayer, Model, SpikingLayer
 from qsnn.deploy.verilog.layers import Bench, bench_of, looked_at, memories

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from qsnn.deploy.artefact import check_vacant, write_folder
 from qsnn.deploy.c.program import tidy, title
 from qsnn.deploy.c.text import identifier, unsigned_type, values
+from qsnn.deploy.folder import check_vacant, write_folder
 from qsnn.deploy.model import LocalLayer, Model, answers, size
 from qsnn.deploy.training.c.digests import digest
 from qsnn.deploy.training.c.layers import Values, layer_values, tensor_values
