@@ -84,4 +84,4 @@ def test_run_starts_on_the_grid_of_its_gradients_and_states_its_widths(tmp_path:
         codes = stored.weight * 2**4
         assert (codes == codes.round()).all()
     assert run.facts["accumulator_bits"]["hidden"]["current"] == 11
-    assert run.facts["accumulator_bits"]["output"]["rounded_gradient"] == 10
+    assert run.facts["accumulator_bits"]["output"]["rounded_gradient"] == 12  # to 1024 sqrt(2): eta is 1024
