@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import SMALL, in_process
+from quick_composing import parse_once
 from simulated_cuda import SimulatedCuda
 
 from qsnn.config.command_line import set_up
@@ -17,6 +18,7 @@ from qsnn.kernels.cuda import set_up_cuda
 from qsnn.kernels.dispatch import select_backend
 
 set_up()
+parse_once()
 CUDA_IS_THERE = torch.cuda.is_available()
 
 

@@ -1,13 +1,13 @@
 """The registry of options: who registers what, bounds of keys, what fits, and options of other packages."""
 
 import math
-import subprocess
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from forking import run
 
 from qsnn import options as registry
 from qsnn.options import GROUPS, Option, impossible, key, misfits, option, options_of, value_problems
@@ -209,7 +209,7 @@ def foreign(tmp_path: Path) -> Path:
 
 def test_option_of_another_package_is_loaded_by_its_entry_point_chosen_and_checked(foreign: Path) -> None:
     program = f"import sys; sys.path.insert(0, {str(foreign)!r})\n{CHOOSE_IT}"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    result = run([sys.executable, "-c", program], timeout=120)
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == "4.0 0.01"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
 from helpers import in_process
 
@@ -55,8 +56,7 @@ def python(project: Path) -> Python:
     environment = {**os.environ, "PYTHONPATH": search_path, "PYTHONSAFEPATH": "1", "QSNN_CACHE": str(project / "cache")}
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        words = (sys.executable, *words)
-        return subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
+        return forking.run([sys.executable, *words], cwd=project, env=environment, timeout=120)
 
     return run
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import forked, run
 from helpers import SMALL, command
 
 from qsnn.command import describe, run_command
@@ -78,15 +79,14 @@ for write in writers:
     try:
         write()
     except OSError as error:
-        print(error.filename)
+        print(error.filename, flush=True)
 os._exit(0)
 """
 
 
 def test_full_disk_is_told_with_the_file_by_everything_that_writes(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", WRITERS, str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
-    )
+    result = run([sys.executable, "-c", WRITERS, str(tmp_path)], timeout=120)
+    assert result.returncode == 0, result.stderr
     names = ["events.out.tfevents.*", "events.out.tfevents.*", "train.log", "metrics.jsonl", "last.pt"]
     assert result.stdout.split() == [str(tmp_path / name) for name in names]
     assert result.stderr == ""
@@ -110,11 +110,8 @@ def test_folder_that_is_deleted_while_its_run_trains_is_named(tmp_path: Path, mo
 
 
 def test_net_that_does_not_fit_into_memory_names_the_keys(tmp_path: Path) -> None:
-    def at_most_8_gib() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
-
     words = ["dataset.num_inputs=100000", "model.hidden=[100000]", "kernels=eager"]
-    result = command("train", *SMALL, *words, folder=tmp_path, preexec_fn=at_most_8_gib)
+    result = forked("train", *SMALL, *words, folder=tmp_path, limits={resource.RLIMIT_AS: 2**33})
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "does not fit into memory (" in result.stderr

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forking import Forked
 from helpers import in_process
 from local_data import SMALL_LOCAL, data_folder
 
@@ -30,7 +31,7 @@ def test_killed_run_is_resumed_to_the_same_bits_and_evaluated(data: Path, tmp_pa
     whole.mkdir()
     killed.mkdir()
     assert in_process("train", *words, folder=whole).returncode == 0
-    process = subprocess.Popen([sys.executable, "-m", "qsnn.train", *words], cwd=killed, stderr=subprocess.PIPE)
+    process = Forked([sys.executable, "-m", "qsnn.train", *words], cwd=killed, stderr=subprocess.PIPE)
     while (
         not list(killed.glob("outputs/*/*/metrics.jsonl")) or not only_run(killed).joinpath("metrics.jsonl").read_text()
     ):
@@ -55,12 +56,8 @@ def test_killed_run_is_resumed_to_the_same_bits_and_evaluated(data: Path, tmp_pa
 
 def test_stopped_run_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
     words = [*SMALL_LOCAL, *data_folder(data, "nmnist"), "trainer.epochs=10000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qsnn.train", *words],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    process = Forked(
+        [sys.executable, "-m", "qsnn.train", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     while (
         not list(tmp_path.glob("outputs/*/*/metrics.jsonl"))

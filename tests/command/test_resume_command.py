@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forking import Forked
 from helpers import SMALL, in_process
 from scripts_module import load_script
 
@@ -21,10 +22,10 @@ LONG = [*SMALL, "trainer.epochs=1500", "trainer.checkpoint_every=40", "logging.h
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def start_and_signal(folder: Path, number: signal.Signals, after_epoch: int) -> "subprocess.Popen[str]":
+def start_and_signal(folder: Path, number: signal.Signals, after_epoch: int) -> Forked:
     """Start a long run in ``folder`` and send it a signal once its checkpoint has passed ``after_epoch``."""
     words = [sys.executable, "-m", "qsnn.train", *LONG, f"hydra.run.dir={folder}"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Forked(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if metrics_reach(folder / "metrics.jsonl", after_epoch):
@@ -78,9 +79,7 @@ def test_killed_run_started_again_by_its_own_command_goes_on_to_the_last_bit(
 ) -> None:
     folder = tmp_path / "quantization.weight_bits=2,seed=0 it's odd"
     words = [*LONG, "resume=auto", "hydra.run.dir='" + str(folder).replace("'", r"\'") + "'"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qsnn.train", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    process = Forked([sys.executable, "-m", "qsnn.train", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while not metrics_reach(folder / "metrics.jsonl", 90) and process.poll() is None:
         time.sleep(0.02)
     process.kill()
@@ -95,7 +94,7 @@ def test_killed_run_started_again_by_its_own_command_goes_on_to_the_last_bit(
 
 def test_stopped_sweep_does_not_start_its_next_run(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "qsnn.train", *SMALL, "trainer.epochs=100000", "-m", "seed=0,1"]
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Forked(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     metrics = "outputs/multirun/quick/*/*/metrics.jsonl"
     while not any(metrics_reach(path, 1) for path in tmp_path.glob(metrics)) and process.poll() is None:
         time.sleep(0.05)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forking import Forked
 from helpers import SMALL
 
 from qsnn.config.command_line import compose_config, read_command_line
@@ -39,7 +40,7 @@ def finished_run(folder: Path, *words: str) -> Path:
 
 def test_lock_names_its_holder_and_ends_when_that_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    holder = Forked([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE)
     assert holder.stdout
     assert holder.stdout.readline() == "held\n"
     with (

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from forking import forked
 from helpers import command
 
 TREE = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ OVER = "search.over={output.weight_bits: [2,8], state_bits: [3,8]}"
 def test_search_finds_the_fewest_bits_and_goes_on_where_it_ended(tmp_path: Path) -> None:
     first = command("search", *WORDS, OVER, "search.trials=1", folder=tmp_path)
     assert first.returncode == 0, first.stderr
-    second = command("search", *WORDS, OVER, "search.trials=4", "search.batch=2", folder=tmp_path)
+    second = forked("search", *WORDS, OVER, "search.trials=4", "search.batch=2", folder=tmp_path)
     assert second.returncode == 0, second.stderr
     folder = tmp_path / "outputs" / "search" / "quick"
     told = [line.split(":")[0] for line in second.stdout.splitlines() if line.startswith("trial ")]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SMALL, command, in_process
+from forking import forked
+from helpers import SMALL, in_process
 from local_data import SMALL_LOCAL, data_folder
 from omegaconf import OmegaConf
 
@@ -194,11 +195,11 @@ def test_sweeper_gets_the_error_of_each_run_and_the_failure_of_a_failed_one(tmp_
     (plugin / "__init__.py").write_text(LISTENING_SWEEPER)
     path = os.pathsep.join([str(tmp_path / "path"), *filter(None, [os.environ.get("PYTHONPATH")])])
     words = [*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager", "-m", "hydra/sweeper=listening"]
-    heard = command("train", *words, "seed=0", folder=tmp_path, env={**os.environ, "PYTHONPATH": path})
+    heard = forked("train", *words, "seed=0", folder=tmp_path, env={**os.environ, "PYTHONPATH": path})
     assert heard.returncode == 0, heard.stderr
     (summary,) = tmp_path.glob("outputs/multirun/quick/*/*/summary.json")
     assert f"heard {json.loads(summary.read_text())['final']['distance']}\n" in heard.stdout
-    failed = command("train", *words, f"{BITS}=33,2", folder=tmp_path, env={**os.environ, "PYTHONPATH": path})
+    failed = forked("train", *words, f"{BITS}=33,2", folder=tmp_path, env={**os.environ, "PYTHONPATH": path})
     assert failed.returncode == 1
     assert "heard" not in failed.stdout
     assert f"error: {BITS}=33 is not possible" in failed.stderr

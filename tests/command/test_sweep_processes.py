@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forking import Forked
 from helpers import SMALL, in_process
 
 from qsnn.config.paths import quoted
@@ -36,11 +37,11 @@ def wait_for(met: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def sweep(folder: Path, *words: str) -> Iterator["subprocess.Popen[str]"]:
+def sweep(folder: Path, *words: str) -> Iterator[Forked]:
     """``python -m qsnn.train -m`` in the background, which does not outlive the test."""
     command = [sys.executable, "-m", "qsnn.train", "-m", *words]
     with (folder / "out").open("w") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, text=True)
+        process = Forked(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
         try:
             yield process
         finally:

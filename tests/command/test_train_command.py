@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from forking import Forked, forked
 from helpers import SMALL, command, in_process
 
 from qsnn.command import run_command
@@ -69,7 +70,7 @@ def test_train_impossible_config_prints_one_line_and_leaves_no_folder(train: Tra
 
 
 def test_help_is_a_page_and_cfg_prints_the_config(tmp_path: Path) -> None:
-    page = command("train", "--help", folder=tmp_path)
+    page = forked("train", "--help", folder=tmp_path)
     assert page.returncode == 0
     assert page.stderr == ""
     assert "resume=outputs/<run>" in page.stdout
@@ -164,7 +165,7 @@ def test_sweep_runs_equal_the_same_runs_alone_to_the_last_bit(train: Train, tmp_
 
 def test_two_sweeps_started_at_once_do_not_collide(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "qsnn.train", *SMALL, "-m", "seed=0,1"]
-    both = [subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
+    both = [Forked(words, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
     assert len(list(tmp_path.glob("outputs/multirun/quick/*"))) == 2
     assert len(list(tmp_path.glob("outputs/multirun/quick/*/*/summary.json"))) == 4
@@ -190,11 +191,8 @@ def test_train_stops_at_a_tensor_that_is_not_finite_and_keeps_the_good_checkpoin
 
 
 def test_train_on_a_full_disk_prints_one_line_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    def no_file_above_40_kib() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
-
-    result = command(
-        "train", *SMALL, "logging.to=[]", "kernels=eager", folder=tmp_path, preexec_fn=no_file_above_40_kib
+    result = forked(
+        "train", *SMALL, "logging.to=[]", "kernels=eager", folder=tmp_path, limits={resource.RLIMIT_FSIZE: 40_000}
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: cannot use ")

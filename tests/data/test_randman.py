@@ -2,13 +2,12 @@
 
 import json
 import math
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forking import forked
 
 from qsnn.data.events.batches import test_batches as batches_of_windows
 from qsnn.data.generators.randman import Randman, RandmanOption, RandmanSettings, num_frequencies
@@ -164,6 +163,6 @@ def test_train_command_learns_from_generated_manifolds(tmp_path: Path) -> None:
         "dataset.samples_per_class=10", "dataset.num_classes=2", "dataset.alpha=2", f"dataset.cache={tmp_path}/cache",
         f"hydra.run.dir={tmp_path}/run", "logging.progress=false", "kernels=eager",
     ]  # fmt: skip
-    done = subprocess.run([sys.executable, "-m", "qsnn.train", *words], capture_output=True, text=True, timeout=300)
+    done = forked("train", *words, folder=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"

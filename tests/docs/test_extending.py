@@ -3,12 +3,12 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from forking import run
 
 from qsnn.kernels.backend import GradientRounding, StoredWeight
 from qsnn.kernels.dispatch import select_backend
@@ -35,9 +35,7 @@ def files_of(language: str) -> dict[str, str]:
 def python(tree: Path, *arguments: str) -> str:
     """What ``python ...`` prints in a tree; it must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(tree)}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, text=True, timeout=120
-    )
+    done = run([sys.executable, *arguments], cwd=tree, env=environment, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forking import run
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "python.md").read_text(), re.M | re.S)
@@ -28,7 +29,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedPr
     environment.pop("QSNN_CACHE", None)
     program = "\n".join([*BLOCKS, CHECKS])
     words = [sys.executable, "-c", program]
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return run(words, cwd=folder, env=environment, timeout=300)
 
 
 def test_python_page_runs_from_top_to_bottom_and_learns(session: "subprocess.CompletedProcess[str]") -> None:

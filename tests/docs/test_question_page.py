@@ -2,9 +2,10 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
+
+from forking import run
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = (ROOT / "docs" / "sweeps.md").read_text().split("## From a question to a picture")[1].split("\n## ")[0]
@@ -23,7 +24,7 @@ def test_question_page_leads_to_its_table_and_pictures(tmp_path: Path) -> None:
     words = [SHORTER.get(word, word) for word in train]
     few = ["dataset.samples_per_class=20", "kernels=eager", "logging.to=[]", f"dataset.cache={tmp_path}"]
     for command in ([*words, *few], report):
-        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = run([sys.executable, *command], cwd=tmp_path, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "as good within" in done.stdout
     written = {path.name for path in (tmp_path / report[-1] / "report").iterdir()}
