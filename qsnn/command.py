@@ -68,6 +68,17 @@ def run_and_leave(work: Callable[[list[str]], None], shareable: bool = False) ->
         os._exit(int(end.code))
 
 
+def wants_usage(arguments: list[str], usage: str, of_a_run: bool = False) -> bool:
+    """Whether help is asked for, which is printed then. ``of_a_run``: without ``run=`` it is an error."""
+    if "-h" in arguments or "--help" in arguments:
+        sys.stdout.write(f"{usage}\n")
+        return True
+    if of_a_run and not any(text.startswith("run=") for text in arguments):
+        sys.stderr.write(f"error: no run given\n\n{usage}")
+        sys.exit(EXIT_BAD_INPUT)
+    return False
+
+
 def _leave_quietly() -> NoReturn:
     """Whoever read the output has had enough: end as a program that SIGPIPE ends, which Python ignores."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes when it shuts down

@@ -1,6 +1,6 @@
 """What a net costs: ``python -m qsnn.cost run=outputs/...``, or of a config alone; memory to the bit, energy by counts."""
 
-from qsnn.command import run_and_leave
+from qsnn.command import run_and_leave, wants_usage
 
 USAGE = """usage: python -m qsnn.cost run=outputs/<experiment>/<time> [hardware=...] [out=FILE] [counts=true]
        python -m qsnn.cost [experiment=<name>] [key=value ...] [rate=0.05] [hardware=...] [out=FILE] [counts=true]
@@ -33,8 +33,7 @@ def main() -> None:
 
 
 def _cost(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE):
         return
     from qsnn.config.command_line import set_up
     from qsnn.config.costing.command import cost

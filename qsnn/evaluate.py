@@ -1,8 +1,6 @@
 """Score a run again from its checkpoint: ``python -m qsnn.evaluate run=outputs/... [key=value ...]``."""
 
-import sys
-
-from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+from qsnn.command import run_and_leave, wants_usage
 
 USAGE = """usage: python -m qsnn.evaluate run=outputs/<experiment>/<time> [key=value ...]
 
@@ -19,12 +17,8 @@ def main() -> None:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE, of_a_run=True):
         return
-    if not any(text.startswith("run=") for text in arguments):
-        sys.stderr.write(f"error: no run given\n\n{USAGE}")
-        sys.exit(EXIT_BAD_INPUT)
     from qsnn.config.command_line import set_up
     from qsnn.config.scoring import score_run
 

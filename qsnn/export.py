@@ -1,8 +1,6 @@
 """A trained net in integers: ``python -m qsnn.export run=outputs/... [format=artefact] [out=...]``."""
 
-import sys
-
-from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+from qsnn.command import run_and_leave, wants_usage
 
 USAGE = """usage: python -m qsnn.export run=outputs/<experiment>/<time> [format=artefact|c|mem|nir|onnx] [out=FOLDER]
                              [weights=best|last] [overwrite=true] [training=true]
@@ -25,12 +23,8 @@ def main() -> None:
 
 
 def _export(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE, of_a_run=True):
         return
-    if not any(text.startswith("run=") for text in arguments):
-        sys.stderr.write(f"error: no run given\n\n{USAGE}")
-        sys.exit(EXIT_BAD_INPUT)
     from qsnn.config.command_line import set_up
     from qsnn.config.deploying.export import export
 

@@ -1,8 +1,6 @@
 """Ask a net about recordings: ``python -m qsnn.predict run=outputs/... recording.aedat [...]``."""
 
-import sys
-
-from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+from qsnn.command import run_and_leave, wants_usage
 
 USAGE = """usage: python -m qsnn.predict run=outputs/<experiment>/<time> FILE_OR_FOLDER ... [format=table|csv|json] [out=FILE]
                               [votes=FILE] [pictures=FOLDER] [time_unit=s|us] [device=... kernels=... threads=...]
@@ -24,12 +22,8 @@ def main() -> None:
 
 
 def _predict(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE, of_a_run=True):
         return
-    if not any(text.startswith("run=") for text in arguments):
-        sys.stderr.write(f"error: no run given\n\n{USAGE}")
-        sys.exit(EXIT_BAD_INPUT)
     from qsnn.config.command_line import set_up
     from qsnn.config.predicting.predict import predict
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+from qsnn.command import EXIT_BAD_INPUT, run_and_leave, wants_usage
 
 USAGE = """usage: python -m qsnn.prepare dataset=<name> dataset.root=<folder> [key=value ...]
 
@@ -24,8 +24,7 @@ def main() -> None:
 
 
 def _prepare(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE):
         return
     flags = [text for text in arguments if text.startswith("-")]
     if not arguments or flags:

@@ -2,7 +2,7 @@
 
 import sys
 
-from qsnn.command import EXIT_FAILED_RUNS, run_and_leave
+from qsnn.command import EXIT_FAILED_RUNS, run_and_leave, wants_usage
 
 USAGE = """usage: python -m qsnn.report FOLDER ... [by=KEY,...] [metric=FIGURE] [select=KEY:VALUE,...] [reference=KEY:VALUE,...]
                              [margin=0.01] [confidence=0.95] [lines=KEY] [out=FOLDER]
@@ -35,8 +35,7 @@ def main() -> None:
 
 
 def _report(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE):
         return
     from qsnn.comparing.command import report
 

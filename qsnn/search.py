@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from qsnn.command import run_and_leave
+from qsnn.command import run_and_leave, wants_usage
 from qsnn.errors import ConfigError
 
 USAGE = """usage: python -m qsnn.search [experiment=<name>] [key=value ...] [search.key=value ...] [hydra/launcher=...]
@@ -33,8 +33,7 @@ def main() -> None:
 
 
 def _search(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE):
         return
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError('searching needs optuna, which is not installed: pip install "qsnn[search]"')

@@ -2,7 +2,7 @@
 
 import sys
 
-from qsnn.command import EXIT_BAD_INPUT, run_and_leave
+from qsnn.command import run_and_leave, wants_usage
 
 EXIT_DIFFERS = 1
 USAGE = """usage: python -m qsnn.verify run=outputs/<experiment>/<time> [samples=32] [artefact=FOLDER] [weights=best|last]
@@ -24,12 +24,8 @@ def main() -> None:
 
 
 def _verify(arguments: list[str]) -> None:
-    if "-h" in arguments or "--help" in arguments:
-        print(USAGE)
+    if wants_usage(arguments, USAGE, of_a_run=True):
         return
-    if not any(text.startswith("run=") for text in arguments):
-        sys.stderr.write(f"error: no run given\n\n{USAGE}")
-        sys.exit(EXIT_BAD_INPUT)
     from qsnn.config.command_line import set_up
     from qsnn.config.deploying.training import verify_training
     from qsnn.config.deploying.verify import verify

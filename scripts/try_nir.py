@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 from compare_engine import draw
+from export_trials import exported, parse
 from needs import packages
 
-from qsnn.config.python import run
 from qsnn.deploy.nir_graph.write import write_nir
 from qsnn.errors import ConfigError
 
@@ -54,36 +54,13 @@ def random_nets(first: int, count: int, folder: Path) -> bool:
 
 def experiment(name: str, words: argparse.Namespace, folder: Path) -> bool:
     """Train for some epochs, export and check."""
-    from qsnn.config.deploying.export import export
-
-    more = [f"dataset.root={words.root}"] if words.root and name.startswith("nmnist") else []
-    place = folder / name
-    try:
-        run(
-            [
-                f"experiment={name}",
-                f"trainer.epochs={words.epochs}",
-                f"hydra.run.dir={place}",
-                "logging.progress=false",
-                *more,
-            ]
-        )
-        export([f"run={place}", "format=nir"])
-    except ConfigError as error:
-        print(f"{name}: refused: {error}")
-        return True
-    return told(name, place / "nir")
+    place = exported(name, "nir", words, folder)
+    return place is None or told(name, place)
 
 
 def main() -> None:
     """See above."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--experiments", nargs="*", default=[])
-    parser.add_argument("--root")
-    parser.add_argument("--epochs", type=int, default=1)
-    words = parser.parse_args()
+    words = parse(__doc__)
     packages("nir", "norse", "nirtorch")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FutureWarning)

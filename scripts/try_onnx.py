@@ -16,11 +16,10 @@ from pathlib import Path
 
 import torch
 from compare_engine import KINDS, draw
+from export_trials import exported, parse
 from needs import packages
 
-from qsnn.config.python import run
 from qsnn.deploy.onnx_step.write import write_onnx
-from qsnn.errors import ConfigError
 
 
 def random_nets(first: int, count: int, folder: Path) -> bool:
@@ -46,39 +45,19 @@ def random_nets(first: int, count: int, folder: Path) -> bool:
 
 def experiment(name: str, words: argparse.Namespace, folder: Path) -> bool:
     """Train for some epochs, export and check."""
-    from qsnn.config.deploying.export import export
     from qsnn.deploy.onnx_step.selftest import compared
 
-    more = [f"dataset.root={words.root}"] if words.root and name.startswith("nmnist") else []
-    place = folder / name
-    try:
-        run(
-            [
-                f"experiment={name}",
-                f"trainer.epochs={words.epochs}",
-                f"hydra.run.dir={place}",
-                "logging.progress=false",
-                *more,
-            ]
-        )
-        export([f"run={place}", "format=onnx"])
-    except ConfigError as error:
-        print(f"{name}: refused: {error}")
+    place = exported(name, "onnx", words, folder)
+    if place is None:
         return True
-    total, differ = compared(place / "onnx")
+    total, differ = compared(place)
     print(f"{name}: {total:,} codes compared, {differ} mismatches")
     return total > 0 and not differ
 
 
 def main() -> None:
     """See above."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--experiments", nargs="*", default=[])
-    parser.add_argument("--root")
-    parser.add_argument("--epochs", type=int, default=1)
-    words = parser.parse_args()
+    words = parse(__doc__)
     packages("onnx", "onnxruntime")
     torch.set_num_threads(1)
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("onnx", "onnxruntime")))

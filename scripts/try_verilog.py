@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 from compare_engine import draw
+from export_trials import exported, parse
 from needs import programs
 
-from qsnn.config.python import run
 from qsnn.deploy.verilog import write_mem
 from qsnn.errors import ConfigError
 
@@ -52,37 +52,15 @@ def random_nets(first: int, count: int, folder: Path) -> None:
 
 def experiment(name: str, words: argparse.Namespace, folder: Path) -> None:
     """Train for some epochs, export and check."""
-    from qsnn.config.deploying.export import export
-
-    more = [f"dataset.root={words.root}"] if words.root and name.startswith("nmnist") else []
-    place = folder / name
-    try:
-        run(
-            [
-                f"experiment={name}",
-                f"trainer.epochs={words.epochs}",
-                f"hydra.run.dir={place}",
-                "logging.progress=false",
-                *more,
-            ]
-        )
-        export([f"run={place}", "format=mem"])
-    except ConfigError as error:
-        print(f"{name}: refused: {error}")
-        return
-    begun = time.perf_counter()
-    print(f"{name}: {simulated(place / 'mem')}; {time.perf_counter() - begun:.0f} s")
+    place = exported(name, "mem", words, folder)
+    if place is not None:
+        begun = time.perf_counter()
+        print(f"{name}: {simulated(place)}; {time.perf_counter() - begun:.0f} s")
 
 
 def main() -> None:
     """See above."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--experiments", nargs="*", default=[])
-    parser.add_argument("--root")
-    parser.add_argument("--epochs", type=int, default=1)
-    words = parser.parse_args()
+    words = parse(__doc__)
     programs("iverilog", "vvp")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
