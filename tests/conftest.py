@@ -1,5 +1,6 @@
 """Fixtures of all tests: golden vectors, the backends, and the command in an empty folder."""
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +21,11 @@ from qsnn.kernels.dispatch import select_backend
 set_up()
 parse_once()
 CUDA_IS_THERE = torch.cuda.is_available()
+
+
+def pytest_collection_finish() -> None:
+    """What has been loaded by now stays: collections pass over it, half a million objects each."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

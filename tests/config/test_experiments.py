@@ -1,5 +1,6 @@
 """Every experiment and every group option composes, builds and takes one step; the paper's experiments are the originals."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,10 @@ def test_every_pattern_option_composes_builds_and_takes_a_step(group: str, optio
     assert any(changed_by_a_step(run).values())
 
 
-def dataset_of(words: list[str]) -> str:
+@functools.cache
+def dataset_of(*words: str) -> str:
     """The option of the data set that these choose."""
-    return str(OmegaConf.get_type(compose_config(words).dataset).option)
+    return str(OmegaConf.get_type(compose_config([*words]).dataset).option)
 
 
 def words_with(group: str, option: str, beside: list[str], data: Path) -> list[str]:
@@ -100,7 +102,7 @@ def words_with(group: str, option: str, beside: list[str], data: Path) -> list[s
     words, own_data = [f"{group}={option}"], group in ("dataset", "experiment")
     if group != "experiment":
         words = [*beside, *([] if own_data else ["dataset=nmnist"]), *words]
-    dataset = dataset_of(words) if own_data else "nmnist"  # a composition takes as long as the step
+    dataset = dataset_of(*words) if own_data else "nmnist"  # a composition takes as long as the step
     words += ["dataset.downsample=2"] if dataset == "nmnist" and group != "experiment" else []
     windows = (
         ["dataset.window_train=0.09", "dataset.window_test=0.09"] if dataset not in ("randman", "yin_yang") else []
