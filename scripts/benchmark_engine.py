@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from qsnn.deploy.arithmetic import Whole, highest_code
+from qsnn.deploy.accumulate import Accumulators
+from qsnn.deploy.arithmetic import WORD_BITS, Whole, highest_code
 from qsnn.deploy.artefact import read_artefact
 from qsnn.deploy.c.program import program_of
 from qsnn.deploy.engine import IntegerEngine
@@ -126,10 +127,9 @@ def _met(layer: Any, busy: Whole) -> int:
         return int(busy.sum()) * layer.weight.codes.shape[1]
     ones = np.ones_like(layer.weight.codes[:1])
     stride = getattr(layer, "stride", 1)
-    sums: Any = type("Exact", (), {"narrow": staticmethod(lambda name: False)})
-    return (
-        int(convolved(busy.reshape(1, *layer.inputs), ones, stride, layer.padding, sums, {}).sum()) * layer.neurons[0]
-    )
+    sums = Accumulators({"met": WORD_BITS})
+    met = convolved(busy.reshape(1, *layer.inputs), ones, stride, layer.padding, sums, {}, "met")
+    return int(met.sum()) * layer.neurons[0]
 
 
 def built(model: Model, folder: Path, compiler: str, flags: list[str]) -> Path:
