@@ -112,6 +112,8 @@ def _tell(c: Comparison) -> Callable[[float], str]:
 def _described(c: Comparison, caption: str) -> str:
     """For who cannot see a picture: what it is, and its best and worst row."""
     known = [(error, row.name(c.keys)) for row in c.rows if (error := c.error(row)) is not None]
+    if not known:
+        return f"{caption} No row is complete yet."
     best, worst = min(known), max(known)
     return (
         f"{caption} Least error {c.metric.tell(best[0])} ({best[1]}), largest {c.metric.tell(worst[0])} ({worst[1]}). "

@@ -187,6 +187,17 @@ def test_sweep_of_which_nothing_is_finished_says_what_became_of_its_runs(tmp_pat
         told(tmp_path)
 
 
+def test_sweep_of_which_no_row_is_complete_has_its_curves_and_no_best_row(tmp_path: Path) -> None:
+    for fold, status in ((0, "finished"), (1, "stopped")):
+        run = class_run(tmp_path / f"{fold}", first_right(9), {"dataset.num_folds": 2, "dataset.fold": fold})
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps({**summary, "status": status}))
+    printed = told(tmp_path)
+    assert (tmp_path / "report" / "curves.png").exists()
+    assert "No row is complete yet." in (tmp_path / "report" / "report.html").read_text()
+    assert "1 stopped" in printed.text
+
+
 def test_what_a_killed_report_left_half_written_goes_with_the_next_one(tmp_path: Path) -> None:
     write_report(tmp_path, {"report.html": b"1"})
     old, new = (tmp_path / f".report.html.{number}.tmp" for number in (1, 2))
