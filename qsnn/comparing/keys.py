@@ -164,11 +164,18 @@ def find_values(word: str, text: str, records: Sequence[Record]) -> dict[str, li
             raise ConfigError(f"{word}={part} is no pair key:value, such as {word}=quantization.weight_bits:8")
         key, wanted = find_key(word, name.strip(), records), frozen(read_value(value.strip()))
         values = {name_of(value_of(record, key)): value_of(record, key) for record in records}
-        if name_of(wanted) not in values:
+        same = [one for said, one in values.items() if said == name_of(wanted) or _same_number(one, wanted)]
+        if not same:
             there = ", ".join(map(name_of, sorted(values.values(), key=order_of)[:8]))
             raise ConfigError(f"{word}={part}: no run has {key}={value.strip()}; there are {there}")
-        found.setdefault(key, []).append(values[name_of(wanted)])
+        found.setdefault(key, []).append(same[0])
     return found
+
+
+def _same_number(one: Any, other: Any) -> bool:
+    """Whether both are numbers, and equal: 64 is 64.0."""
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (one, other))
+    return numbers and one == other
 
 
 def selected(records: Sequence[Record], wanted: dict[str, list[Any]]) -> list[Record]:

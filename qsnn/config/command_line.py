@@ -212,7 +212,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
     overrides = [override.input_line or "" for override in parsed]
     words = [*flags, *overrides]  # argparse takes the overrides in one piece, and more may follow
     if arguments.cfg or arguments.info:
-        _try_run(parsed) if not arguments.multirun else _try_sweep(parsed)
+        _try_run(parsed)
         return CommandLine(words, None)
     if arguments.multirun:
         sweep = _try_sweep(parsed)
@@ -240,6 +240,8 @@ def _parse_flags(words: list[str]) -> argparse.Namespace:
             f"{name} is not taken: qsnn has one config, of groups; put settings of your own into files of groups, such as "
             "experiment/mine.yaml, and name their folder by --config-dir"
         )
+    if arguments.multirun and (arguments.cfg or arguments.info):
+        raise ConfigError("--cfg and --info tell of one run: leave out -m and sweep.name=, with one value of each key")
     if arguments.experimental_rerun:
         raise ConfigError(
             "--experimental-rerun reads a pickle, which may run anything: go on with a run by resume=<folder>"

@@ -163,6 +163,8 @@ FLAGS = {
     "--epochs -m": "--epochs is not a flag: write trainer.epochs=<value>",
     "--zzz": "--zzz is not a flag: write key=value, such as quantization.weight_bits=4",
     "--experimental-rerun job.pickle": "--experimental-rerun reads a pickle",
+    "-m seed=0,1 --cfg job": "--cfg and --info tell of one run: leave out -m and sweep.name=",
+    "-m seed=0,1 --info config": "--cfg and --info tell of one run: leave out -m and sweep.name=",
 }
 
 

@@ -64,6 +64,13 @@ def test_reference_and_by_and_select_are_taken_by_the_ends_of_their_keys(tmp_pat
     assert c.differences[1].verdict == "yes"
 
 
+def test_number_is_named_in_any_of_its_forms(tmp_path: Path) -> None:
+    c = compared(sweep(tmp_path), select="weight_bits:2.0,weight_bits:8", reference="weight_bits:2e0")
+    assert {row.values for row in c.rows} == {((16,), 2), ((32,), 2), ((16,), 8), ((32,), 8)}
+    with pytest.raises(ConfigError, match=r"no run has quantization\.weight_bits=true"):
+        compared(tmp_path, select="weight_bits:true")
+
+
 def test_predictions_that_are_not_kept_or_not_those_of_the_summary_are_not_paired(tmp_path: Path) -> None:
     folder = sweep(tmp_path)
     (folder / "2-16-1" / "test_predictions.npz").unlink()

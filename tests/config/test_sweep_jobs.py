@@ -84,9 +84,8 @@ def test_folder_that_the_user_chose_is_taken() -> None:
     assert plan("seed=0,1", "hydra.sweep.dir='mine, with ${name}'")[0] == Path("mine, with pattern")
 
 
-def test_no_sweep_is_planned_for_one_run_or_for_a_look_at_the_config() -> None:
+def test_no_sweep_is_planned_for_one_run() -> None:
     assert read_command_line(["seed=0"]).sweep is None
-    assert read_command_line(["-m", "seed=0,1", "--cfg", "job"]).sweep is None
 
 
 def test_folder_names_of_jobs_stay_below_the_limit_of_file_systems_in_any_script() -> None:
