@@ -71,10 +71,11 @@ def methods(c: Comparison) -> list[str]:
 
 
 def facts(c: Comparison) -> list[str]:
-    """What the figures are to be compared with, of which versions they are, and what they lack."""
+    """Of which runs the figures are not, what they are to be compared with, of which versions they are, and what they lack."""
     finished = [record.summary for record in c.records if record.finished]
     silent = sorted({value for summary in finished if (value := figure(summary, "silent_distance")) is not None})
-    told = [f"Distance of a silent net: {', '.join(f'{value:.1f}' for value in silent)}."] if silent else []
+    told = _left_out(c)
+    told += [f"Distance of a silent net: {', '.join(f'{value:.1f}' for value in silent)}."] if silent else []
     versions = [summary["versions"] for summary in finished if isinstance(summary.get("versions"), dict)]
     names = dict.fromkeys(", ".join(f"{name} {number}" for name, number in one.items()) for one in versions)
     told += [printable(f"Versions: {'; or '.join(names)}.")] if names else []
@@ -82,6 +83,15 @@ def facts(c: Comparison) -> list[str]:
     told += [*filter(None, [told_tables(of_rows)]), *told_lacks(of_rows)]
     lost = f"{len(c.homeless)} of the unfinished runs belong to no row: too little is known of what they were to be."
     return [*told, lost] if c.homeless else told
+
+
+def _left_out(c: Comparison) -> list[str]:
+    """How many runs ``select=`` leaves out, and the folders that have none left: nothing else of the report shows them."""
+    number = c.found - len(c.records)
+    left = {folder for record in c.records for folder in record.below}
+    empty = [str(folder) for folder in dict.fromkeys(c.request.folders) if folder not in left]
+    none = f"; no run is left of {', '.join(empty)}" if empty else ""
+    return [printable(f"select={c.request.select} leaves out {number} of {c.found} runs{none}.")] if number else []
 
 
 def _method_of_differences(c: Comparison) -> list[str]:

@@ -10,7 +10,7 @@ from qsnn.comparing.drift import Drift
 from qsnn.comparing.front import pareto_front
 from qsnn.comparing.kept.damage import damaged_files
 from qsnn.comparing.kept.reading import Kept
-from qsnn.comparing.keys import HARDWARE, find_key, find_keys, find_values, is_of, is_width, selected, varied_keys
+from qsnn.comparing.keys import HARDWARE, find_key, find_keys, find_values, is_of, is_width, select, varied_keys
 from qsnn.comparing.metrics import Metric, beside, choose_metric
 from qsnn.comparing.paired import Difference, Pairing, all_differences, reference_of, reference_values
 from qsnn.comparing.prices import told_tables
@@ -37,12 +37,13 @@ class Request(NamedTuple):
 class Comparison(NamedTuple):
     """``rows`` by ``keys``, a `Difference` and a drift by layer for each, None and empty where there is none.
 
-    ``fronts``: by the name of a cost, places of the rows that no other beats; ``homeless``: runs of no row, as too
-    little is known of them; ``line_key``: its values are the lines of pictures; ``damaged``: a line for each file of a run or
-    a sweep that cannot be read.
+    ``found``: how many runs the folders hold, ``records``: those that ``select=`` leaves of them; ``fronts``: by the name of a
+    cost, places of the rows that no other beats; ``homeless``: runs of no row, as too little is known of them; ``line_key``:
+    its values are the lines of pictures; ``damaged``: a line for each file of a run or a sweep that cannot be read.
     """
 
     request: Request
+    found: int
     records: list[Record]
     keys: list[str]
     metric: Metric
@@ -82,9 +83,7 @@ class Comparison(NamedTuple):
 def compare(request: Request) -> Comparison:
     """Read the folders and work out everything. Raises ConfigError and RunFolderError."""
     everything = read_records(request.folders)
-    records = selected(everything, find_values("select", request.select, everything))
-    if not records:
-        raise RunFolderError(f"select={request.select} leaves no run")
+    records = select(request.select, everything)
     if not any(record.finished for record in records):
         ended = Counter(record.status for record in records)
         told = ", ".join(f"{number} {status}" for status, number in ended.items())
@@ -104,7 +103,7 @@ def compare(request: Request) -> Comparison:
     kept = Kept()
     pairing = Pairing(metric, request.confidence, request.margin, kept)
     return Comparison(
-        request, records, keys, metric, beside(records, metric), _known(rows), rows, reference,
+        request, len(everything), records, keys, metric, beside(records, metric), _known(rows), rows, reference,
         all_differences(rows, keys, reference, pairing), _drifts(rows, keys, reference, kept), _fronts(rows, metric), homeless,
         _asked_line_key(request.lines, keys, records) if request.lines else _line_key(keys, rows),
         damaged_files(request.folders, records, kept),

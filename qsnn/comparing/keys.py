@@ -163,13 +163,20 @@ def find_values(word: str, text: str, records: Sequence[Record]) -> dict[str, li
         if not sign:
             raise ConfigError(f"{word}={part} is no pair key:value, such as {word}=quantization.weight_bits:8")
         key, wanted = find_key(word, name.strip(), records), frozen(read_value(value.strip()))
-        values = {name_of(value_of(record, key)): value_of(record, key) for record in records}
+        values = _values_by_name(records, key)
         same = [one for said, one in values.items() if said == name_of(wanted) or _same_number(one, wanted)]
         if not same:
-            there = ", ".join(map(name_of, sorted(values.values(), key=order_of)[:8]))
-            raise ConfigError(f"{word}={part}: no run has {key}={value.strip()}; there are {there}")
+            raise ConfigError(f"{word}={part}: no run has {key}={value.strip()}; there are {_listed(values)}")
         found.setdefault(key, []).append(same[0])
     return found
+
+
+def _values_by_name(records: Sequence[Record], key: str) -> dict[str, Any]:
+    return {name_of(value): value for value in (value_of(record, key) for record in records)}
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(map(name_of, sorted(values.values(), key=order_of)[:8]))
 
 
 def _same_number(one: Any, other: Any) -> bool:
@@ -178,7 +185,15 @@ def _same_number(one: Any, other: Any) -> bool:
     return numbers and one == other
 
 
-def selected(records: Sequence[Record], wanted: dict[str, list[Any]]) -> list[Record]:
-    """The runs whose config has one of the wanted values under each key."""
-    names = {key: {name_of(value) for value in values} for key, values in wanted.items()}
-    return [r for r in records if all(name_of(value_of(r, key)) in of for key, of in names.items())]
+def select(text: str, records: Sequence[Record]) -> list[Record]:
+    """The runs whose config has, under each key of ``select=``, one of the values that it names. Raises ConfigError where no
+    run has them all, with the values that there are."""
+    chosen, before = list(records), ""
+    for key, values in find_values("select", text, records).items():
+        names = {name_of(value) for value in values}
+        left = [record for record in chosen if name_of(value_of(record, key)) in names]
+        if not left:
+            there = _listed(_values_by_name(chosen, key))
+            raise ConfigError(f"select={text} leaves no run: those with {before} have {key} {there}")
+        chosen, before = left, ", ".join(filter(None, [before, f"{key} {' or '.join(map(name_of, values))}"]))
+    return chosen

@@ -23,7 +23,8 @@ FlatConfig = dict[str, Any]
 
 class Record(NamedTuple):
     """A run. ``config``: values by dotted key, lists as tuples; ``settled``: all of it, as the run had it; else only what its
-    overrides and `.hydra/config.yaml` say for certain. ``explicit``: the keys that its overrides set."""
+    overrides and `.hydra/config.yaml` say for certain. ``explicit``: the keys that its overrides set. ``below``: the folders,
+    of those that were asked for, in or below which it is."""
 
     folder: Path | None
     status: str
@@ -33,6 +34,7 @@ class Record(NamedTuple):
     config: FlatConfig
     settled: bool
     explicit: frozenset[str]
+    below: tuple[Path, ...] = ()
 
     @property
     def seed(self) -> Any:
@@ -59,20 +61,21 @@ def read_records(folders: Sequence[Path]) -> list[Record]:
     """Every run in or below ``folders``, each once. Raises RunFolderError for a folder that is not there or holds no run."""
     found: dict[Any, Record] = {}
     for folder in folders:
-        if not folder.is_dir():
-            wrong = "is no folder" if folder.exists() else "is not there"
-            raise RunFolderError(
-                f"{folder} {wrong}: name folders of runs or sweeps, such as outputs/multirun/<experiment>/<time>"
-            )
-        jobs = find_jobs(folder)
-        if not jobs:
-            raise RunFolderError(
-                f"no runs below {folder}: name folders of runs or sweeps, such as outputs/multirun/<experiment>/<time>"
-            )
-        for job in jobs:
+        for job in _jobs_in(folder):
             place = (folder.resolve(), job.overrides) if job.folder is None else job.folder.resolve()
-            found.setdefault(place, read_record(job))
+            record = found[place] if place in found else read_record(job)
+            found[place] = record._replace(below=(*record.below, folder))
     return completed(list(found.values()))
+
+
+def _jobs_in(folder: Path) -> list[Job]:
+    name = "name folders of runs or sweeps, such as outputs/multirun/<experiment>/<time>"
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} {'is no folder' if folder.exists() else 'is not there'}: {name}")
+    jobs = find_jobs(folder)
+    if not jobs:
+        raise RunFolderError(f"no runs below {folder}: {name}")
+    return jobs
 
 
 def completed(records: list[Record]) -> list[Record]:
