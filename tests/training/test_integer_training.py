@@ -1,6 +1,7 @@
 """With quantization.arithmetic=integer a program in whole numbers repeats training, every code of every step."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -26,7 +27,7 @@ from qsnn.models.feedforward import Feedforward
 from qsnn.models.recurrent import Recurrent
 from qsnn.quantization import symmetric, to_codes
 from qsnn.quantization.bit_widths import BitWidths
-from qsnn.training.bptt import train_step
+from qsnn.training.bptt import StepResult, train_step
 from qsnn.training.run import Rates
 from qsnn.training.state import new_training_state
 
@@ -110,6 +111,58 @@ def codes(values: Tensor, exponent: int) -> np.ndarray:
     return scaled.astype(np.int64)
 
 
+def taken_over(case: str, backend: Backend) -> tuple[SpikingNet, Machine, BitWidths]:
+    """The net of a case, its machine, its widths."""
+    model, neuron, others, momentum = CASES[case]
+    others = {"gradient_bits": 8, "error_bits": 8, "state_bits": 8, **others}
+    bits = BitWidths(**others, arithmetic="integer")
+    net = model.build_spiking(MAPS, CLASSES, neuron[0], bits, None, SEED, backend)
+    net.clamp_weights()
+    return net, Machine(net, model, neuron, bits.by_layer(len(net.layers)), momentum), bits
+
+
+def criterion_of(loss: str, backend: Backend) -> Any:
+    return {
+        "spike_count": SpikeCountLoss(0.4, 0.1, True),
+        "van_rossum": VanRossumDistance(0.75, 5e-3, backend, 6),
+        "cross_entropy": IntegerCrossEntropyLoss(0.5, 7),
+    }[loss]
+
+
+def errors_of(loss: str, labels: np.ndarray, target: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What `criterion_of` sends back, in whole numbers, from output spikes (T, B, K)."""
+    wanted = np.where(np.arange(CLASSES) == labels[:, None], 5, 1)  # rint(0.4 * 12), rint(0.1 * 12)
+    exponentials = [round(2**7 * math.exp(-0.5 * below)) for below in range(STEPS + 1)]
+    return {
+        "spike_count": lambda s: np.broadcast_to(s.sum(0) - wanted, s.shape),
+        "van_rossum": lambda s: van_rossum(s, target, (3, 2), 6),
+        "cross_entropy": lambda s: softmax_errors(s, labels, exponentials),
+    }[loss]
+
+
+def check_layers(
+    number: int, net: SpikingNet, done: StepResult, passes: list[Any], gradients: list[Any], bounds: Any
+) -> None:
+    """Spikes, membranes and gradients are those of the machine, and none is wider than was said."""
+    for name, layer, exact in zip(net.layers, passes, gradients, strict=True):
+        activity = done.activity[name]
+        assert (activity.spikes.numpy().reshape(layer.spikes.shape) == layer.spikes).all(), (number, name)
+        membrane = codes(activity.membrane, net.layers[name].state_widths()[1] - 1).reshape(layer.membrane.shape)
+        assert (membrane[:-1] == layer.membrane[1:]).all(), (number, name)
+        assert (codes(done.gradients[f"{name}.weight"], exact.errors.exponent) == exact.weight).all(), (number, name)
+        assert np.abs(exact.weight).max() <= bounds[name]["weight_gradient"].largest
+
+
+def check_weights(number: int, net: SpikingNet, done: StepResult, machine: Machine, rounded: dict[str, Any]) -> None:
+    """Rounded gradients and stored weights are those of the machine."""
+    exponent = machine.rule.gradient_bits - 1
+    for name, g in rounded.items():
+        assert (codes(done.rounded[name], exponent) == g).all(), (number, name)
+        net.clamp_weights()
+        found = codes(net.weights()[name].weight, exponent)
+        assert (found == machine.stored[name].codes).all(), (number, name)
+
+
 @pytest.mark.parametrize(
     ("case", "loss"),
     [
@@ -119,49 +172,18 @@ def codes(values: Tensor, exponent: int) -> np.ndarray:
     ],
 )
 def test_training_is_repeated_by_whole_numbers_code_for_code(case: str, loss: str, backend: Backend) -> None:
-    model, neuron, others, momentum = CASES[case]
-    others = {"gradient_bits": 8, "error_bits": 8, "state_bits": 8, **others}
-    bits = BitWidths(**others, arithmetic="integer")
-    net = model.build_spiking(MAPS, CLASSES, neuron[0], bits, None, SEED, backend)
-    net.clamp_weights()
-    widths = bits.by_layer(len(net.layers))
-    machine = Machine(net, model, neuron, widths, momentum)
-    rule = SGD(1.0, momentum, 2.0 ** (1 - bits.gradient_bits))
-    state = new_training_state(net, rule, SEED)
+    net, machine, bits = taken_over(case, backend)
+    momentum, criterion = CASES[case][-1], criterion_of(loss, backend)
+    state = new_training_state(net, SGD(1.0, momentum, 2.0 ** (1 - bits.gradient_bits)), SEED)
     rounding = {name: GradientRounding(16.0, bits.gradient_bits, bits.rng_bits, "unbiased") for name in net.layers}
-    criterion: Any = {
-        "spike_count": SpikeCountLoss(0.4, 0.1, True),
-        "van_rossum": VanRossumDistance(0.75, 5e-3, backend, 6),
-        "cross_entropy": IntegerCrossEntropyLoss(0.5, 7),
-    }[loss]
-    exponentials = [round(2**7 * math.exp(-0.5 * below)) for below in range(STEPS + 1)]
     bounds = accumulators(net, Lesson(STEPS, BATCH, criterion.largest_error(STEPS), rounding, momentum))
     for number in range(UPDATES):
         x, labels, raster = batch(number)
-        wanted = np.where(np.arange(CLASSES) == labels.numpy()[:, None], 5, 1)  # rint(0.4 * 12), rint(0.1 * 12)
-        target, spikes = raster.numpy().astype(np.int64), x.numpy().astype(np.int64)
-        at_output = {
-            "spike_count": lambda s, w=wanted: np.broadcast_to(s.sum(0) - w, s.shape),
-            "van_rossum": lambda s, y=target: van_rossum(s, y, (3, 2), 6),
-            "cross_entropy": lambda s, k=labels: softmax_errors(s, k.numpy(), exponentials),
-        }
-        passes, gradients, rounded = machine.step(spikes, at_output[loss])
+        at_output = errors_of(loss, labels.numpy(), raster.numpy().astype(np.int64))
+        passes, gradients, rounded = machine.step(x.numpy().astype(np.int64), at_output)
         taught = raster if loss == "van_rossum" else labels
         done = train_step(state, x, taught, criterion, Rates(rounding, 1.0), keep=True)
-        for name, layer, exact in zip(net.layers, passes, gradients, strict=True):
-            activity = done.activity[name]
-            assert (activity.spikes.numpy().reshape(layer.spikes.shape) == layer.spikes).all(), (number, name)
-            membrane = codes(activity.membrane, net.layers[name].state_widths()[1] - 1).reshape(layer.membrane.shape)
-            assert (membrane[:-1] == layer.membrane[1:]).all(), (number, name)
-            assert (codes(done.gradients[f"{name}.weight"], exact.errors.exponent) == exact.weight).all(), (
-                number,
-                name,
-            )
-            assert np.abs(exact.weight).max() <= bounds[name]["weight_gradient"].largest
-        for name, g in rounded.items():
-            assert (codes(done.rounded[name], bits.gradient_bits - 1) == g).all(), (number, name)
-            net.clamp_weights()
-            found = codes(state.model.weights()[name].weight, bits.gradient_bits - 1)
-            assert (found == machine.stored[name].codes).all(), (number, name)
+        check_layers(number, net, done, passes, gradients, bounds)
+        check_weights(number, net, done, machine, rounded)
     assert all(layer.spikes.any() for layer in passes)
     assert any(g.any() for g in rounded.values())
