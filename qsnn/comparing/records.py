@@ -65,7 +65,7 @@ def read_records(folders: Sequence[Path]) -> list[Record]:
             place = (folder.resolve(), job.overrides) if job.folder is None else job.folder.resolve()
             record = found[place] if place in found else read_record(job)
             found[place] = record._replace(below=(*record.below, folder))
-    return completed(list(found.values()))
+    return in_one_form(completed(list(found.values())))
 
 
 def _jobs_in(folder: Path) -> list[Job]:
@@ -87,6 +87,24 @@ def completed(records: list[Record]) -> list[Record]:
         else _as_another(record, known[_replicate_of(record)])
         for record in records
     ]
+
+
+def in_one_form(records: list[Record]) -> list[Record]:
+    """The same; equal numbers of a key have one form, that of a config which is known whole where there is one: ``64`` of an
+    override is the ``64.0`` that finished runs have. Rows, ``select=`` and ``reference=`` take values by their form."""
+    forms: dict[tuple[str, Any], Any] = {}
+    for record in sorted(records, key=lambda record: not record.settled):
+        for key, value in _numbers(record.config):
+            forms.setdefault((key, value), value)
+    return [
+        record._replace(config=record.config | {key: forms[key, value] for key, value in _numbers(record.config)})
+        for record in records
+    ]
+
+
+def _numbers(config: FlatConfig) -> Iterator[tuple[str, Any]]:
+    """No booleans, though these equal 0 and 1."""
+    return ((key, value) for key, value in config.items() if type(value) in (int, float))
 
 
 def _as_another(record: Record, other: Record) -> Record:

@@ -12,7 +12,7 @@ from qsnn.comparing.comparison import Comparison, Request, compare
 from qsnn.errors import ConfigError, RunFolderError
 from qsnn.training.runs import write_plan
 
-BITS, HIDDEN = "quantization.weight_bits", "model.hidden"
+BITS, HIDDEN, ETA = "quantization.weight_bits", "model.hidden", "optimizer.eta"
 
 
 def compared(folder: Path, **asked: Any) -> Comparison:
@@ -69,6 +69,27 @@ def test_number_is_named_in_any_of_its_forms(tmp_path: Path) -> None:
     assert {row.values for row in c.rows} == {((16,), 2), ((32,), 2), ((16,), 8), ((32,), 8)}
     with pytest.raises(ConfigError, match=r"no run has quantization\.weight_bits=true"):
         compared(tmp_path, select="weight_bits:true")
+
+
+@pytest.mark.parametrize("first", ["a", "z"])
+def test_equal_numbers_are_one_value_where_an_override_has_another_form_than_the_config(
+    first: str, tmp_path: Path
+) -> None:
+    for bits in (2, 8):
+        class_run(tmp_path / f"m{bits}", first_right(9), {ETA: 64.0, BITS: bits})
+    class_run(tmp_path / "n", first_right(9), {ETA: 32.0, BITS: 2})
+    write_failed(tmp_path / first, f"{ETA}=64", f"{BITS}=2", "seed=1")
+    for number in ("64", "64.0"):
+        c = compared(tmp_path, select=f"eta:{number}", by="eta,weight_bits")
+        assert [(row.values, row.told_runs()) for row in c.rows] == [((64.0, 2), "1 of 2 (1 failed)"), ((64.0, 8), "1")]
+        differences = compared(tmp_path, reference=f"eta:{number}").differences
+        assert [d is not None for d in differences] == [True, False, False]
+
+
+def write_failed(folder: Path, *overrides: str) -> None:
+    folder.mkdir()
+    summary = {"status": "failed", "error": "too few", "overrides": overrides}
+    (folder / "summary.json").write_text(json.dumps(summary))
 
 
 def test_predictions_that_are_not_kept_or_not_those_of_the_summary_are_not_paired(tmp_path: Path) -> None:
