@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -37,14 +38,38 @@ def differences(one: object, other: object, where: str = "") -> list[str]:
     return [] if one == other or where in (".seconds", ".seconds_start", ".config.resume") else [where]
 
 
-def main() -> int:
-    """Run, kill, resume, compare."""
+def kill_and_resume(overrides: list[str], folder: Path, moments: Iterator[float]) -> tuple[int, int]:
+    """The run in ``folder``, killed after each of ``moments`` seconds from a start and gone on with; kills and exit code."""
+    arguments, kills = [*overrides, f"hydra.run.dir={folder}"], 0
+    while True:
+        process = start(arguments)
+        moment = next(moments, None)
+        try:
+            return kills, process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+        last = folder / "checkpoints" / "last.pt"
+        epoch = torch.load(last, weights_only=True)["epoch"] if last.exists() else None
+        print(f"kill {kills} after {moment:.1f} s: checkpoint of epoch {epoch}")
+        if epoch is not None:
+            arguments = [f"resume={folder}"]
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--longest", type=float, default=8.0, help="seconds from a start to the kill at most")
     parser.add_argument("overrides", nargs="*", default=DEFAULT)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run, kill, resume, compare."""
+    options = read_options()
     generator = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         whole, killed = Path(temporary) / "whole", Path(temporary) / "killed"
@@ -54,22 +79,8 @@ def main() -> int:
             return 1
         seconds = time.perf_counter() - began
         print(f"uninterrupted: {seconds:.1f} s")
-        arguments, kills = [*options.overrides, f"hydra.run.dir={killed}"], 0
-        while True:
-            process = start(arguments)
-            try:
-                moment = generator.uniform(1.0, options.longest) if kills < options.kills else None
-                code = process.wait(moment)
-                break
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                kills += 1
-            last = killed / "checkpoints" / "last.pt"
-            epoch = torch.load(last, weights_only=True)["epoch"] if last.exists() else None
-            print(f"kill {kills} after {moment:.1f} s: checkpoint of epoch {epoch}")
-            if epoch is not None:
-                arguments = [f"resume={killed}"]
+        moments = (generator.uniform(1.0, options.longest) for _ in range(options.kills))
+        kills, code = kill_and_resume(options.overrides, killed, moments)
         summary = json.loads((killed / "summary.json").read_text())
         same_metrics = (whole / "metrics.jsonl").read_bytes() == (killed / "metrics.jsonl").read_bytes()
         pair = (torch.load(f / "checkpoints" / "last.pt", weights_only=True) for f in (whole, killed))
