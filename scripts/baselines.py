@@ -3,6 +3,7 @@
 python scripts/baselines.py experiment=nmnist_small dataset.root=<folder> dataset.num_folds=5
 python scripts/baselines.py experiment=gesture_demo
 python scripts/baselines.py experiment=objects dataset.root=<folder> --rates
+python scripts/baselines.py experiment=randman
 
 Needs scikit-learn (the extra "dev"). Sensor, test window, folds and test recordings are those of the experiment: with
 dataset.num_folds each fold is tested once, without it the data set's own test recordings are. A recording's features are
@@ -11,6 +12,9 @@ experiment shifts its windows in training (dataset.shift), the SVM is also train
 at every such shift (not logistic regression, which takes minutes with them). C and gamma are chosen by validation
 recordings inside the training part, then the classifier learns from the whole of it; the test recordings are looked at
 once. Nothing is random.
+
+Of spike trains (randman, yin_yang) the features are the times of each unit's first spike, the end of the window where it
+has none.
 
 With --rates also what the place of events alone tells: the square root of each pixel's number of events, on the whole sensor,
 without time and polarity, for the nearest mean of a class and for logistic regression, and for logistic regression that is
@@ -37,7 +41,7 @@ from qsnn.config.command_line import compose_config, parse_overrides, set_up
 from qsnn.config.preparing import wrong_data
 from qsnn.data.events.batches import shifted
 from qsnn.data.events.dataset import EventDataset
-from qsnn.data.events.options import EventData
+from qsnn.data.events.options import EventData, SpikeTrains
 from qsnn.data.events.split import Split, split
 from qsnn.data.events.windows import WindowSettings, input_shape, pixel_table
 from qsnn.errors import ConfigError, QsnnError
@@ -71,6 +75,15 @@ def count_maps(dataset: EventDataset, windows: WindowSettings, num_bins: int, by
         place = time.astype(np.int64) * num_bins // end * (channels * height * width) + pixels[address]
         counts[:] = np.bincount(place, minlength=counts.size).reshape(counts.shape)
     return np.sqrt(maps)
+
+
+def first_spikes(dataset: EventDataset, window: int) -> Features:
+    """[N, units]: when each unit spikes first, in us, ``window`` where it does not before that."""
+    times = np.full((dataset.num_recordings, math.prod(dataset.sensor)), window)
+    for index, row_of in enumerate(times):
+        time, address = dataset.raw(index, 0, window)
+        np.minimum.at(row_of, address >> 1, time.astype(np.int64))
+    return times.astype(np.float64)
 
 
 def shifted_copies(maps: Features, shift: int) -> Features:
@@ -190,26 +203,45 @@ def row(name: str, copies: int, folds: list[Tested]) -> str:
 def table(config: Any, num_bins: int, validation_share: float, rates: bool = False) -> str:
     """Markdown: a line for each classifier, with and without shifted copies, and those of `rate_lines`. Raises QsnnError."""
     dataset: Any = OmegaConf.to_object(config.dataset)
-    if not isinstance(dataset, EventData):
+    if not isinstance(dataset, (EventData, SpikeTrains)):
         raise ConfigError(
             "this dataset has no recordings of events: choose an experiment that has, such as nmnist_small"
         )
+    if rates and isinstance(dataset, SpikeTrains):
+        raise ConfigError("--rates is of pixels, and this dataset has spike trains")
     wrong = tuple(wrong_data(config))
     if wrong:
         raise ConfigError(*wrong)
     prepared = dataset.prepare(config.logging.progress)
     windows = dataset.windows(config.neuron.dt, training=False)
-    maps = count_maps(prepared, windows, num_bins)
     numbers = range(dataset.num_folds) if dataset.num_folds else [0]
     splits = [split(prepared, validation_share, dataset.seed, dataset.num_folds, number) for number in numbers]
-    lines = [HEADER, "|---" * HEADER.count(" | ") + "|---|"]
-    contestants = [("logistic regression", 0), *(("RBF SVM", shift) for shift in sorted({0, dataset.shift}))]
-    for name, shift in contestants:
-        found = [score(name, maps, prepared.labels, parts, shift) for parts in splits]
-        lines.append(row(name, (2 * shift + 1) ** 2, found))
-    if rates:
-        lines += rate_lines(prepared, windows, splits)
-    return "\n".join(lines)
+    if isinstance(dataset, SpikeTrains):
+        lines = time_lines(prepared, windows, splits)
+    else:
+        lines = count_lines(prepared, windows, splits, num_bins, dataset.shift)
+        lines += rate_lines(prepared, windows, splits) if rates else []
+    return "\n".join([HEADER, "|---" * HEADER.count(" | ") + "|---|", *lines])
+
+
+def count_lines(
+    dataset: EventDataset, windows: WindowSettings, splits: list[Split], num_bins: int, shift: int
+) -> list[str]:
+    """The rows of what numbers of events by time bin, polarity and pixel tell."""
+    maps, lines = count_maps(dataset, windows, num_bins), []
+    for name, moved in [("logistic regression", 0), *(("RBF SVM", moved) for moved in sorted({0, shift}))]:
+        found = [score(name, maps, dataset.labels, parts, moved) for parts in splits]
+        lines.append(row(name, (2 * moved + 1) ** 2, found))
+    return lines
+
+
+def time_lines(dataset: EventDataset, windows: WindowSettings, splits: list[Split]) -> list[str]:
+    """The rows of what the times of first spikes tell."""
+    times, lines = first_spikes(dataset, windows.num_steps * windows.step), []
+    for name in ("logistic regression", "RBF SVM"):
+        found = [score(name, times, dataset.labels, parts, 0) for parts in splits]
+        lines.append(row(f"{name}, times of first spikes", 1, found))
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from qsnn.comparing.charts.axes import Axis, categorical, linear, of_size, of_values, short_number
+from qsnn.comparing.charts.axes import Axis, categorical, linear, logarithmic, of_size, of_values, short_number
 from qsnn.comparing.charts.heat import heat_map
 from qsnn.comparing.charts.plot import Point, Series, plot
 from qsnn.comparing.charts.scene import NUM_SERIES, Scene
@@ -88,8 +88,8 @@ def _point(c: Comparison, row: Row, x: Any, ring: bool = False) -> Point:
     spread = row.spread(c.metric)
     half = row.standard_error(c.metric) if spread is None else spread
     low, high = (None, None) if half is None else (error - half, error + half)
-    if c.metric.is_share and high is not None and error <= 1:
-        high = min(high, 1.0)  # no share is larger
+    if c.metric.is_share and low is not None and high is not None and 0 <= error <= 1:
+        low, high = max(low, 0.0), min(high, 1.0)  # no share is less or more
     return Point(x, error, low, high, ring, f"{row.name(c.keys)}: {c.metric.tell(error)}, {row.told_runs()} runs")
 
 
@@ -100,8 +100,12 @@ def _bars(c: Comparison) -> str:
 
 
 def _error_axis(c: Comparison, rows: Sequence[Row] | None = None) -> Axis:
+    """Logarithmic where errors span more than a factor of 10: else all good nets lie on one line."""
     points = [_point(c, row, 0) for row in (c.rows if rows is None else rows) if row.mean(c.metric) is not None]
     values = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
+    least = min((point.y for point in points), default=0.0)
+    if least > 0 and max(point.y for point in points) > 10 * least:
+        return logarithmic(f"{c.metric.error_label}, logarithmic", [v for v in values if v >= least / 2], _tell(c))
     return linear(c.metric.error_label, values, _tell(c), floor=0.0, ceiling=1.0 if c.metric.is_share else None)
 
 

@@ -219,6 +219,26 @@ def test_bars_are_of_the_spread_even_where_it_is_none_and_no_share_is_above_all(
     assert _error_axis(c).ticks[-1] == (1.0, "100%")
 
 
+def test_bars_and_the_axis_of_a_share_end_at_none(tmp_path: Path) -> None:
+    for bits, right in ((2, (19, 20)), (8, (20, 20))):
+        for seed in (0, 1):
+            class_run(tmp_path / f"{bits}-{seed}", first_right(right[seed]), {BITS: bits, "seed": seed})
+    c = compare(Request((tmp_path,)))
+    assert [_point(c, row, 0).low for row in c.rows] == [0.0, 0.0]
+    assert _error_axis(c).ticks[0] == (0.0, "0%")
+
+
+@pytest.mark.parametrize(("best", "is_logarithmic"), [(28, True), (27, False), (30, False)])
+def test_axis_of_errors_is_logarithmic_if_they_span_more_than_ten_times_and_none_is_0(
+    tmp_path: Path, best: int, is_logarithmic: bool
+) -> None:
+    for bits, right in ((2, 3), (8, best)):
+        class_run(tmp_path / str(bits), first_right(right, 30), {BITS: bits})
+    axis = _error_axis(compare(Request((tmp_path,))))
+    assert axis.label.endswith(", logarithmic") == is_logarithmic
+    assert axis.place(0.0) == 0.0
+
+
 def test_axis_of_a_share_ends_at_all() -> None:
     assert [text for _, text in linear("error", [1.0, 1.0], "{:g}".format, floor=0.0, ceiling=1.0).ticks] == [
         "0.75",

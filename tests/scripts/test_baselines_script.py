@@ -60,6 +60,14 @@ def test_count_maps_are_roots_of_counts_by_bin_polarity_and_pixel_inside_the_win
     assert np.array_equal(maps, expected)
 
 
+def test_first_spikes_are_the_earliest_of_each_unit_and_the_windows_end_without_one(
+    baselines: ModuleType, tmp_path: Path
+) -> None:
+    rows = [(0, 2, 0, True), (30_000, 0, 0, True), (40_000, 0, 0, True), (100_000, 1, 0, True)]
+    dataset = prepared(tmp_path, [Recording("a", 0, "a", False, _events(rows))], sensor=(1, 3))
+    assert np.array_equal(baselines.first_spikes(dataset, 100_000), [[30_000, 100_000, 0]])
+
+
 def test_shifted_copies_move_by_every_shift_and_lose_what_leaves_the_map(baselines: ModuleType) -> None:
     maps = np.arange(1.0, 10).reshape(1, 1, 3, 3)
     copies = baselines.shifted_copies(maps, 1)
@@ -118,6 +126,22 @@ def test_baselines_without_folds_test_the_data_sets_own_test_recordings(
     baselines.main([*digits, "dataset.shift=0", "--bins", "1"])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[5].strip() for line in lines[2:]] == ["20", "20"]
+
+
+def test_baselines_of_spike_trains_tell_classes_by_the_times_of_first_spikes(
+    baselines: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = ["experiment=yin_yang", f"dataset.cache={tmp_path}", "dataset.num_train=300", "dataset.num_test=90"]
+    baselines.main(points)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["logistic regression, times of first spikes", "RBF SVM, times of first spikes"]
+    assert [row[4] for row in rows] == ["90", "90"]
+    straight, curved = (float(row[1].rstrip("%")) for row in rows)
+    assert 50 < straight < 75 < curved  # no line parts the symbol
+    with pytest.raises(SystemExit) as exit_:
+        baselines.main([*points, "--rates"])
+    assert exit_.value.code == 2
+    assert "--rates is of pixels, and this dataset has spike trains" in capsys.readouterr().err
 
 
 def test_hot_pixels_are_those_far_above_their_neighbours_in_some_class(baselines: ModuleType) -> None:

@@ -45,7 +45,8 @@ def round_step(about: float) -> float:
 
 
 def logarithmic(label: str, values: Iterable[float], tell: Tell) -> Axis:
-    """Of values above 0: powers of ten, or 1, 2 and 5 of them, or the ends alone, whichever gives few ticks but two."""
+    """Of values above 0: powers of ten, or 1, 2 and 5 of them, or the ends alone, whichever gives few ticks but two. What is
+    below the end, such as a bar that reaches to 0, is drawn to it."""
     known = list(values)
     low, high = min(known) / 1.15, max(known) * 1.15
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -54,7 +55,7 @@ def logarithmic(label: str, values: Iterable[float], tell: Tell) -> Axis:
     marks = inside or sorted({min(known), max(known)})
 
     def place(value: float) -> float:
-        return math.log(value / low) / math.log(high / low)
+        return math.log(max(value, low) / low) / math.log(high / low)
 
     return Axis(label, place, [(place(mark), tell(mark)) for mark in marks])
 
