@@ -1,6 +1,9 @@
 """The files of a report: written over those of an earlier report alone, and nothing is written before all is worked out."""
 
+import contextlib
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ from qsnn.training.folders.state import SUMMARY
 from qsnn.training.json_file import read_json
 
 MARKER, MADE_BY = "report.json", "qsnn.report"
+STAGED = ".report-"
 LEFT_OVER = 60.0
 """Seconds after which nobody is still writing a file."""
 
@@ -59,25 +63,48 @@ def without_reports(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def write_report(folder: Path, files: dict[str, bytes]) -> None:
-    """Write ``files``, each whole or not at all, and take away what an earlier report had beside them.
+    """Write ``files``, all or, where that fails, none of them, and take away what an earlier report had beside them.
 
-    Raises ConfigError where a file of the same name is somebody else's, and OSError.
+    Raises ConfigError where a file of the same name is somebody else's, and OSError, with the earlier report as it was.
     """
     earlier = earlier_files(folder)
     foreign = [name for name in files if name not in earlier and (folder / name).exists()]
     if foreign:
         raise ConfigError(f"{folder / foreign[0]} is not of an earlier report: move it away, or choose out=<folder>")
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    _mark(folder, [*earlier, *files])  # before the files: an interrupted report can be written over
-    for name, content in files.items():
-        _write(folder / name, content)
+    try:
+        _mark(folder, [*earlier, *files])  # before the files: an interrupted report can be written over
+        _replace_all(folder, files)
+    except OSError:
+        _take_back(folder, earlier, is_new)
+        raise
     for name in set(earlier) - set(files):
         (folder / name).unlink(missing_ok=True)
-    for name in {*earlier, *files}:  # what a killed report has left half-written
-        for path in folder.glob(f".{name}.*.tmp"):
-            if time.time() - path.stat().st_mtime > LEFT_OVER:
-                path.unlink(missing_ok=True)
+    for path in folder.glob(f"{STAGED}*"):  # what a killed report has left
+        if time.time() - path.stat().st_mtime > LEFT_OVER:
+            shutil.rmtree(path, ignore_errors=True)
     _mark(folder, list(files))
+
+
+def _replace_all(folder: Path, files: dict[str, bytes]) -> None:
+    """All are on the same disk before the first takes its place, so that a full one leaves the earlier report."""
+    with tempfile.TemporaryDirectory(prefix=STAGED, dir=folder) as staged:
+        for name, content in files.items():
+            _write(Path(staged) / name, content)
+        for name in files:
+            (Path(staged) / name).replace(folder / name)
+
+
+def _take_back(folder: Path, earlier: list[str], is_new: bool) -> None:
+    """Have the note name the earlier report's files again; if there was none it goes, and so does a folder that was made."""
+    with contextlib.suppress(OSError):
+        if earlier:
+            _mark(folder, earlier)
+            return
+        (folder / MARKER).unlink(missing_ok=True)
+        if is_new:
+            folder.rmdir()
 
 
 def _mark(folder: Path, names: list[str]) -> None:

@@ -14,25 +14,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from qsnn.config.checking.explaining import known_keys, nearest_key
-from qsnn.config.composition import compose_config, compose_like, wrong_values
+from qsnn.config.composition import compose_config, wrong_values
 from qsnn.config.old_names import hint_for_key, hint_for_option
 from qsnn.config.packages import check_packages
-from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint, wrong_name
+from qsnn.config.paths import AUTO, quoted, register_resolvers, split_checkpoint
 from qsnn.config.saved_overrides import inherited_overrides
 from qsnn.config.schema import MORE_GROUPS, register_schema
 from qsnn.config.search_path import config_folders, note_search_path
-from qsnn.config.sweep_jobs import (
-    Sweep,
-    all_jobs,
-    check_auto,
-    check_launcher,
-    check_sweep_folder,
-    expand_glob,
-    jobs_to_try,
-    own_sweeper,
-    sweep_folder,
-    sweep_name,
-)  # fmt: skip
+from qsnn.config.sweep_jobs import Sweep, check_auto, expand_glob
+from qsnn.config.trying import try_run, try_sweep
 from qsnn.errors import ConfigError
 from qsnn.options import GROUPS, options_of
 
@@ -212,18 +202,13 @@ def read_command_line(argv: list[str]) -> CommandLine:
     overrides = [override.input_line or "" for override in parsed]
     words = [*flags, *overrides]  # argparse takes the overrides in one piece, and more may follow
     if arguments.cfg or arguments.info:
-        _try_run(parsed)
+        try_run(parsed)
         return CommandLine(words, None)
     if arguments.multirun:
-        sweep = _try_sweep(parsed)
+        sweep = try_sweep(parsed, group_options())
         return CommandLine([*words, f"hydra.sweep.dir={quoted(sweep.folder)}"], None, sweep)
-    cfg = _try_run(parsed)
+    cfg = try_run(parsed)
     return CommandLine(words, cfg if cfg.hydra.mode != RunMode.MULTIRUN else None)
-
-
-def _hydra(overrides: list[Override]) -> list[str]:
-    """Those of Hydra's own keys."""
-    return [override.input_line or "" for override in overrides if override.key_or_group.startswith("hydra")]
 
 
 def _parse_flags(words: list[str]) -> argparse.Namespace:
@@ -258,42 +243,3 @@ def _instead_of(flag: str, words: list[str]) -> str:
     key = nearest_key(name.replace("-", "_"))
     example = f"{key}={value or '<value>'}" if key else "key=value, such as quantization.weight_bits=4"
     return f"{flag} is not a flag: write {example}; `--help` shows more"
-
-
-def _check_folder_is_named(key: str, folder: str) -> None:
-    """Raise ConfigError for an empty name, by which a run would lie about in the folder that one is in."""
-    if not str(folder).strip():
-        raise ConfigError(f"{key}= names no folder: give one, such as {key}=runs/mine, or leave it out")
-
-
-def _try_run(overrides: list[Override]) -> DictConfig:
-    """The config of a single run, with Hydra's own part. Raises ConfigError."""
-    swept = [o for o in overrides if o.is_sweep_override() and not o.key_or_group.startswith("hydra")]
-    if swept:
-        raise ConfigError(f"{swept[0].input_line} holds several values: add -m to sweep, or brackets for a list")
-    cfg = compose_config([override.input_line or "" for override in overrides], return_hydra_config=True)
-    _check_folder_is_named("hydra.run.dir", cfg.hydra.run.dir)
-    if cfg.sweep.name is not None and cfg.hydra.mode != RunMode.MULTIRUN:
-        raise ConfigError(
-            f"sweep.name={cfg.sweep.name} names a sweep: add -m; the folder of a single run is hydra.run.dir"
-        )
-    return cfg
-
-
-def _try_sweep(overrides: list[Override]) -> Sweep:
-    """A sweep whose jobs all compose. Raises ConfigError."""
-    check_launcher(overrides)
-    tried = jobs_to_try(overrides, group_options())
-    first = compose_config([*tried[0], *sweep_name(overrides), *_hydra(overrides)], return_hydra_config=True)
-    names = [first.name, *(compose_like(first, tried[0], job, group_options()).name for job in tried[1:])]
-    problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
-    problems += [] if first.sweep.name is None else wrong_name(first.sweep.name, "sweep.name")
-    if problems:
-        raise ConfigError(*problems)
-    _check_folder_is_named("hydra.sweep.dir", first.hydra.sweep.dir)
-    jobs = None if own_sweeper(overrides) else all_jobs(overrides)
-    if jobs and first.sweep.name is not None:
-        jobs = [job if f"resume={AUTO}" in job else [*job, f"resume={AUTO}"] for job in jobs]
-    folder = sweep_folder(first, names)
-    check_sweep_folder(folder, "hydra.sweep.dir" if first.sweep.name is None else "sweep.name")
-    return Sweep(folder, jobs, _hydra(overrides))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from qsnn.command import describe
 from qsnn.config.building.common import build_logging, flatten, plain_config, to_config
@@ -171,9 +172,19 @@ def record_refusal(folder: Path, cfg: DictConfig, overrides: list[str], reason: 
     A folder that held a run keeps what that one reached.
     """
     if not checkpoint_path(folder).exists() and read_job(folder).status in (UNFINISHED, QUEUED, RUNNING):
-        known = {"experiment": cfg.name, "seed": cfg.seed, "overrides": overrides}
+        known = {**_identity(cfg), "overrides": overrides}
         facts = {"error": reason, **known, "versions": library_versions(), "git_commit": git_commit()}
         _record_end(folder, facts, status)
+
+
+def _identity(cfg: DictConfig) -> dict[str, Any]:
+    """Experiment and seed; as they were typed where what they mean is just what cannot be found."""
+    try:
+        return {"experiment": cfg.name, "seed": cfg.seed}
+    except OmegaConfBaseException:
+        typed = OmegaConf.to_container(cfg, resolve=False)
+        assert isinstance(typed, dict)
+        return {"experiment": typed["name"], "seed": typed["seed"]}
 
 
 def _record_end(folder: Path, facts: dict[str, Any], status: str = "failed") -> None:

@@ -2,15 +2,17 @@
 
 import importlib.util
 import itertools
+import math
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from qsnn.config.paths import folder_name
 from qsnn.errors import ConfigError
 
+MOST_JOBS = 10_000
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
@@ -52,13 +54,15 @@ def own_sweeper(overrides: list[Override]) -> bool:
 
 
 def job_values(overrides: list[Override]) -> dict[str, list[str]]:
-    """The ``key=value`` of each key's values, as Hydra's sweeper writes them. Raises ConfigError for an interval there."""
+    """The ``key=value`` of each key's values, as Hydra's sweeper writes them. Raises ConfigError for an interval there, and for
+    none or too many."""
     values, drawn = {}, own_sweeper(overrides)
     for override in overrides:
         key = override.get_key_element()
         if override.key_or_group.startswith(("hydra", "sweep.")):  # of the sweep, not of a job
             continue
         if override.is_discrete_sweep():
+            _check_range(override)
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         elif not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]
@@ -67,7 +71,22 @@ def job_values(overrides: list[Override]) -> dict[str, list[str]]:
                 f"{override.input_line} is an interval, for a sweeper that draws from it (hydra/sweeper=...); list the "
                 f"values instead, such as {key}=1,2 or {key}=range(1,3)"
             )
+    number = math.prod(map(len, values.values()))
+    if number > MOST_JOBS:
+        raise ConfigError(f"{number:,} jobs are more than the {MOST_JOBS:,} that a sweep can have: list fewer values")
     return values
+
+
+def _check_range(override: Override) -> None:
+    """Raise ConfigError for a range that has no values, or more than there can be jobs: they are not listed to be counted."""
+    of = override.value()
+    if not isinstance(of, RangeSweep):
+        return
+    number = math.nan if not of.step else ((of.stop or 0) - (of.start or 0)) / of.step
+    if not number <= MOST_JOBS:
+        raise ConfigError(f"{override.input_line} has more values than the {MOST_JOBS:,} jobs that a sweep can have")
+    if number <= 0:
+        raise ConfigError(f"{override.input_line} has no values: range(first,end) ends before its end")
 
 
 def all_jobs(overrides: list[Override]) -> list[list[str]]:

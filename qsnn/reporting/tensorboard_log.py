@@ -24,6 +24,8 @@ from qsnn.reporting.pictures import Picture, png
 
 MAX_BINS = 256
 HPARAMS_FILE = "events.out.tfevents.0.hparams"
+FLUSH_SECS = 5
+"""Its thread sleeps so long at most: a signal that comes while an event is handed to it can take its wake-up away."""
 
 
 def write_hparams(folder: Path, hyperparameters: dict[str, HParam]) -> Any:
@@ -57,7 +59,7 @@ class TensorBoardLog:
         # The thread keeps its error for the next call, which raises it; printing a traceback besides says nothing new.
         threading.excepthook = _without_system_errors(self._excepthook)
         with self._naming():
-            self._writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None)
+            self._writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None, flush_secs=FLUSH_SECS)
             if epoch == 0:
                 self._writer.add_text("config", f"```yaml\n{config_text}\n```", 0)
         self._session_end = write_hparams(folder, hyperparameters)

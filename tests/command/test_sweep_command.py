@@ -95,6 +95,19 @@ def test_folder_of_a_job_that_was_refused_tells_why(sweep: tuple["subprocess.Com
         assert "error: quantization.weight_bits=33 is not possible" in (folder / "train.log").read_text()
 
 
+def test_job_whose_values_lead_nowhere_is_told_in_one_line(tmp_path: Path) -> None:
+    words = [*SMALL, "trainer.epochs=1", "logging.to=[]", "kernels=eager", "-m", "sweep.name=x", "seed=${nope},1"]
+    result = in_process("train", *words, folder=tmp_path)
+    assert result.returncode == 1
+    assert "1 failed, 1 finished" in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: seed: Interpolation key 'nope' not found [seed=")
+    (summary,) = (
+        json.loads(path.read_text()) for path in tmp_path.glob("outputs/multirun/quick/x/*nope*/summary.json")
+    )
+    assert (summary["status"], summary["seed"]) == ("failed", "${nope}")
+
+
 def test_report_of_a_pattern_sweep_names_failed_and_missing_runs(
     sweep: tuple["subprocess.CompletedProcess[str]", Path], tmp_path: Path
 ) -> None:

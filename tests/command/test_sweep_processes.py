@@ -152,6 +152,19 @@ def test_error_that_nobody_foresaw_costs_its_job(tmp_path: Path, monkeypatch: py
     assert result.stderr.count("error: ZeroDivisionError: a mistake of ours [seed=") == 2
 
 
+def test_folder_that_hydra_cannot_write_costs_its_job_and_is_named_once(tmp_path: Path) -> None:
+    taken = tmp_path / PLACE / "2_0" / ".hydra"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("a file")
+    words = [*QUICK, "sweep.name=x", AS_ONE[-1], "seed=0,1", "hydra/launcher=processes", "hydra.launcher.n_jobs=1"]
+    result = in_process("train", "-m", *words, folder=tmp_path)
+    assert result.returncode == 1
+    assert "1 failed, 1 finished" in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: cannot use ")
+    assert line.count("2_0/.hydra") == 1
+
+
 def test_killed_worker_costs_its_seeds_a_signal_stops_all_and_the_same_command_goes_on(tmp_path: Path) -> None:
     place = tmp_path / PLACE
     words = [

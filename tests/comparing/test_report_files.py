@@ -1,6 +1,7 @@
 """The files of a report: what is in them, what they are written over, and a page in which no name of a run is obeyed."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -200,12 +201,33 @@ def test_sweep_of_which_no_row_is_complete_has_its_curves_and_no_best_row(tmp_pa
 
 def test_what_a_killed_report_left_half_written_goes_with_the_next_one(tmp_path: Path) -> None:
     write_report(tmp_path, {"report.html": b"1"})
-    old, new = (tmp_path / f".report.html.{number}.tmp" for number in (1, 2))
+    old, new = (tmp_path / f".report-{number}" for number in (1, 2))
     for path in (old, new):
-        path.touch()
+        path.mkdir()
+        (path / "report.html").touch()
     os.utime(old, (0, 0))
     write_report(tmp_path, {"report.html": b"2"})
     assert (old.exists(), new.exists()) == (False, True)  # the second may be another report's, which is still at it
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_report_that_does_not_fit_on_the_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    folder = tmp_path / "report"
+    if not is_first:
+        write_report(folder, {"report.html": b"1", "old.png": b"1"})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def fsync(file: int) -> None:
+        if os.fstat(file).st_size > 100_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(folder, {"report.html": b"2", "table.csv": bytes(100_001)})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert folder.exists() != is_first
 
 
 def test_bars_are_of_the_spread_even_where_it_is_none_and_no_share_is_above_all(tmp_path: Path) -> None:
@@ -263,7 +285,7 @@ class Killing(dict[str, bytes]):
             yield item
 
 
-def test_killed_report_leaves_every_file_whole_and_is_written_over(tmp_path: Path) -> None:
+def test_killed_report_leaves_the_earlier_one_and_is_written_over(tmp_path: Path) -> None:
     names = ("report.html", "table.csv", "drift.png")
     write_report(tmp_path, dict.fromkeys(names, b"old"))
     child = multiprocessing.get_context("fork").Process(
@@ -272,6 +294,7 @@ def test_killed_report_leaves_every_file_whole_and_is_written_over(tmp_path: Pat
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    assert [(tmp_path / name).read_bytes() for name in names] == [b"new", b"old", b"old"]
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"old", b"old", b"old"]
     write_report(tmp_path, dict.fromkeys(names, b"next"))
-    assert {path.name for path in tmp_path.iterdir()} == {*names, "report.json"}
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"next", b"next", b"next"]
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {*names, "report.json"}

@@ -56,6 +56,20 @@ MISTAKES = {
     "experiment=quick,nope": "experiment=nope does not exist",
     "hydra/launcher=foo seed=0": "hydra/launcher=foo does not exist: options are basic",
     "hydra.launcher.n_jobs=2 seed=0": "hydra.launcher.n_jobs=2: the launcher that is chosen has no such key; add ",
+    "seed=range(0,0)": "seed=range(0,0) has no values",
+    "seed=range(5,0)": "seed=range(5,0) has no values",
+    "seed=range(0,10001)": "seed=range(0,10001) has more values than the 10,000 jobs that a sweep can have",
+    "seed=range(0,1e12)": "seed=range(0,1e12) has more values",
+    "seed=shuffle(range(0,1e12))": "seed=shuffle(range(0,1e12)) has more values",
+    "seed=range(0,5,0)": "seed=range(0,5,0) has more values",
+    "seed=range(0,200) trainer.epochs=range(1,52)": "10,200 jobs are more than the 10,000 that a sweep can have",
+    "sweep.name=${nope} seed=0,1": "sweep.name: Interpolation key 'nope' not found",
+    "sweep.name=${sweep.name} seed=0,1": "sweep.name: Recursive interpolation detected",
+    "name=${nope} seed=0,1": "name: Interpolation key 'nope' not found",
+    "hydra.sweep.dir=${nope} seed=0,1": "hydra.sweep.dir: Interpolation key 'nope' not found",
+    "threads=${nope} seed=0,1": "threads: Interpolation key 'nope' not found",
+    "quantization.weight_bits=99 seed=0,1": "quantization.weight_bits=99 is not possible: allowed are 1..16",
+    "device=tpu seed=0,1": "device=tpu is not ",
     "optimizer=sgd,adam optimizer.momentum=0.5": "optimizer.momentum=0.5: this key belongs to optimizer=sgd",
 }
 
@@ -66,6 +80,15 @@ def test_mistake_in_a_sweep_is_one_line_before_its_first_run(words: str) -> None
         prepare_arguments(["-m", *words.split()])
     assert str(caught.value).startswith(MISTAKES[words])
     assert "\n" not in str(caught.value)
+
+
+def test_mistake_of_some_jobs_is_theirs_and_one_of_all_is_the_sweeps() -> None:
+    widths = "quantization.weight_bits=99,2"
+    assert len(plan("experiment=quick", widths, "seed=0,1")[1]) == 4
+    with pytest.raises(ConfigError) as caught:
+        plan("experiment=quick", widths, "trainer.epochs=-1")
+    (told,) = caught.value.args
+    assert told.startswith("trainer.epochs=-1 is not possible")
 
 
 def test_keys_of_the_swept_options_can_be_set_and_swept() -> None:

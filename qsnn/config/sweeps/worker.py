@@ -13,6 +13,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from qsnn.command import describe
 from qsnn.config.sweeps import job
 from qsnn.config.sweeps.composing import Composer
 from qsnn.config.sweeps.together.training import run_jobs
@@ -89,14 +90,17 @@ def _run(configs: list[DictConfig], context: HydraContext) -> list[Answer]:
 
 def _run_by_hydra(task: TaskFunction, config: DictConfig, context: HydraContext) -> Any:
     """What ``task`` returns or, if it raises something that nothing in it explains, the `Answer` that tells that."""
-    result = run_job(
-        task_function=task, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
-        hydra_context=context,
-    )  # fmt: skip
+    try:
+        result = run_job(
+            task_function=task, config=config, job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+            hydra_context=context,
+        )  # fmt: skip
+    except OSError as full:  # Hydra writes its part of the folder first
+        return Answer(None, describe(full))
     if result.status == JobStatus.COMPLETED:
         return result.return_value
     error = result._return_value
     if isinstance(error, CompactHydraException):  # one line for a sweeper that minimises
-        return Answer(None, str(error))
+        return Answer(None, str(error).removeprefix("error: "))
     log.error("%s", "".join(traceback.format_exception(error)))
     return Answer(None, " ".join(f"{type(error).__name__}: {error}".split()))
