@@ -23,11 +23,6 @@ parse_once()
 CUDA_IS_THERE = torch.cuda.is_available()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests that start processes wait for them."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_finish() -> None:
     """What has been loaded by now stays: collections pass over it, half a million objects each."""
     gc.freeze()
