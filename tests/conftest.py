@@ -1,7 +1,11 @@
 """Fixtures of all tests: golden vectors, the backends, and the command in an empty folder."""
 
-import gc
 import os
+
+# Before torch is imported: each worker has a core to itself, and threads that wait for one another would spin on the others'.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
