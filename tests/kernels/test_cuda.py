@@ -92,8 +92,8 @@ def test_run_on_a_gpu_trains_resumes_and_is_scored(experiment: str, gpu: torch.d
     for device in ("cpu", "cuda"):
         folder = tmp_path / device
         run = [*words, f"device={device}", "kernels=eager"]
-        start(compose_config([*run, "trainer.epochs=2"]), folder, run)
-        start(compose_config([*run, "trainer.epochs=4", f"resume={folder}"]), folder, run)
+        start(compose_config([*run, "trainer.epochs=1"]), folder, run)
+        start(compose_config([*run, "trainer.epochs=2", f"resume={folder}"]), folder, run)
         (folder / ".hydra").mkdir()
         (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(run))
         assert score_run([f"run={folder}"]) == score_run([f"run={folder}", "device=cpu"])
