@@ -58,17 +58,16 @@ def _compose(overrides: list[str], return_hydra_config: bool) -> DictConfig:
 
 
 def compose_like(cfg: DictConfig, before: list[str], overrides: list[str], groups: Container[str]) -> DictConfig:
-    """What `compose_config` gives and raises; of ``cfg``, which was composed with the overrides ``before``, where only one
-    plain value differs, which is a hundred times as quick. ``groups``: keys that choose an option."""
-    new = [text for text in overrides if text not in before]
-    if len(new) == 1 and len(overrides) == len(before) and new[0].partition("=")[0] not in groups:
-        override = OverridesParser.create().parse_override(new[0])
-        if not isinstance(override.value(), dict | list):
-            cfg = copy.deepcopy(cfg)
-            with contextlib.suppress(OmegaConfBaseException):
+    """What `compose_config` gives and raises; of ``cfg``, which was composed with the overrides ``before`` of the same keys,
+    where only plain values differ, which is a hundred times as quick. ``groups``: keys that choose an option."""
+    new = [OverridesParser.create().parse_override(text) for text in overrides if text not in before]
+    if not any(override.key_or_group in groups or isinstance(override.value(), dict | list) for override in new):
+        cfg = copy.deepcopy(cfg)
+        with contextlib.suppress(OmegaConfBaseException):
+            for override in new:
                 OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
-                if not any(wrong_types(cfg)):
-                    return cfg
+            if not any(wrong_types(cfg)):
+                return cfg
     return compose_config(overrides)  # which says what is wrong
 
 

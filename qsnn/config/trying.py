@@ -45,15 +45,17 @@ def try_sweep(overrides: list[Override], groups: Groups) -> Sweep:
     check_launcher(overrides)
     tried, hydra = jobs_to_try(overrides, groups), _hydra(overrides)
     first = compose_config([*tried[0], *sweep_name(overrides), *hydra], return_hydra_config=True)
-    names = [meant(first, "name"), *(compose_like(first, tried[0], job, groups).name for job in tried[1:])]
+    plain = without_hydra(first)
+    names = [meant(first, "name"), *(meant(compose_like(plain, tried[0], job, groups), "name") for job in tried[1:])]
+    jobs = None if own_sweeper(overrides) else all_jobs(overrides)
     name = meant(first, "sweep.name")
     problems = [problem for name in dict.fromkeys(names) for problem in wrong_name(name)]
     problems += [] if name is None else wrong_name(name, "sweep.name")
-    problems = problems or common_problems(first, (compose_like(first, tried[0], job, groups) for job in tried[1:]))
+    others = tried if jobs is None else jobs
+    problems = problems or common_problems(plain, (compose_like(plain, tried[0], job, groups) for job in others))
     if problems:
         raise ConfigError(*problems)
     _check_folder_is_named(first, "hydra.sweep.dir")
-    jobs = None if own_sweeper(overrides) else all_jobs(overrides)
     if jobs and name is not None:
         jobs = [job if f"resume={AUTO}" in job else [*job, f"resume={AUTO}"] for job in jobs]
     folder = sweep_folder(first, names)
@@ -86,7 +88,7 @@ def refusals(cfg: DictConfig) -> list[str]:
     from qsnn.config.building.common import build_device, to_config  # take torch with them
 
     try:
-        build_device(to_config(without_hydra(cfg)))
+        build_device(to_config(cfg))
     except ConfigError as error:
         return [str(problem) for problem in error.args]
     return []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers import in_process
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import DictConfig
 
 from qsnn.config.command_line import (
     compose_config,
@@ -66,6 +67,7 @@ MISTAKES = {
     "sweep.name=${nope} seed=0,1": "sweep.name: Interpolation key 'nope' not found",
     "sweep.name=${sweep.name} seed=0,1": "sweep.name: Recursive interpolation detected",
     "name=${nope} seed=0,1": "name: Interpolation key 'nope' not found",
+    "name=a,${nope}": "name: Interpolation key 'nope' not found",
     "hydra.sweep.dir=${nope} seed=0,1": "hydra.sweep.dir: Interpolation key 'nope' not found",
     "threads=${nope} seed=0,1": "threads: Interpolation key 'nope' not found",
     "quantization.weight_bits=99 seed=0,1": "quantization.weight_bits=99 is not possible: allowed are 1..16",
@@ -89,6 +91,20 @@ def test_mistake_of_some_jobs_is_theirs_and_one_of_all_is_the_sweeps() -> None:
         plan("experiment=quick", widths, "trainer.epochs=-1")
     (told,) = caught.value.args
     assert told.startswith("trainer.epochs=-1 is not possible")
+
+
+def test_mistake_that_only_one_of_all_combinations_lacks_is_no_mistake_of_the_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that no value of a key alone mends: every combination is asked."""
+
+    def wrong(cfg: DictConfig) -> list[str]:
+        return [] if (cfg.seed, cfg.trainer.epochs) == (1, 8) else ["seed and epochs do not fit"]
+
+    monkeypatch.setattr("qsnn.config.trying.refusals", wrong)
+    assert len(plan("experiment=quick", "seed=0,1", "trainer.epochs=7,8")[1]) == 4
+    with pytest.raises(ConfigError, match="seed and epochs do not fit"):
+        plan("experiment=quick", "seed=0,1", "trainer.epochs=7,9")
 
 
 def test_keys_of_the_swept_options_can_be_set_and_swept() -> None:
