@@ -7,31 +7,36 @@ import os
 import sys
 
 import omegaconf  # noqa: F401  with the modules that have its parser
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra.plugins.config_source import ConfigResult
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import grammar_parser
 
-_load, _parse = FileConfigSource.load_config, grammar_parser.parse
+# Looking for plugins defines their classes anew, so it comes before the class is asked for.
+Plugins.instance()
+_Files = SourcesRegistry.instance().resolve("file")
+_load, _parse = _Files.load_config, grammar_parser.parse
 
 
 @functools.cache
-def _loaded(provider: str, folder: str, config: str, file: tuple[int, ...]) -> ConfigResult:
-    return _load(FileConfigSource(provider, folder), config)
+def loaded(provider: str, folder: str, config: str, file: tuple[int, ...]) -> ConfigResult:
+    """What Hydra reads from a file that ``stat`` tells from others."""
+    return _load(_Files(provider, folder), config)
 
 
-def _load_once(source: FileConfigSource, config_path: str) -> ConfigResult:
+def _load_once(source: ConfigSource, config_path: str) -> ConfigResult:
     """A copy of what was read from the file; ``stat`` tells whether it has been written since."""
     path = os.path.join(source.path, source._normalize_file_name(config_path))
     if not os.path.exists(path):
         return _load(source, config_path)
     found = os.stat(path)
     file = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-    return copy.deepcopy(_loaded(source.provider, os.path.abspath(source.path), config_path, file))
+    return copy.deepcopy(loaded(source.provider, os.path.abspath(source.path), config_path, file))
 
 
 def parse_once() -> None:
     """For the rest of this process. Syntax trees are shared: who visits them changes nothing."""
-    FileConfigSource.load_config = _load_once
+    _Files.load_config = _load_once  # type: ignore[assignment]
     once = functools.cache(_parse)
     for name, module in list(sys.modules.items()):
         if name.startswith("omegaconf.") and getattr(module, "parse", None) is _parse:
